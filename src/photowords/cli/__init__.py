@@ -1,0 +1,72 @@
+"""The command line: thin, one file per command, and no heavy import before a command runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from photowords.cli import caption, concept, demo, generate, invert, models
+from photowords.errors import UserError
+
+COMMANDS = (caption, invert, generate, concept, models, demo)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Bad options get one sentence, without the usage lines before it."""
+
+    def error(self, message: str) -> Any:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = _Parser(
+        prog="photowords",
+        description="Teach a text-to-image model your thing from one photo: the photo becomes a sentence, "
+        "and each word of the sentence is tuned until the model draws what the photo shows.",
+        epilog="Start with: photowords demo --out demo. Then: photowords invert PHOTO --out RUN, and "
+        'photowords generate --concept RUN "a photo of {concept} on the beach" --out DIR.',
+    )
+    from photowords import __version__
+
+    top.add_argument("--version", action="version", version=f"photowords {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    for command in COMMANDS:
+        command.add(commands)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, 1 when stopped, or 2 for bad input (one sentence on stderr)."""
+    # Before transformers and diffusers are imported: their notes about torchvision are not for our users.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.showwarning = _show_warning
+    try:
+        args = parser().parse_args(arguments)
+        result = args.run(args)
+        if getattr(args, "json", False):
+            print(json.dumps(result))
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; a run goes on with: photowords invert --out RUN --resume", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output went away: `photowords models | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Ours as one line on stderr; the libraries' are not for users."""
+    if category is UserWarning and "photowords" in str(_[0] if _ else ""):
+        print(f"warning: {message}", file=sys.stderr)

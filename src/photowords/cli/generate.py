@@ -1,0 +1,78 @@
+"""photowords generate: new pictures of a learned concept."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from photowords.cli.options import add_json, add_model, number, say
+from photowords.errors import UserError
+
+
+def add(commands: Any) -> None:
+    command = commands.add_parser(
+        "generate",
+        help="draw learned concepts in new pictures",
+        description="Draw pictures from a prompt that names concepts in braces. A word can be swapped: "
+        '"{mug:checkered=striped}" is the learned mug with the plain word "striped" where "checkered" was.',
+    )
+    command.add_argument("prompt", help='such as "a photo of {mug} on the beach"')
+    command.add_argument(
+        "--concept",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="RUN_OR_FILE",
+        help="run folder or embedding file; NAME=FILE gives it another name",
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures")
+    command.add_argument("--seeds", default="0", help="one picture each: 0-3 or 0,5,7 (default: 0)")
+    command.add_argument("--negative", default="", help="what the pictures should not show")
+    command.add_argument("--guidance", type=number(float), default=5.0, help="guidance scale (default: 5)")
+    command.add_argument("--steps", type=number(int), default=25, help="sampler steps (default: 25)")
+    command.add_argument("--scheduler", default="default", help="default, ddim, euler, euler-a, dpm++, pndm or unipc")
+    command.add_argument("--batch", type=number(int), default=8, help="pictures at once (default: 8)")
+    add_model(command)
+    add_json(command)
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    from photowords.settings import GenerateSettings, parse_seeds
+
+    seeds = parse_seeds(args.seeds)
+    settings = GenerateSettings(args.steps, args.guidance, args.scheduler, args.negative, args.batch)
+    from photowords import backbones, files, images
+    from photowords.generation import generate
+    from photowords.prompts import parse
+
+    concepts = [_read(text) for text in args.concept]
+    names = [concept.name for concept in concepts]
+    if len(set(names)) < len(names):
+        raise UserError(f"two concepts are called {max(names, key=names.count)}; rename one: --concept NEWNAME=FILE")
+    parse(args.prompt, {concept.name: concept for concept in concepts})  # before the model is loaded
+    files.make_folder(args.out)
+    backbone = backbones.load(args.model, args.device, args.dtype)
+    pictures = generate(backbone, args.prompt, concepts, seeds, settings)
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", args.prompt).strip("-")[:60] or "picture"
+    paths = []
+    for seed, picture in zip(seeds, pictures, strict=True):
+        path = args.out / f"{stem}_seed-{seed}.png"
+        images.save_png(picture, path)
+        paths.append(str(path))
+        say(args, str(path))
+    return {"prompt": args.prompt, "seeds": seeds, "images": paths, "model": args.model, "settings": vars(settings)}
+
+
+def _read(text: str) -> Any:
+    """A concept from "FILE" or "NAME=FILE"."""
+    import dataclasses
+
+    from photowords import formats
+
+    name, equals, path = text.partition("=")
+    if equals and not Path(text).exists():
+        return dataclasses.replace(formats.read(Path(path)), name=name)
+    return formats.read(Path(text))

@@ -1,0 +1,154 @@
+"""photowords invert: one photo in, a learned sentence out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from photowords.cli.options import add_json, add_model, number, say
+from photowords.errors import UserError
+
+
+def add(commands: Any) -> None:
+    command = commands.add_parser(
+        "invert",
+        help="learn the thing in a photo: a sentence, each word of it tuned",
+        description="Turn a photo into a sentence, make each of its words a placeholder, and tune the placeholders "
+        "until the frozen model draws what the photo shows. Leaves a run folder with the learned concept.",
+    )
+    command.add_argument("photos", nargs="*", type=Path, metavar="PHOTO", help="the photo; several of one thing work")
+    command.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make (or to resume)")
+    command.add_argument(
+        "--init",
+        default=None,
+        choices=("caption", "class", "words", "star", "multi-star"),
+        help="where the words come from: the captioner, the classifier, you (--words), or '*' (default: caption)",
+    )
+    command.add_argument("--words", metavar="TEXT", help='your own words for it, such as "red tea kettle"')
+    command.add_argument(
+        "--stars",
+        type=number(int),
+        metavar="N",
+        help="how many '*' for multi-star (default: as many as the caption has tokens)",
+    )
+    command.add_argument("--name", default="concept", help="how prompts will call it: {NAME} (default: concept)")
+    command.add_argument(
+        "--kind", default="object", help="object or style: the templates to learn in (default: object)"
+    )
+    command.add_argument("--steps", type=number(int), metavar="N", help="optimiser steps (default: 100)")
+    command.add_argument("--batch", type=number(int), default=4, metavar="N", help="noise draws a step (default: 4)")
+    command.add_argument(
+        "--lr", type=number(float), metavar="RATE", help="AdamW's learning rate (default: 0.005 x batch)"
+    )
+    command.add_argument("--seed", type=number(int), default=0, metavar="N", help="of the training noise (default: 0)")
+    command.add_argument(
+        "--evaluate-every",
+        type=number(int),
+        default=25,
+        metavar="N",
+        help="steps between held-out losses and checkpoints (default: 25)",
+    )
+    command.add_argument(
+        "--held-out", type=number(int), default=96, metavar="N", help="tuples of the held-out loss (default: 96)"
+    )
+    command.add_argument(
+        "--samples",
+        type=number(int),
+        default=4,
+        metavar="N",
+        help="sample pictures before and after, 0 to 4 (default: 4)",
+    )
+    command.add_argument("--captioner", metavar="NAME", help="transformers folder or hub name of a BLIP-type captioner")
+    command.add_argument("--classifier", metavar="NAME", help="transformers folder or hub name of an image classifier")
+    command.add_argument(
+        "--resume", action="store_true", help="continue the run in RUN, to the same bits as if never stopped"
+    )
+    add_model(command)
+    add_json(command)
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    if not args.resume and not args.photos:
+        raise UserError("no photo was given; write photowords invert PHOTO --out RUN")
+    if not 0 <= args.samples <= 4:
+        raise UserError(f"--samples is {args.samples}, but it must be from 0 to 4")
+    from photowords import backbones, learning
+    from photowords.initializers import Hint
+    from photowords.inversion import Run
+    from photowords.settings import InvertSettings
+
+    init = args.init or ("words" if args.words else "caption")
+    if args.words and init != "words":
+        raise UserError(f"--words goes with --init words, not with --init {init}")
+    settings = InvertSettings(
+        steps=100 if args.steps is None else args.steps,
+        batch=args.batch,
+        lr=args.lr,
+        seed=args.seed,
+        kind=args.kind,
+        held_out=args.held_out,
+        evaluate_every=args.evaluate_every,
+    )
+    with Bar(args) as bar:
+        if args.resume:
+            opened = Run.open(args.out)
+            backbone = backbones.load(str(opened.about["model"]), args.device, args.dtype)
+            bar.begin(args.steps or opened.settings.steps)
+            result = learning.go_on(opened, backbone, args.steps, bar)
+        else:
+            backbone = backbones.load(args.model, args.device, args.dtype)
+            hint = Hint(args.words, args.stars, args.captioner, args.classifier)
+            bar.begin(settings.steps)
+            result = learning.learn(backbone, args.photos, args.out, init, hint, args.name, settings, args.samples, bar)
+    losses = result["held_out_loss"]
+    say(args, f"sentence       {result['sentence']}")
+    say(args, f"held-out loss  {losses['start']:.4f} -> {losses['final']:.4f}  ({losses['how']})")
+    say(args, f"cost           {result['sample_steps']} UNet sample-steps, {sum(result['seconds'].values()):.1f} s")
+    say(args, f"concept        {result['concept']}")
+    name = Run.open(args.out).about["name"]
+    say(
+        args,
+        f'next           photowords generate --concept {args.out} "a photo of {{{name}}} on the beach" --out pictures',
+    )
+    return result
+
+
+class Bar:
+    """A live bar on stderr: steps, losses, time left. Called with each step; silent where stderr is no terminal."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._task: Any = None
+        self._progress: Any = None
+
+    def __enter__(self) -> Bar:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[losses]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, steps: int) -> None:
+        """Show an empty bar of so many steps."""
+        self._task = self._progress.add_task("learning", total=steps, losses="")
+
+    def __call__(self, step: Any, start: Any) -> None:
+        held_out = "" if step.held_out is None else f"held out {step.held_out.mean():.4f}"
+        shown = self._progress.tasks[0].fields["losses"].split("  ")[-1] if self._progress.tasks else ""
+        kept = held_out or (shown if shown.startswith("held out") else "")
+        loss = "" if step.loss is None else f"loss {step.loss:.3f}"
+        self._progress.update(self._task, completed=step.index, losses="  ".join(filter(None, (loss, kept))))

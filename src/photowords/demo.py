@@ -1,0 +1,101 @@
+"""The whole method in one picture: photo, sentence, step 0, learned, a swapped word, the loss."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import Image, Resampling
+
+from photowords import backbones, files, formats, images, pocket
+from photowords.concept import Concept
+from photowords.errors import UserError
+from photowords.generation import generate
+from photowords.inversion import Run, Step
+from photowords.learning import learn
+from photowords.settings import InvertSettings
+
+SCENES = ("on the beach", "in the snow", "under water", "in front of a brick wall")
+SWAPS = {
+    "checkered": "striped",
+    "striped": "checkered",
+    "dotted": "striped",
+    "star": "heart",
+    "heart": "star",
+    "square": "star",
+    "teal": "red",
+    "yellow": "blue",
+    "red": "blue",
+}
+"""A word of the sentence -> the plain word that the demo puts in its place."""
+
+
+def demo(
+    out: Path,
+    name: str = "mug",
+    steps: int = 100,
+    seed: int = 0,
+    on_step: Callable[[Step, Concept], None] | None = None,
+) -> dict[str, Any]:
+    """Invert a concept of the bundled bank into ``out/run`` and draw ``out/demo.png``.
+
+    Raises UserError when the bank has no such concept or the folder cannot be used.
+    """
+    if name not in pocket.concepts():
+        raise UserError(f"the bank has no concept {name!r}; choose from {', '.join(pocket.concepts())}")
+    began = time.perf_counter()
+    files.make_folder(out)
+    backbone = backbones.load("pocket")
+    photo = pocket.view(name)
+    settings = InvertSettings(steps=steps, seed=seed)
+    result = learn(backbone, [photo], out / "run", "caption", None, name, settings, samples=0, on_step=on_step)
+    run = Run.open(out / "run")
+    start, learned = run.start(), formats.read(run.concept_file)
+    old = next((word for word in learned.words if word in SWAPS), None)
+    # One seed a column, the same in every row: what differs between rows is the concept alone.
+    rows = {
+        f'step 0: "{learned.sentence}"': _row(backbone, start, f"{{{name}}}"),
+        f"after {steps} steps": _row(backbone, learned, f"{{{name}}}"),
+    }
+    if old:
+        swapped = f"{{{name}:{old}={SWAPS[old]}}}"
+        rows[f'learned, with the word "{old}" swapped for "{SWAPS[old]}"'] = _row(backbone, learned, swapped)
+    target = out / "demo.png"
+    _draw(target, images.load_photo(photo), learned, rows, run)
+    seconds = {**result["seconds"], "total": round(time.perf_counter() - began, 1)}
+    return {**result, "seconds": seconds, "picture": str(target)}
+
+
+def _row(backbone: backbones.Backbone, concept: Concept, inside: str) -> list[Image]:
+    return [
+        generate(backbone, f"a photo of {inside} {scene}", [concept], [seed])[0] for seed, scene in enumerate(SCENES)
+    ]
+
+
+def _draw(target: Path, photo: Image, concept: Concept, rows: dict[str, Sequence[Image]], run: Run) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.6, 2.05 * len(rows) + 0.2), dpi=125, facecolor="white", layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=(1.15, 2.6))
+    top, bottom = left.subplots(2, 1, height_ratios=(1.5, 1))
+    top.imshow(photo.resize((256, 256), Resampling.LANCZOS))
+    top.set_title("one photo", fontsize=10)
+    top.set_axis_off()
+    words = "  ".join(f"<{i}> {word}" for i, word in enumerate(concept.words))
+    top.text(0.5, -0.03, words, transform=top.transAxes, ha="center", va="top", fontsize=8, wrap=True)
+    curve = [(row["step"], row["held_out"]) for row in run.losses() if "held_out" in row]
+    bottom.plot(*zip(*curve, strict=True), color="#0072b2", marker="o", markersize=4)
+    bottom.set_title("held-out loss against steps", fontsize=9)
+    bottom.tick_params(labelsize=7)
+    bottom.spines[["top", "right"]].set_visible(False)
+    bands = right.subfigures(len(rows), 1)
+    for band, (title, pictures) in zip(bands, rows.items(), strict=True):
+        band.suptitle(title, fontsize=10)
+        for axes, picture, scene in zip(band.subplots(1, len(pictures)), pictures, SCENES, strict=True):
+            axes.imshow(picture.resize((256, 256), Resampling.BICUBIC))
+            axes.set_title(scene, fontsize=7, color="#555555", pad=2)
+            axes.set_axis_off()
+    with files.atomic(target) as path:
+        figure.savefig(path, format="png", metadata={"Software": None})

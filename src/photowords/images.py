@@ -1,0 +1,124 @@
+"""Photos to tensors and back; the only module that knows how pictures are stored."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from photowords.errors import UserError
+from photowords.files import atomic
+
+LEAST_SIDE = 8  # pixels; less than this shows nothing
+MOST_PIXELS = 100_000_000
+# What white may be in the modes of more than 8 bits: the first that the brightest pixel does not exceed.
+WHITES = {"I;16": (65535,), "I": (255, 65535, 2**31 - 1), "F": (1, 255, 65535)}
+
+
+def load_photo(path: Path | str) -> Image.Image:
+    """Read a photo as 8-bit RGB, the right way up, on white where it is transparent; the first frame of several.
+
+    Raises:
+        UserError: the path is missing, a folder, empty, no image, damaged, under 8 pixels on a side,
+            or over 100 million pixels (found from the header, before any pixel is decoded).
+    """
+    path = Path(path)
+    try:
+        if not path.exists():
+            raise UserError(f"{path} does not exist; give the path of a photo")
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; give the path of one photo in it")
+        if path.stat().st_size == 0:
+            raise UserError(f"{path} is empty (0 bytes); copy the photo again")
+        with _any_size(), Image.open(path) as image:  # reads the header only
+            width, height = image.size
+            if min(width, height) < LEAST_SIDE:
+                raise UserError(f"{path} is {width}x{height} pixels, too small; use at least {LEAST_SIDE}x{LEAST_SIDE}")
+            if width * height > MOST_PIXELS:
+                limit = f"{MOST_PIXELS // 10**6} million pixels"
+                raise UserError(f"{path} is {width}x{height} pixels, too large; shrink it to at most {limit}")
+            return _rgb(ImageOps.exif_transpose(image))
+    except UserError:
+        raise
+    except UnidentifiedImageError:
+        raise UserError(f"{path} is not an image that can be read; use a PNG, JPEG or WebP file") from None
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    # Each decoder fails in its own way on a damaged file: OSError, SyntaxError, ValueError, struct.error, zlib.error.
+    except Exception as error:
+        raise UserError(f"{path} is a damaged or cut-off image; copy it again or convert it to PNG") from error
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """Without Pillow's own warning and error about size: ours says what to do."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):  # I;16, I;16B, I;16L, I, F; Pillow's own conversion would clip them at 255
+        grey = np.nan_to_num(np.asarray(image).astype(np.float64))
+        kind = "I;16" if image.mode.startswith("I;16") else image.mode
+        white = next((w for w in WHITES[kind] if grey.max() <= w), grey.max())
+        image = Image.fromarray(np.rint(grey.clip(0) / white * 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("RGB")
+    image.info = {}  # a CMYK colour profile or a place's coordinates must not be saved with the pixels
+    return image
+
+
+def to_tensor(image: Image.Image, size: int) -> Tensor:
+    """Crop the middle square of an RGB image and resize it: (1, 3, size, size), float32 in [-1, 1]."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    # Pictures of the pocket world were shrunk by averaging whole blocks, so a drawing of it must be shrunk alike to be
+    # met again exactly; where blocks are not whole, averaging would alias and Lanczos does not.
+    filter_ = Image.Resampling.BOX if side % size == 0 else Image.Resampling.LANCZOS
+    with _any_size():
+        square = image.crop((left, top, left + side, top + side))
+    pixels = torch.from_numpy(np.array(square.resize((size, size), filter_), dtype=np.float32))
+    return (pixels / 127.5 - 1).permute(2, 0, 1)[None].contiguous()
+
+
+def to_pil(tensor: Tensor) -> list[Image.Image]:
+    """Pictures, (n, 3, h, w) in [-1, 1], as RGB images; values outside are clamped, and rounded to 8 bits."""
+    pixels = (tensor.detach().to("cpu", torch.float32).clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+    return [Image.fromarray(picture) for picture in pixels.permute(0, 2, 3, 1).contiguous().numpy()]
+
+
+def side_by_side(pictures: Sequence[Image.Image], gap: int = 4) -> Image.Image:
+    """At least one picture in a row, tops level, ``gap`` white pixels between them, as one RGB image."""
+    width = sum(picture.width for picture in pictures) + gap * (len(pictures) - 1)
+    row = Image.new("RGB", (width, max(picture.height for picture in pictures)), "white")
+    left = 0
+    for picture in pictures:
+        row.paste(picture, (left, 0))
+        left += picture.width + gap
+    return row
+
+
+def sha256(path: Path | str) -> str:
+    """The SHA-256 of a file's bytes, 64 hexadecimal digits. Raises UserError where it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def save_png(image: Image.Image, path: Path | str) -> None:
+    """Write a PNG file whole or not at all. Raises UserError where it cannot be written."""
+    with atomic(path) as temporary:
+        image.save(temporary, format="PNG")

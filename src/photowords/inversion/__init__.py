@@ -1,0 +1,7 @@
+"""The method itself: the loss, the loop, and the folder that a run leaves."""
+
+from photowords.inversion.loop import Diverged, Step, invert
+from photowords.inversion.loss import HeldOut
+from photowords.inversion.run import Run
+
+__all__ = ["Diverged", "HeldOut", "Run", "Step", "invert"]

@@ -1,0 +1,135 @@
+"""The inversion: v* = argmin_v E ||eps - eps_theta(z_t, t, c(v))||^2, over every placeholder of the sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from photowords import images
+from photowords.backbones import Backbone
+from photowords.concept import Concept
+from photowords.errors import UserError
+from photowords.inversion.loss import HeldOut, denoising_loss
+from photowords.prompts import TEMPLATES, in_template
+from photowords.settings import InvertSettings
+
+
+class Diverged(UserError):
+    """The loss or the vectors stopped being finite; the last Step yielded holds the last good concept."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What ``invert`` yields, first for step 0, the start itself.
+
+    Attributes:
+        index: optimiser steps taken.
+        loss: training loss of the step that led here; None at step 0.
+        held_out: losses of the held-out tuples, (n,), where they were evaluated.
+        concept: the concept as it stands.
+        sample_steps: UNet passes so far: steps x batch, plus one for each held-out tuple evaluated.
+        state: the optimiser's tensors; with ``concept``, all that continuing needs.
+    """
+
+    index: int
+    loss: float | None
+    held_out: Tensor | None
+    concept: Concept
+    sample_steps: int
+    state: Mapping[str, Tensor]
+
+
+def invert(
+    backbone: Backbone,
+    start: Concept,
+    photos: Sequence[Image],
+    settings: InvertSettings | None = None,
+    resume: Step | None = None,
+) -> Iterator[Step]:
+    """Optimise the placeholders of ``start`` on the photos; a generator of steps.
+
+    Step k draws its noise from a generator seeded by (seed, k) alone, so a run continued from ``resume``
+    (a Step of an earlier run, ``held_out`` not needed) goes on to the same bits.
+    Raises UserError when the concept does not fit the backbone or the context, Diverged on NaN.
+    """
+    settings = settings or InvertSettings()
+    backbone.check(start)
+    device = backbone.device
+    size = backbone.picture_size
+    latents = [backbone.encode(images.to_tensor(photo, size)) for photo in photos]
+    prompts = [in_template(template, len(start)) for template in TEMPLATES[settings.kind]]
+    held_out = HeldOut(backbone, latents, prompts, settings.held_out)
+
+    # The only parameters there are. Frozen placeholders are put back over them at each use.
+    concept = resume.concept if resume else start
+    leaves = {name: concept.vectors(name).to(device).requires_grad_() for name in start.encoders}
+    original = {name: start.vectors(name).to(device) for name in start.encoders}
+    learned = torch.tensor([[p.learned] for p in start.placeholders], device=device)
+    optimizer = torch.optim.AdamW(leaves.values(), settings.learning_rate, weight_decay=settings.weight_decay)
+
+    def vectors() -> dict[str, Tensor]:
+        return {name: torch.where(learned, leaves[name], original[name]) for name in leaves}
+
+    if resume:
+        _restore(optimizer, leaves, resume.state)
+    else:
+        yield Step(0, None, held_out(vectors()), start, settings.held_out, {})
+
+    first, sample_steps = (resume.index, resume.sample_steps) if resume else (0, settings.held_out)
+    for index in range(first + 1, settings.steps + 1):
+        # Draw photos, templates, timesteps and noise.
+        generator = torch.Generator().manual_seed(settings.seed % 2**40 * 1_000_003 + index)
+        photo = torch.randint(len(latents), (settings.batch,), generator=generator)
+        template = torch.randint(len(prompts), (settings.batch,), generator=generator)
+        t = torch.randint(backbone.timesteps, (settings.batch,), generator=generator).to(device)
+        shape = (settings.batch, *latents[0].mean.shape[1:])
+        posterior_noise = torch.randn(shape, generator=generator).to(device)
+        noise = torch.randn(shape, generator=generator).to(device)
+        z = torch.cat([latents[i].sample(posterior_noise[k : k + 1]) for k, i in enumerate(photo.tolist())])
+
+        # Encode each distinct prompt once, predict the noise, step.
+        distinct, which = template.unique(return_inverse=True)
+        conditioning = backbone.condition([prompts[i] for i in distinct.tolist()], vectors())
+        loss = denoising_loss(backbone, z, noise, t, conditioning[which.to(device)]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        sample_steps += settings.batch
+
+        # Report. A loss that is not finite ends the run before its step is yielded.
+        value = loss.item()
+        moved = {name: table.detach().cpu() for name, table in vectors().items()}
+        if not (value == value and all(table.isfinite().all() for table in moved.values())):
+            raise Diverged(f"the loss became {value} at step {index}; the concept of step {index - 1} is kept")
+        evaluated = None
+        if index % settings.evaluate_every == 0 or index == settings.steps:
+            evaluated = held_out(vectors())
+            sample_steps += settings.held_out
+        yield Step(
+            index, value, evaluated, start.with_vectors(moved, step=index), sample_steps, _state(optimizer, leaves)
+        )
+
+
+def _state(optimizer: torch.optim.Optimizer, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    state = {f"{name}.leaf": leaf.detach().cpu().clone() for name, leaf in leaves.items()}
+    for name, leaf in leaves.items():
+        state |= {f"{name}.{key}": value.detach().cpu().clone() for key, value in optimizer.state[leaf].items()}
+    return state
+
+
+def _restore(optimizer: torch.optim.Optimizer, leaves: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, leaf in leaves.items():
+            if f"{name}.leaf" not in state:  # a run that was stopped at step 0
+                continue
+            leaf.copy_(state[f"{name}.leaf"])
+            keys = [key.removeprefix(f"{name}.") for key in state if key.startswith(f"{name}.")]
+            optimizer.state[leaf] = {
+                key: state[f"{name}.{key}"].to("cpu" if key == "step" else leaf.device).clone()
+                for key in keys
+                if key != "leaf"
+            }

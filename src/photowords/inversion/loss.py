@@ -1,0 +1,64 @@
+"""The two losses: the one that is optimised, and the one that is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from photowords.backbones import Backbone, LatentDistribution
+from photowords.prompts import Piece
+
+HELD_OUT_SEED = 2**61 - 1  # of a generator that training never sees: its seeds are far smaller
+
+
+def denoising_loss(backbone: Backbone, latents: Tensor, noise: Tensor, t: Tensor, conditioning: Tensor) -> Tensor:
+    """Equation 1: ||eps - eps_theta(z_t, t, c(y))||^2, averaged over each sample's elements, (b,).
+
+    latents, noise: (b, c, h, w); t: (b,) integers; conditioning: (b, context, width). Lower is better; a
+    model that always says 0 gets about 1. For v-prediction models the velocity stands for eps.
+    """
+    noisy = backbone.add_noise(latents, noise, t)
+    error = backbone.predict(noisy, t, conditioning) - backbone.target(latents, noise, t)
+    return error.square().mean(dim=(1, 2, 3))
+
+
+class HeldOut:
+    """The loss on fixed (t, noise, template) tuples, on posterior-mean latents.
+
+    The timesteps are stratified: t_i = floor((i + 1/2) T / n). The noise comes from a generator of its own,
+    so that every run on the same photos is measured on the same tuples and differences are paired.
+    Photos and templates are cycled through.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        photos: Sequence[LatentDistribution],
+        prompts: Sequence[Sequence[Piece]],
+        tuples: int,
+        batch: int = 32,
+    ) -> None:
+        device = backbone.device
+        self._backbone, self._prompts, self._batch = backbone, prompts, batch
+        self.t = ((torch.arange(tuples) + 0.5) * backbone.timesteps / tuples).long().to(device)
+        self._latents = torch.cat([photos[i % len(photos)].mean for i in range(tuples)])
+        generator = torch.Generator().manual_seed(HELD_OUT_SEED)
+        self._noise = torch.randn(self._latents.shape, generator=generator).to(device)
+        # The stride, coprime to the usual numbers of templates, keeps template and timestep uncorrelated.
+        self._prompt = (torch.arange(tuples, device=device) * 7) % len(prompts)
+
+    @torch.no_grad()
+    def __call__(self, vectors: Mapping[str, Tensor]) -> Tensor:
+        """Losses of the tuples, (n,), float32 on the CPU."""
+        conditioning = self._backbone.condition(self._prompts, vectors)
+        losses = [
+            denoising_loss(self._backbone, self._latents[part], self._noise[part], self.t[part], conditioning[prompt])
+            for part, prompt in zip(
+                torch.arange(len(self.t), device=self.t.device).split(self._batch),
+                self._prompt.split(self._batch),
+                strict=True,
+            )
+        ]
+        return torch.cat(losses).cpu()

@@ -1,0 +1,165 @@
+"""The folder that one inversion leaves, written so that a kill at any moment leaves a run that can go on.
+
+settings.json          what was asked for
+photos/0.png ...       the pictures, as they were read
+start.safetensors      the concept at step 0
+checkpoints/           vectors and optimiser, every ``evaluate_every`` steps
+losses.jsonl           a line for each step
+samples/               pictures on the way
+concept.safetensors    the concept: the last good one
+loss.png               the curves
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from photowords import files, formats, images
+from photowords.concept import Concept
+from photowords.errors import UserError
+from photowords.inversion.loop import Step
+from photowords.settings import InvertSettings
+
+
+class Run:
+    """One inversion's folder. Use ``Run.create`` or ``Run.open``."""
+
+    def __init__(self, folder: Path, settings: InvertSettings, about: Mapping[str, Any], lines: list[str]) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.about = dict(about)
+        self._lines = lines
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        settings: InvertSettings,
+        about: Mapping[str, Any],
+        photos: Sequence[Image],
+        start: Concept,
+    ) -> Run:
+        """A new run. Raises UserError when the folder holds something already, or cannot be written."""
+        check_free(folder)
+        try:
+            for part in ("photos", "checkpoints", "samples"):
+                (folder / part).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"the run folder {folder} cannot be made: {error.strerror}") from error
+        for number, photo in enumerate(photos):
+            images.save_png(photo, folder / "photos" / f"{number}.png")
+        formats.write(start, folder / "start.safetensors", "photowords")
+        # Last, so that a folder with settings is a whole run.
+        files.write_text(
+            folder / "settings.json", json.dumps({"settings": vars(settings), "about": about}, indent=1) + "\n"
+        )
+        return cls(folder, settings, about, [])
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """An existing run. Raises UserError when the folder is not one."""
+        try:
+            record = json.loads((folder / "settings.json").read_text())
+            settings, about = InvertSettings.from_json(record["settings"]), record["about"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{folder} is not a run of photowords: it has no readable settings.json") from error
+        losses = folder / "losses.jsonl"
+        return cls(folder, settings, about, losses.read_text().splitlines() if losses.exists() else [])
+
+    @property
+    def concept_file(self) -> Path:
+        return self.folder / "concept.safetensors"
+
+    def photos(self) -> list[Image]:
+        """The run's own copies of its photos, in order."""
+        found = sorted((self.folder / "photos").glob("*.png"), key=lambda path: int(path.stem))
+        return [images.load_photo(path) for path in found]
+
+    def start(self) -> Concept:
+        """The concept at step 0."""
+        return formats.read(self.folder / "start.safetensors")
+
+    def last_step(self) -> Step | None:
+        """The newest whole checkpoint, to resume from; None when there is none. Later loss lines are dropped."""
+        for path in sorted((self.folder / "checkpoints").glob("*.safetensors"), reverse=True):
+            try:
+                with safe_open(path, "pt") as file:
+                    index, sample_steps = (int(file.metadata()[key]) for key in ("index", "sample_steps"))
+                    tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            except (SafetensorError, OSError, KeyError, TypeError):
+                continue
+            self._lines = [line for line in self._lines if json.loads(line)["step"] <= index]
+            vectors = {key.removeprefix("vectors."): v for key, v in tensors.items() if key.startswith("vectors.")}
+            state = {key.removeprefix("state."): v for key, v in tensors.items() if key.startswith("state.")}
+            return Step(index, None, None, self.start().with_vectors(vectors, step=index), sample_steps, state)
+        return None
+
+    def record(self, step: Step) -> None:
+        """Note a step; at every evaluation the checkpoint, the concept and the losses reach the disk."""
+        line: dict[str, Any] = {"step": step.index, "loss": step.loss, "sample_steps": step.sample_steps}
+        if step.held_out is not None:
+            line["held_out"] = step.held_out.mean().item()
+            line["held_out_thirds"] = [part.mean().item() for part in step.held_out.tensor_split(3)]
+        self._lines.append(json.dumps(line))
+        if step.held_out is not None:
+            self.keep(step)
+
+    def keep(self, step: Step) -> None:
+        """Write the checkpoint, the losses and the concept of a step."""
+        tensors = {f"state.{key}": value for key, value in step.state.items()}
+        tensors |= {f"vectors.{encoder}": step.concept.vectors(encoder) for encoder in step.concept.encoders}
+        metadata = {"index": str(step.index), "sample_steps": str(step.sample_steps)}
+        with files.atomic(self.folder / "checkpoints" / f"{step.index:06d}.safetensors") as path:
+            save_file(tensors, path, metadata)
+        files.write_text(self.folder / "losses.jsonl", "".join(f"{line}\n" for line in self._lines))
+        formats.write(step.concept, self.concept_file, "photowords")
+
+    def losses(self) -> list[dict[str, Any]]:
+        """The recorded steps: step, loss, sample_steps, and held_out where it was evaluated."""
+        return [json.loads(line) for line in self._lines]
+
+    def plot(self) -> Path:
+        """Draw both losses against steps as ``loss.png``."""
+        # The figure is made without pyplot: no global state, no window system.
+        from matplotlib.figure import Figure
+
+        rows = self.losses()
+        training = [(row["step"], row["loss"]) for row in rows if row["loss"] is not None]
+        held_out = [(row["step"], row["held_out"]) for row in rows if "held_out" in row]
+        figure = Figure(figsize=(5, 3.2), layout="constrained", dpi=150)
+        axes = figure.subplots()
+        if training:
+            axes.plot(*zip(*training, strict=True), color="#bbbbbb", linewidth=0.8, label="training")
+        axes.plot(*zip(*held_out, strict=True), color="#0072b2", marker="o", markersize=4, label="held out")
+        axes.set(xlabel="steps", ylabel="denoising loss", ylim=_limits([v for _, v in held_out]))
+        axes.set_title(str(self.about.get("sentence", "")), fontsize=9)
+        axes.legend(frameon=False, fontsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        target = self.folder / "loss.png"
+        with files.atomic(target) as path:
+            figure.savefig(path, format="png", metadata={"Software": None})
+        return target
+
+
+def check_free(folder: Path) -> None:
+    """Raise UserError unless a new run may be made in the folder: it is absent or empty."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"the run folder {folder} is a file; give a folder to --out")
+    if (folder / "settings.json").exists():
+        raise UserError(f"{folder} already holds a run; add --resume to continue it, or give another folder to --out")
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"the folder {folder} is not empty; give a new folder to --out")
+
+
+def _limits(values: list[float]) -> tuple[float, float]:
+    """The held-out curve fills the figure; single training losses may leave it."""
+    low, high = min(values), max(values)
+    margin = max(0.35 * (high - low), 0.05 * high)
+    return max(0.0, low - margin), high + margin

@@ -1,0 +1,117 @@
+"""Frozen, checked settings. Command-line options, run folders and the Python API all come from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from photowords.errors import UserError
+
+KINDS = ("object", "style")
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if not (isinstance(value, int | float) and math.isfinite(value) and value >= least):
+        raise UserError(f"{name} is {value}, but it must be at least {least}")
+
+
+@dataclass(frozen=True)
+class InvertSettings:
+    """How one inversion runs; the defaults are the paper's.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: noise and timestep draws a step (UNet sample-steps = steps x batch).
+        lr: AdamW's rate; None is 5e-3 x batch, the original textual inversion's scaled rate.
+        weight_decay: AdamW's, pulling towards zero.
+        seed: of the timesteps, the noise and the order of photos and templates.
+        kind: "object" or "style": which templates the sentence is put into.
+        held_out: fixed (t, noise, template) tuples of the held-out loss.
+        evaluate_every: steps between held-out losses; step 0 and the last are always evaluated.
+    """
+
+    steps: int = 100
+    batch: int = 4
+    lr: float | None = None
+    weight_decay: float = 0.01
+    seed: int = 0
+    kind: str = "object"
+    held_out: int = 96
+    evaluate_every: int = 25
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "held_out", "evaluate_every"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("seed", "weight_decay"):
+            _at_least(name, getattr(self, name), 0)
+        if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
+            raise UserError(f"lr is {self.lr}, but the learning rate must be above 0")
+        if self.kind not in KINDS:
+            raise UserError(f"kind is {self.kind!r}, but it must be one of {', '.join(KINDS)}")
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate that AdamW gets."""
+        return 5e-3 * self.batch if self.lr is None else self.lr
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """From a run folder's settings; raises UserError on a field that this version does not know."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        if unknown := sorted(set(fields) - known):
+            raise UserError(f"unknown setting {unknown[0]!r}; the settings are {', '.join(sorted(known))}")
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class GenerateSettings:
+    """How pictures are sampled.
+
+    Attributes:
+        steps: sampler steps.
+        guidance: classifier-free guidance scale; 1 turns it off.
+        scheduler: "default" (the model's own) or a name of ``SCHEDULERS``.
+        negative: the negative prompt.
+        batch: pictures sampled at once.
+    """
+
+    steps: int = 25
+    guidance: float = 5.0
+    scheduler: str = "default"
+    negative: str = ""
+    batch: int = 8
+
+    def __post_init__(self) -> None:
+        _at_least("steps", self.steps, 1)
+        _at_least("batch", self.batch, 1)
+        _at_least("guidance", self.guidance, 0)
+        if self.scheduler != "default" and self.scheduler not in SCHEDULERS:
+            raise UserError(f"scheduler {self.scheduler!r} is unknown; choose from default, {', '.join(SCHEDULERS)}")
+
+
+SCHEDULERS = {
+    "ddim": "DDIMScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "euler-a": "EulerAncestralDiscreteScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+    "pndm": "PNDMScheduler",
+    "unipc": "UniPCMultistepScheduler",
+}
+"""Short name -> diffusers class. (Checked against diffusers by a test.)"""
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds as people write them: "3", "0-3", "0,7,9-11". Raises UserError on anything else."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise UserError(f"seeds {text!r} are not understood; write them like 0-3 or 0,5,7")
+        low, high = int(first), int(last) if dash else int(first)
+        if high < low or high - low >= 10_000 or high >= 2**63:
+            raise UserError(f"seeds {text!r} are not a range of at most 10,000 seeds; write them like 0-3")
+        seeds.extend(range(low, high + 1))
+    return seeds

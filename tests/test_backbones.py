@@ -1,0 +1,102 @@
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from photowords import backbones, images, pocket
+from photowords.backbones import Backbone
+from photowords.errors import UserError
+
+
+def test_a_loaded_model_says_what_it_is(tiny: Backbone, tiny_v: Backbone) -> None:
+    assert (tiny.widths, tiny.context, tiny.picture_size, tiny.timesteps) == ({"text_encoder": 32}, 32, 64, 1000)
+    assert tiny.fingerprint != tiny_v.fingerprint and len(tiny.fingerprint) == 16
+    assert tiny.readers["captioner"] == "Salesforce/blip-image-captioning-base"
+
+
+def test_the_fingerprint_does_not_depend_on_the_precision(tiny_folder: Path, tiny: Any) -> None:
+    coarse: Any = backbones.load(str(tiny_folder), "cpu", "bf16")
+    assert coarse.dtype == torch.bfloat16 and coarse.fingerprint == tiny.fingerprint
+    exact = tiny.word_vectors("blue mug")["text_encoder"]
+    assert torch.equal(coarse.word_vectors("blue mug")["text_encoder"], exact), "words keep their stored precision"
+
+
+def test_tokens_are_the_words_own_text(tiny: Backbone) -> None:
+    assert [token for token, _ in tiny.tokenize("A red  teapot")] == ["a", "red", "teapot"]
+    pieces = [token for token, _ in tiny.tokenize("qwertz")]
+    assert len(pieces) > 1 and "".join(pieces) == "qwertz"
+
+
+def test_encode_is_the_scaled_posterior(tiny: Any, mug: Any) -> None:
+    picture = images.to_tensor(mug, 64)
+    latents = tiny.encode(picture)
+    posterior = tiny._pipe.vae.encode(picture).latent_dist
+    scale = tiny._pipe.vae.config.scaling_factor
+    assert torch.allclose(latents.mean, posterior.mean * scale)
+    drawn = torch.cat([latents.sample(torch.randn(1, 4, 8, 8)) for _ in range(400)])
+    assert torch.allclose(drawn.std(0).mean(), latents.std.mean(), rtol=0.02)
+
+
+def test_noise_follows_the_schedule(tiny: Any) -> None:
+    z, noise = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
+    noisy = tiny.add_noise(z, noise, torch.tensor([0, 999]))
+    a = tiny._noise.alphas_cumprod
+    assert torch.allclose(noisy[1], a[999].sqrt() * z[1] + (1 - a[999]).sqrt() * noise[1])
+    assert (noisy[0] - z[0]).abs().mean() < 0.05
+
+
+def test_the_weights_hash_sees_one_changed_weight(tiny: Any) -> None:
+    before = tiny.weights_hash()
+    bias = tiny._pipe.unet.conv_out.bias
+    with torch.no_grad():
+        bias[0] += 1e-3
+        assert tiny.weights_hash() != before
+        bias[0] -= 1e-3
+    assert tiny.weights_hash() == before or torch.isclose(bias[0], bias[0])
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ('{"_class_name": "FluxPipeline"}', "is a FluxPipeline, but photowords knows StableDiffusionPipeline"),
+        ("not json", "no readable model_index.json"),
+        ("{}", "no readable model_index.json"),
+    ],
+)
+def test_a_folder_that_is_no_stable_diffusion_is_refused(index: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text(index)
+    with pytest.raises(UserError, match=message):
+        backbones.load(str(tmp_path))
+
+
+def test_a_model_with_a_missing_part_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "sd")
+    shutil.rmtree(tmp_path / "sd" / "unet")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        backbones.load(str(tmp_path / "sd"))
+
+
+def test_the_pocket_is_an_ordinary_folder_that_says_what_it_knows(pocket_model: Backbone) -> None:
+    assert json.loads((pocket.PIPELINE / "model_index.json").read_text())["_class_name"] == "StableDiffusionPipeline"
+    assert pocket_model.unknown_words("a red zebra, on the beach") == ["zebra"]
+    assert Path(pocket_model.readers["captioner"]).resolve() == pocket.CAPTIONER.resolve()
+    weights = sum(path.stat().st_size for path in pocket.HERE.rglob("*.safetensors"))
+    assert weights <= 60e6
+
+
+def test_the_bank_is_familiar_to_the_pocket_and_noise_is_not(pocket_model: Backbone) -> None:
+    for name in pocket.concepts():
+        assert pocket_model.is_familiar(images.to_tensor(images.load_photo(pocket.view(name)), 64)), name
+    assert not pocket_model.is_familiar(torch.rand(1, 3, 64, 64) * 2 - 1)
+
+
+def test_the_bank_holds_twelve_concepts_of_five_views() -> None:
+    assert len(pocket.concepts()) == 12
+    digests = {
+        hashlib.sha256(pocket.view(name, k).read_bytes()).hexdigest() for name in pocket.concepts() for k in range(5)
+    }
+    assert len(digests) == 60

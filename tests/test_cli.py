@@ -1,0 +1,255 @@
+"""The commands as a user runs them: what they print, what they leave, and one sentence for bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from photowords import pocket
+from photowords.cli import main
+
+MUG = pocket.view("mug")
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit status, stdout, stderr."""
+    capsys.readouterr()
+    status = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one sentence that bad input gets."""
+    status, out, err = run(capsys, *arguments)
+    lines = [line for line in err.splitlines() if not line.startswith("warning: ")]
+    assert status == 2 and out == "" and len(lines) == 1 and lines[0].startswith("error: "), err
+    assert "Traceback" not in err
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A short run of the real command in a process of its own, and its JSON."""
+    out = tmp_path_factory.mktemp("runs") / "mug"
+    command = [sys.executable, "-m", "photowords", "invert", MUG, "--out", out, "--steps", "20", "--held-out", "24"]
+    command += ["--evaluate-every", "10", "--samples", "1", "--name", "mug", "--json"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return out, result
+
+
+def test_invert_leaves_a_run_and_one_json_object(learned: tuple[Path, dict[str, Any]]) -> None:
+    out, result = learned
+    assert result["sentence"] == " ".join(p["word"] for p in result["placeholders"])
+    assert [p["name"] for p in result["placeholders"]][:2] == ["<0>", "<1>"]
+    losses = result["held_out_loss"]
+    assert [row["step"] for row in losses["curve"]] == [0, 10, 20]
+    assert losses["start"] == losses["curve"][0]["loss"] and losses["final"] == losses["curve"][-1]["loss"]
+    assert losses["final"] < losses["start"]
+    assert result["sample_steps"] == 20 * 4 + 3 * 24
+    assert Path(result["concept"]).is_file() and set(result["seconds"]) == {"read", "samples", "invert"}
+    left = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert left == {
+        "settings.json", "start.safetensors", "concept.safetensors", "losses.jsonl", "loss.png", "result.json",
+        "photos/0.png", "samples/step_000000.png", "samples/step_000020.png",
+        *(f"checkpoints/{step:06d}.safetensors" for step in (0, 10, 20)),
+    }  # fmt: skip
+    assert len((out / "losses.jsonl").read_text().splitlines()) == 21
+
+
+def test_generate_swaps_and_seeds(
+    learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_folder, _ = learned
+    arguments = ("generate", "--concept", run_folder, "--seeds", "0-1", "--steps", 4, "--json", "--out", tmp_path)
+    status, out, _ = run(capsys, *arguments, "a photo of {mug} on the beach")
+    pictures = [Image.open(path) for path in json.loads(out)["images"]]
+    assert status == 0 and [picture.size for picture in pictures] == [(64, 64)] * 2
+    status, out, _ = run(capsys, *arguments, "a photo of {mug:mug=teapot} on the beach")
+    assert status == 0 and len(list(tmp_path.glob("*.png"))) == 4
+
+
+@pytest.mark.parametrize("tool", ["diffusers", "a1111", "kohya", "comfyui", "invokeai", "photowords"])
+def test_an_exported_file_is_read_wherever_a_concept_is(
+    tool: str, learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_folder, result = learned
+    file = tmp_path / ("mug.pt" if tool == "a1111" else "mug.safetensors")
+    assert run(capsys, "concept", "export", run_folder, "--to", tool, "--out", file)[0] == 0
+    status, out, _ = run(capsys, "concept", "show", file, "--json")
+    assert status == 0 and len(json.loads(out)["placeholders"]) == len(result["placeholders"])
+    arguments = ("generate", "{mug}", "--concept", file, "--steps", 2, "--out", tmp_path / "out")
+    assert run(capsys, *arguments)[0] == 0
+
+
+def test_concept_show_tells_where_it_came_from(
+    learned: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = run(capsys, "concept", "show", learned[0], "--json")
+    provenance = json.loads(out)["provenance"]
+    assert provenance["backbone"] == "pocket" and provenance["step"] == 20
+    assert len(provenance["photos_sha256"][0]) == 64 and provenance["caption"]
+
+
+def test_caption_says_the_object_and_its_look(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "caption", MUG, "--json")
+    said = json.loads(out)
+    assert status == 0 and said["sentence"] == "blue and white checkered mug" and said["class"] == "mug"
+    assert said["tokens"] == ["blue", "and", "white", "checkered", "mug"]
+
+
+def test_models_lists_the_short_names(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "models", "--json")
+    assert set(json.loads(out)["models"]) == {"pocket", "sd15", "sd21"}
+
+
+@pytest.mark.parametrize("command", [[], ["caption"], ["invert"], ["generate"], ["concept", "export"], ["demo"]])
+def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0 and len(capsys.readouterr().out) > 300
+
+
+def bomb(path: Path) -> None:
+    """A PNG whose header promises 30,000 x 30,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b""))
+
+
+def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = MUG.read_bytes()
+    files = {
+        "text.png": b"not a picture",
+        "cut.png": whole[: len(whole) // 2],
+        "empty.png": b"",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    bomb(tmp_path / "bomb.png")
+    for name, words in {
+        "text.png": "not an image",
+        "cut.png": "damaged or cut-off",
+        "empty.png": "is empty",
+        "dot.png": "too small",
+        "bomb.png": "30000x30000 pixels, too large",
+        "missing.png": "does not exist",
+        ".": "is a folder",
+    }.items():
+        assert words in refused(capsys, "invert", tmp_path / name, "--out", tmp_path / "run"), name
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--steps", "0"], "steps is 0, but it must be at least 1"),
+        (["--steps", "many"], "'many' is not a whole number"),
+        (["--lr", "-1"], "learning rate must be above 0"),
+        (["--batch", "0"], "batch is 0"),
+        (["--kind", "person"], "must be one of object, style"),
+        (["--samples", "9"], "from 0 to 4"),
+        (["--init", "words"], "needs the words"),
+        (["--init", "star", "--words", "a mug"], "--words goes with --init words"),
+        (["--words", "very " * 40 + "big mug"], "text encoder has room for"),
+        (["--name", "my mug"], "cannot be used in a prompt"),
+        (["--model", "nonsense"], "there is no model 'nonsense'"),
+        (["--model", "."], "is not a model folder"),
+        (["--device", "warp"], "device 'warp' cannot be used"),
+        (["--dtype", "fp7"], "dtype 'fp7' is unknown"),
+        (["--captioner", "/nowhere/blip"], "captioner '/nowhere/blip' cannot be loaded"),
+        (["--init", "magic"], "invalid choice: 'magic'"),
+        (["--typo"], "unrecognized arguments: --typo"),
+    ],
+)
+def test_bad_options_get_one_sentence_and_leave_nothing(
+    options: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert words in refused(capsys, "invert", MUG, "--out", tmp_path / "run", *options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_hub_name_without_network_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    message = refused(capsys, "invert", MUG, "--model", "nobody/nothing", "--out", tmp_path / "run")
+    assert "could not be fetched" in message and "give its folder to --model" in message
+
+
+def test_bad_places_get_one_sentence(
+    learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocker = tmp_path / "file"
+    blocker.write_text("mine")
+    assert "is a file" in refused(capsys, "invert", MUG, "--out", blocker)
+    assert "cannot be made" in refused(capsys, "invert", MUG, "--out", blocker / "run")
+    arguments = ("generate", "{mug}", "--concept", learned[0])
+    assert "cannot be made" in refused(capsys, *arguments, "--out", blocker / "out")
+    assert "is not a folder" in refused(
+        capsys, "concept", "export", learned[0], "--to", "kohya", "--out", blocker / "x"
+    )
+    assert blocker.read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_gets_one_sentence(
+    learned: tuple[Path, dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def full(source: object, target: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    message = refused(capsys, "generate", "{mug}", "--steps", 1, "--concept", learned[0], "--out", tmp_path)
+    assert "No space left on device" in message
+    assert "No space left on device" in refused(capsys, "invert", MUG, "--words", "mug", "--out", tmp_path / "run")
+    assert list(tmp_path.rglob("*.png")) == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("{cup}", "names the concept {cup}, which is not among those given ({mug})"),
+        ("{mug:wings=horns}", "has no word 'wings'"),
+        ("{mug} " * 30, "text encoder reads at most 30"),
+    ],
+)
+def test_bad_prompts_get_one_sentence(
+    prompt: str, words: str, learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert words in refused(capsys, "generate", prompt, "--concept", learned[0], "--out", tmp_path)
+
+
+def test_a_concept_for_another_model_is_refused(
+    learned: tuple[Path, dict[str, Any]], tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = refused(capsys, "generate", "{mug}", "--concept", learned[0], "--model", tiny_folder, "--out", tmp_path)
+    assert "concept mug was made for pocket" in message and "needs 32" in message
+
+
+def test_a_photo_outside_the_pockets_world_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import numpy as np
+
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    options = ("--words", "zebra mug", "--steps", 1, "--held-out", 2, "--samples", 0)
+    status, _, err = run(capsys, "invert", tmp_path / "noise.png", "--out", tmp_path / "run", *options)
+    assert status == 0
+    assert "noise.png lies outside the small world" in err and "never seen 'zebra'" in err

@@ -1,0 +1,277 @@
+"""Every embedding file: there and back, by other tools' hands, and what is refused."""
+
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import Parameter, ParameterDict
+
+from photowords import formats
+from photowords.concept import Concept, Placeholder
+from photowords.errors import UserError
+
+SD1, SDXL = {"text_encoder": 768}, {"text_encoder": 768, "text_encoder_2": 1280}
+
+
+def table(count: int, width: int = 768) -> Tensor:
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(count + width))
+
+
+def concept(count: int, widths: dict[str, int] = SD1) -> Concept:
+    tables = {encoder: table(count, width) for encoder, width in widths.items()}
+    placeholders = [
+        Placeholder(f"wörd{i}", {encoder: rows[i] for encoder, rows in tables.items()}, learned=i != 1)
+        for i in range(count)
+    ]
+    return Concept("mug", tuple(placeholders), {"step": 40, "words": ["a", 1.5, None], "name": "x"})
+
+
+def same(one: Concept, other: Concept) -> bool:
+    pairs = [(one.vectors(encoder), other.vectors(encoder)) for encoder in one.encoders]
+    return one.encoders == other.encoders and all(torch.equal(a, b) and b.dtype == torch.float32 for a, b in pairs)
+
+
+@pytest.mark.parametrize("form", formats.FORMS)
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("widths", [SD1, SDXL], ids=["one encoder", "two"])
+def test_every_form_there_and_back(tmp_path: Path, form: str, count: int, widths: dict[str, int]) -> None:
+    start = concept(count, widths)
+    path = tmp_path / f"mug{formats.suffix(start, form)}"
+    formats.write(start, path, form)
+    first = path.read_bytes()
+    end = formats.read(path)
+    assert same(start, end) and end.name == "mug"
+    if form == "photowords":
+        assert end.words == start.words and end.provenance == start.provenance
+        assert [p.learned for p in end.placeholders] == [i != 1 for i in range(count)]
+    else:
+        assert end.words == ("",) * count
+        assert set(end.provenance) == {"source_format", "source_file"} and end.provenance["source_file"] == path.name
+    other = tmp_path / "another"
+    formats.write(start, other, form)
+    assert other.read_bytes() == first, "the same concept gives the same bytes"
+
+
+def test_what_each_tool_looks_for(tmp_path: Path) -> None:
+    start, path = concept(3), tmp_path / "file"
+    assert tuple(formats.SUFFIX) == ("photowords", "diffusers", "a1111", "kohya", "comfyui", "invokeai")
+    assert [form for form, end in formats.SUFFIX.items() if end != ".safetensors"] == ["a1111"]
+    assert formats.SUFFIX["a1111"] == ".pt"
+    assert formats.suffix(concept(1, SDXL), "a1111") == ".safetensors"
+
+    formats.write(start, path, "a1111")
+    data = torch.load(path, weights_only=True)
+    assert data["string_to_token"] == {"*": 265} and data["name"] == "mug" and data["step"] == 40
+    assert data["sd_checkpoint"] is None and data["sd_checkpoint_name"] is None
+    assert data["string_to_param"]["*"].shape == (3, 768)
+
+    keys = {"diffusers": "<mug>", "kohya": "emb_params", "comfyui": "emb_params", "invokeai": "emb_params"}
+    for form, key in keys.items():
+        formats.write(start, path, form)
+        with safe_open(path, framework="pt") as file:
+            assert list(file.keys()) == [key] and file.get_slice(key).get_shape() == [3, 768]
+            assert file.metadata()["format"] == "pt"
+        formats.write(concept(3, SDXL), path, form)
+        with safe_open(path, framework="pt") as file:
+            shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+        assert shapes == {"clip_l": [3, 768], "clip_g": [3, 1280]}
+
+    formats.write(start, path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    assert metadata["format"] == "photowords/1" and metadata["name"] == "mug"
+    assert json.loads(metadata["placeholders"])[1] == {"word": "wörd1", "learned": False}
+    assert json.loads(metadata["provenance"])["step"] == 40
+
+
+@pytest.mark.parametrize(
+    ("widths", "architecture"),
+    [
+        (SD1, "stable-diffusion-v1/textual-inversion"),
+        ({"text_encoder": 1024}, "stable-diffusion-v2-512/textual-inversion"),
+        (SDXL, "stable-diffusion-xl-v1-base/textual-inversion"),
+        ({"text_encoder": 64}, None),
+    ],
+)
+def test_kohya_header(tmp_path: Path, widths: dict[str, int], architecture: str | None) -> None:
+    formats.write(concept(1, widths), tmp_path / "a", "kohya")
+    with safe_open(tmp_path / "a", framework="pt") as file:
+        metadata = file.metadata()
+    assert metadata["modelspec.sai_model_spec"] == "1.0.0" and metadata["modelspec.title"] == "mug"
+    assert metadata.get("modelspec.architecture") == architecture
+
+
+def a1111(key: str = "*", **more: Any) -> dict[str, Any]:
+    return {"string_to_token": {key: 265}, "string_to_param": {key: table(2)}, "name": "my cup", "step": 9, **more}
+
+
+def rinongal(**state: Any) -> dict[str, Any]:
+    params = ParameterDict({"*": Parameter(table(2))})
+    for key, value in state.items():
+        setattr(params, key, value)
+    return {"string_to_token": {"*": torch.tensor(265)}, "string_to_param": params}
+
+
+def before_torch_1_12() -> dict[str, Any]:
+    data = rinongal()
+    del data["string_to_param"].__dict__["_keys"]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "form", "name"),
+    [
+        (a1111(), "A", "my_cup"),
+        (a1111(name="42"), "A", "concept-42"),
+        (a1111(name="*"), "A", "file-1"),
+        (rinongal(), "B", "file-1"),
+        (before_torch_1_12(), "B", "file-1"),
+        ({"emb_params": table(2)}, "C", "file-1"),
+        ({"<cat toy>": table(2)}, "D", "cat_toy"),
+        ({"<mug>": table(2).half().float()}, "D", "mug"),
+        ({"emp_params": table(2), "emp_params_out": table(2) + 1}, "E", "file-1"),
+    ],
+)
+def test_foreign_files_of_one_encoder(tmp_path: Path, data: dict[str, Any], form: str, name: str) -> None:
+    tensors = {key: value for key, value in data.items() if isinstance(value, Tensor)}
+    wanted = next(iter(tensors.values()), table(2))
+    torch.save(data, tmp_path / "file-1.bin")
+    read = formats.read(tmp_path / "file-1.bin")
+    assert read.name == name and read.words == ("", "") and read.encoders == ("text_encoder",)
+    assert read.provenance == {"source_format": form, "source_file": "file-1.bin"}
+    assert torch.equal(read.vectors("text_encoder"), wanted) and not read.vectors("text_encoder").requires_grad
+    assert formats.read(tmp_path / "file-1.bin", name="cup").name == "cup"
+    if len(tensors) == len(data):
+        save_file(data, tmp_path / "file-1.pt")  # the extension does not matter
+        assert torch.equal(formats.read(tmp_path / "file-1.pt").vectors("text_encoder"), wanted)
+
+
+def test_half_precision_and_one_dimension(tmp_path: Path) -> None:
+    row = table(1)[0].bfloat16()
+    save_file({"<mug>": row}, tmp_path / "a.safetensors")
+    assert torch.equal(formats.read(tmp_path / "a.safetensors").vectors("text_encoder"), row.float()[None])
+
+
+def test_sdxl_files(tmp_path: Path) -> None:
+    pair = {"clip_g": table(2, 1280), "clip_l": table(2)}
+    save_file(pair, tmp_path / "a.safetensors")
+    read = formats.read(tmp_path / "a.safetensors")
+    assert read.encoders == ("text_encoder", "text_encoder_2") and read.provenance["source_format"] == "F"
+    assert torch.equal(read.vectors("text_encoder"), pair["clip_l"])
+    assert torch.equal(read.vectors("text_encoder_2"), pair["clip_g"])
+    save_file({**pair, "clip_g": table(3, 1280)}, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match=r"has \[2, 3\] vectors for its text encoders"):
+        formats.read(tmp_path / "a.safetensors")
+
+
+def test_a_run_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no concept.safetensors; give a finished run's folder or a file"):
+        formats.read(tmp_path)
+    formats.write(concept(2), tmp_path / "concept.safetensors")
+    assert same(formats.read(tmp_path), concept(2))
+    assert formats.read(str(tmp_path), name="cup").name == "cup"
+
+
+def half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def ours(path: Path, **changes: str) -> None:
+    header = {"format": "photowords/1", "name": "mug", "placeholders": '[{"word": "a", "learned": true}]'}
+    save_file({"text_encoder": table(1)}, path, {**header, "provenance": "{}", **changes})
+
+
+NOT_ONE = "is not an embedding of a form that is understood: photowords, A1111"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: None, "does not exist; give an embedding's file or a run's folder"),
+        (lambda p: p.touch(), r"is empty \(0 bytes\)"),
+        (lambda p: p.write_text("a text, not an embedding"), NOT_ONE),
+        (lambda p: save_file({"a": table(1), "b": table(1)}, p), NOT_ONE),
+        (lambda p: save_file({}, p), NOT_ONE),
+        (lambda p: save_file({"a": table(1).int()}, p), NOT_ONE),
+        (lambda p: torch.save([table(1)], p), NOT_ONE),
+        (lambda p: torch.save({"<a>": "b"}, p), NOT_ONE),
+        (lambda p: torch.save({"string_to_param": 3}, p), NOT_ONE),
+        (lambda p: torch.save(a1111(string_to_param={"*": table(1), "@": table(1)}), p), "holds 2 embeddings"),
+        (lambda p: save_file({"emb_params": torch.zeros(1, 2, 3)}, p), r"shape \(1, 2, 3\), but an embedding's is"),
+        (lambda p: save_file({"emb_params": torch.zeros(())}, p), r"shape \(\), but an embedding's is"),
+        (lambda p: save_file({"emb_params": torch.zeros(0, 768)}, p), r"shape \(0, 768\), but an embedding's is"),
+        (lambda p: save_file({"emb_params": torch.full((1, 4), torch.nan)}, p), "values that are not finite"),
+        (lambda p: save_file({"emb_params": torch.full((4,), torch.inf)}, p), "values that are not finite"),
+        (lambda p: (formats.write(concept(2), p), half(p)), "damaged or cut-off safetensors file"),
+        (lambda p: (formats.write(concept(2), p, "a1111"), half(p)), "damaged or cut-off torch file"),
+        (lambda p: p.write_bytes(b"\x80\x02junk"), "damaged or cut-off torch file|refused"),
+        (lambda p: ours(p, format="photowords/2"), "is of the form photowords/2, newer than photowords/1; upgrade"),
+        (lambda p: ours(p, placeholders="[3]"), "damaged photowords header"),
+        (lambda p: ours(p, provenance="{"), "damaged photowords header"),
+        (lambda p: ours(p, placeholders="[]"), "names 0 words for 1 vectors"),
+        (lambda p: ours(p, name="1 2"), "the concept's name '1 2' cannot be used"),
+    ],
+)
+def test_what_is_no_embedding_is_one_sentence(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
+    path = tmp_path / "file.pt"
+    make(path)
+    with pytest.raises(UserError, match=message) as caught:
+        formats.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_whole_model_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "model.ckpt").open("wb") as file:
+        file.truncate(2 << 30)  # a sparse file
+    with pytest.raises(UserError, match=NOT_ONE):
+        formats.read(tmp_path / "model.ckpt")
+
+
+class Evil:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path, zipped: bool) -> None:
+    path, target = tmp_path / "evil.safetensors", tmp_path / "owned"
+    data = {"emb_params": table(1), "more": Evil(target)}
+    torch.save(data, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(UserError, match=r"refused because opening this pickle would run code .* to safetensors first"):
+        formats.read(path)
+    assert not target.exists()
+    torch.load(io.BytesIO(path.read_bytes()), weights_only=False)
+    assert target.exists(), "the file would have run its code"
+
+
+def test_writing_fails_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    with pytest.raises(UserError, match="there is no form 'onetrainer'; choose one of photowords, diffusers"):
+        formats.write(concept(1), path, "onetrainer")
+    with pytest.raises(UserError, match="the form kohya has no place for t5; use the form photowords"):
+        formats.write(concept(1, {"t5": 8}), path, "kohya")
+    with pytest.raises(UserError, match="is not a folder; make it first"):
+        formats.write(concept(1), path / "b")
+    path.write_text("old")
+    with pytest.raises(UserError, match="is not a folder; make it first"):
+        formats.write(concept(1), path / "b")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    for form in formats.FORMS:
+        with pytest.raises(UserError, match=r"cannot write .*: No space left on device; choose another place"):
+            formats.write(concept(1), path, form)
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

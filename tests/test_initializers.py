@@ -1,0 +1,159 @@
+"""Where the words come from; readers load from ordinary transformers folders."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from transformers import (
+    BertTokenizer,
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipImageProcessorPil,
+    BlipProcessor,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessorPil,
+)
+
+from photowords import pocket
+from photowords.backbones import Backbone
+from photowords.errors import UserError
+from photowords.images import load_photo
+from photowords.initializers import Hint, start
+
+
+def test_every_token_starts_at_its_own_vector(tiny: Any) -> None:
+    concept = start("words", [], tiny, Hint(words="red  tea kettle"), "pot")
+    table = tiny._pipe.text_encoder.get_input_embeddings().weight
+    ids = [token for _, token in tiny.tokenize("red tea kettle")]
+    assert torch.equal(concept.vectors("text_encoder"), table[ids].float())
+    assert concept.sentence == "red tea kettle" and "".join(concept.words) == "redteakettle"
+    assert concept.provenance["backbone"] == tiny.name and concept.provenance["step"] == 0
+
+
+def test_stars(tiny: Backbone) -> None:
+    assert start("star", [], tiny).words == ("*",)
+    many = start("multi-star", [], tiny, Hint(count=3))
+    assert many.words == ("*", "*", "*")
+    assert torch.equal(many.vectors("text_encoder")[0], many.vectors("text_encoder")[2])
+    with pytest.raises(UserError, match="number of stars is 0"):
+        start("multi-star", [], tiny, Hint(count=0))
+
+
+def test_the_pocket_reads_its_bank(pocket_model: Backbone) -> None:
+    """The sentence names the object of all but two concepts at most, and so does the class."""
+    named = classified = 0
+    for name in pocket.concepts():
+        photo = load_photo(pocket.view(name))
+        thing = name.replace("_", " ")
+        named += thing in start("caption", [photo], pocket_model).sentence
+        classified += start("class", [photo], pocket_model).sentence == thing
+    assert named >= 10 and classified >= 10
+
+
+def test_as_many_stars_as_the_caption_has_tokens(pocket_model: Backbone, mug: Image.Image) -> None:
+    caption, stars = (start(init, [mug], pocket_model) for init in ("caption", "multi-star"))
+    assert len(stars) == len(caption) and set(stars.words) == {"*"}
+    assert stars.provenance["caption"] == caption.provenance["caption"]
+
+
+@pytest.fixture(scope="module")
+def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BLIP with a BERT tokenizer, as the published ones are."""
+    folder = tmp_path_factory.mktemp("blip")
+    torch.manual_seed(0)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "mug", "tea", "##pot", "with", "gold"]
+    tokenizer = BertTokenizer(vocab={word: i for i, word in enumerate(words)})
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    ids = {"bos_token_id": 2, "sep_token_id": 3, "eos_token_id": 3, "pad_token_id": 0}
+    config = BlipConfig(
+        text_config={**sizes, **ids, "vocab_size": len(words), "encoder_hidden_size": 16},
+        vision_config={**sizes, "image_size": 32, "patch_size": 16},
+    )
+    BlipForConditionalGeneration(config).save_pretrained(folder)
+    BlipProcessor(BlipImageProcessorPil(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("vit")
+    torch.manual_seed(0)
+    labels = {0: "coffee mug, mug", 1: "teapot"}
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = ViTConfig(
+        **sizes, image_size=32, patch_size=16, id2label=labels, label2id={v: k for k, v in labels.items()}
+    )
+    model = ViTForImageClassification(config)
+    with torch.no_grad():
+        model.classifier.bias.copy_(torch.tensor([5.0, 0.0]))
+    model.save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+def test_any_blip_folder_captions(blip: Path, tiny: Backbone, mug: Image.Image) -> None:
+    try:
+        concept = start("caption", [mug], tiny, Hint(captioner=str(blip)))
+    except UserError as error:  # a random captioner may say nothing but special tokens
+        assert "said nothing" in str(error) or "no word to learn" in str(error)
+    else:
+        assert concept.provenance["captioner"] == blip.name and 1 <= len(concept) <= 16
+
+
+def test_any_classifier_folder_gives_its_first_synonym(vit: Path, tiny: Backbone, mug: Image.Image) -> None:
+    concept = start("class", [mug], tiny, Hint(classifier=str(vit)))
+    assert concept.sentence == "coffee mug"
+    assert 0.9 < concept.provenance["class_confidence"] < 1
+
+
+@pytest.mark.parametrize("said", ["", "a", "  "])
+def test_an_empty_caption_says_what_to_do(
+    said: str, tiny: Backbone, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saying(monkeypatch, said)
+    if said == "a":
+        assert start("caption", [mug], tiny).words == ("a",)
+    else:
+        with pytest.raises(UserError, match="said nothing about this photo; give the words yourself"):
+            start("caption", [mug], tiny)
+
+
+def test_a_long_caption_is_cut_at_a_word_with_a_warning(
+    tiny: Backbone, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saying(monkeypatch, "a photo of a " + " ".join(["red"] * 15 + ["teapot", "mug"]))
+    with pytest.warns(UserWarning, match="was cut to"):
+        concept = start("caption", [mug], tiny)
+    assert concept.words == ("red",) * 15 + ("teapot",)
+
+
+def saying(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """A captioner that always says the same."""
+
+    @dataclasses.dataclass
+    class Parrot:
+        source: str = "parrot"
+        revision: None = None
+
+        def __call__(self, photo: Image.Image) -> str:
+            return said.strip()
+
+    monkeypatch.setattr("photowords.initializers.caption.load", lambda source: Parrot())
+
+
+def test_a_missing_reader_says_where_to_put_it(tiny: Backbone, mug: Image.Image, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"captioner .* cannot be loaded .* give a transformers folder"):
+        start("caption", [mug], tiny, Hint(captioner=str(tmp_path)))
+    with pytest.raises(UserError, match=r"classifier .* cannot be loaded"):
+        start("class", [mug], tiny, Hint(classifier=str(tmp_path)))
+
+
+def test_an_unknown_initializer_names_the_known(tiny: Backbone) -> None:
+    with pytest.raises(UserError, match="choose from caption, class, words, star, multi-star"):
+        start("telepathy", [], tiny)

@@ -1,0 +1,202 @@
+"""The method: only placeholders learn, step 0 is the caption, runs resume to the same bits."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from photowords import images, learning
+from photowords.backbones import Backbone
+from photowords.concept import Concept
+from photowords.errors import UserError
+from photowords.initializers import Hint, start
+from photowords.inversion import Diverged, HeldOut, Run, invert
+from photowords.inversion.loss import denoising_loss
+from photowords.prompts import OBJECT_TEMPLATES, in_template
+from photowords.settings import InvertSettings
+
+FEW = InvertSettings(steps=4, held_out=8, evaluate_every=2)
+
+
+def words_start(backbone: Backbone, text: str = "blue checkered mug") -> Concept:
+    return start("words", [], backbone, Hint(words=text), "mug")
+
+
+def test_no_tensor_but_the_placeholders_ever_has_a_gradient(tiny: Any, mug: Image.Image) -> None:
+    before = tiny.weights_hash()
+    steps = list(invert(tiny, words_start(tiny), [mug], FEW))
+    assert tiny.weights_hash() == before
+    for module in (tiny._pipe.unet, tiny._pipe.vae, tiny._pipe.text_encoder):
+        assert all(p.grad is None and not p.requires_grad for p in module.parameters())
+    moved = steps[-1].concept.vectors("text_encoder") - steps[0].concept.vectors("text_encoder")
+    assert (moved.norm(dim=1) > 0.01).all(), "every placeholder has its own non-zero update"
+    assert len({tuple(row.tolist()) for row in steps[-1].concept.vectors("text_encoder")}) == 3
+
+
+@pytest.mark.parametrize("model", ["tiny", "tiny_v"])
+def test_step_0_is_the_caption_prompt_itself(model: str, request: pytest.FixtureRequest) -> None:
+    backbone: Backbone = request.getfixturevalue(model)
+    concept = words_start(backbone)
+    rows = {name: concept.vectors(name) for name in backbone.encoders}
+    spliced = backbone.condition([["a photo of a", 0, 1, 2, "on the beach"]], rows)
+    plain = backbone.condition([["a photo of a blue checkered mug on the beach"]], rows)
+    assert torch.equal(spliced, plain)
+
+
+def test_the_gradient_of_the_splice_is_that_of_the_embedding_rows(tiny: Any) -> None:
+    """Against finite differences, along the gradient, of a random linear function of the conditioning."""
+    direction = torch.randn(1, tiny.context, 32, generator=torch.Generator().manual_seed(0))
+
+    def output(rows: Tensor) -> Tensor:
+        return (tiny.condition([["a", 0, "big", 1]], {"text_encoder": rows}) * direction).sum()
+
+    rows = tiny.word_vectors("blue mug")["text_encoder"].requires_grad_()
+    output(rows).backward()
+    step = 1e-3 * torch.nn.functional.normalize(rows.grad, dim=1)
+    with torch.no_grad():
+        difference = float(output(rows + step) - output(rows - step)) / 2
+    assert difference == pytest.approx(float((rows.grad * step).sum()), rel=0.02)
+
+
+def test_the_loss_is_equation_1(tiny: Any, mug: Image.Image) -> None:
+    z = tiny.encode(images.to_tensor(mug, 64)).mean
+    noise, t = torch.randn(1, 4, 8, 8), torch.tensor([500])
+    conditioning = tiny.condition([["a mug"]], {})
+    a = tiny._noise.alphas_cumprod[500]
+    predicted = tiny._pipe.unet(a.sqrt() * z + (1 - a).sqrt() * noise, t, conditioning).sample
+    expected = ((predicted - noise) ** 2).mean()
+    assert denoising_loss(tiny, z, noise, t, conditioning).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_v_prediction_models_are_compared_with_the_velocity(tiny_v: Any) -> None:
+    z, noise, t = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8), torch.tensor([300])
+    a = tiny_v._noise.alphas_cumprod[300]
+    assert torch.allclose(tiny_v.target(z, noise, t), a.sqrt() * noise - (1 - a).sqrt() * z, atol=1e-6)
+
+
+def test_the_held_out_tuples_are_fixed_and_stratified(tiny: Backbone, mug: Image.Image) -> None:
+    latents = [tiny.encode(images.to_tensor(mug, 64))]
+    prompts = [in_template(template, 3) for template in OBJECT_TEMPLATES]
+    rows = {"text_encoder": words_start(tiny).vectors("text_encoder")}
+    one, two = HeldOut(tiny, latents, prompts, 10), HeldOut(tiny, latents, prompts, 10, batch=3)
+    assert one.t.tolist() == [50, 150, 250, 350, 450, 550, 650, 750, 850, 950]
+    torch.manual_seed(123)
+    assert torch.allclose(one(rows), two(rows), atol=1e-5), "neither the batch nor global seeds matter"
+    assert one(rows).shape == (10,)
+
+
+def test_the_held_out_loss_is_evaluated_at_0_at_the_end_and_between(tiny: Backbone, mug: Image.Image) -> None:
+    steps = list(invert(tiny, words_start(tiny), [mug], dataclasses.replace(FEW, steps=5)))
+    assert [step.index for step in steps if step.held_out is not None] == [0, 2, 4, 5]
+    assert steps[-1].sample_steps == 5 * 4 + 4 * 8
+    assert steps[0].loss is None and all(math.isfinite(step.loss or 0.0) for step in steps)
+
+
+def test_frozen_words_stay(tiny: Backbone, mug: Image.Image) -> None:
+    concept = words_start(tiny)
+    frozen = dataclasses.replace(concept.placeholders[0], learned=False)
+    concept = dataclasses.replace(concept, placeholders=(frozen, *concept.placeholders[1:]))
+    last = list(invert(tiny, concept, [mug], FEW))[-1].concept
+    moved = (last.vectors("text_encoder") - concept.vectors("text_encoder")).norm(dim=1)
+    assert moved[0] == 0 and (moved[1:] > 0.01).all()
+
+
+def test_several_photos_and_style_templates(tiny: Backbone, mug: Image.Image) -> None:
+    other = mug.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    settings = dataclasses.replace(FEW, kind="style")
+    one, both = (list(invert(tiny, words_start(tiny), photos, settings))[-1] for photos in ([mug], [mug, other]))
+    assert not torch.equal(one.concept.vectors("text_encoder"), both.concept.vectors("text_encoder"))
+
+
+def learn(backbone: Backbone, out: Path, photo: Path, settings: InvertSettings) -> dict[str, Any]:
+    return learning.learn(backbone, [photo], out, "words", Hint(words="blue checkered mug"), "mug", settings, samples=0)
+
+
+@pytest.fixture
+def photo(tmp_path: Path, mug: Image.Image) -> Path:
+    path = tmp_path / "mug.png"
+    mug.save(path)
+    return path
+
+
+def test_a_stopped_run_resumes_to_the_same_bits(tiny: Backbone, photo: Path, tmp_path: Path) -> None:
+    settings = InvertSettings(steps=6, held_out=8, evaluate_every=2)
+    learn(tiny, tmp_path / "whole", photo, settings)
+
+    class Killed(Exception):
+        pass
+
+    def kill(step: Any, _: Any) -> None:
+        if step.index == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        learning.learn(
+            tiny, [photo], tmp_path / "cut", "words", Hint(words="blue checkered mug"), "mug", settings, 0, kill
+        )
+    learning.go_on(Run.open(tmp_path / "cut"), tiny)
+    for name in ("concept.safetensors", "losses.jsonl", "checkpoints/000006.safetensors"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_finished_run_can_be_asked_for_more_steps(tiny: Backbone, photo: Path, tmp_path: Path) -> None:
+    learn(tiny, tmp_path / "long", photo, InvertSettings(steps=4, held_out=8, evaluate_every=2))
+    learn(tiny, tmp_path / "short", photo, InvertSettings(steps=2, held_out=8, evaluate_every=2))
+    result = learning.go_on(Run.open(tmp_path / "short"), tiny, steps=4)
+    assert [row["step"] for row in result["held_out_loss"]["curve"]] == [0, 2, 4]
+    long, short = (Run.open(tmp_path / name).losses() for name in ("long", "short"))
+    assert long == short
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_concept(
+    tiny: Any, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, predict = 0, tiny.predict
+
+    def spoiled(noisy: Tensor, t: Tensor, conditioning: Tensor) -> Tensor:
+        nonlocal calls
+        calls += len(t) == 4  # a training step, not the held-out loss
+        return predict(noisy, t, conditioning) * (float("nan") if calls == 3 and len(t) == 4 else 1.0)
+
+    monkeypatch.setattr(tiny, "predict", spoiled)
+    with pytest.raises(Diverged, match="became nan at step 3; the concept of step 2 is kept"):
+        learn(tiny, tmp_path / "run", photo, InvertSettings(steps=6, held_out=8, evaluate_every=5))
+    from photowords import formats
+
+    kept = formats.read(tmp_path / "run")
+    assert kept.provenance["step"] == 2 and kept.vectors("text_encoder").isfinite().all()
+
+
+def test_a_folder_in_use_is_never_overwritten(tiny: Backbone, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="is not empty"):
+        learn(tiny, tmp_path / "mine", photo, FEW)
+    learn(tiny, tmp_path / "run", photo, FEW)
+    with pytest.raises(UserError, match="already holds a run; add --resume"):
+        learn(tiny, tmp_path / "run", photo, FEW)
+    with pytest.raises(UserError, match="is a file"):
+        learn(tiny, photo, photo, FEW)
+    with pytest.raises(UserError, match="not a run of photowords"):
+        Run.open(tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_caption_start_learns_a_drawing_on_the_pocket(pocket_model: Backbone, mug: Image.Image) -> None:
+    """The method works: 40 steps lower the held-out loss, and a caption starts below a star."""
+    settings = InvertSettings(steps=40, held_out=48, evaluate_every=40)
+    losses = {}
+    for init in ("caption", "star"):
+        concept = start(init, [mug], pocket_model, name="mug")
+        losses[init] = [
+            s.held_out.mean().item() for s in invert(pocket_model, concept, [mug], settings) if s.held_out is not None
+        ]
+    assert losses["caption"][1] < 0.97 * losses["caption"][0]
+    assert losses["caption"][0] < losses["star"][0] and losses["caption"][1] < losses["star"][1]
