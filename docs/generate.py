@@ -13,7 +13,6 @@ from pathlib import Path
 
 PAGE = Path(__file__).with_name("cli.md")
 INTRO = "<!-- Written by `make docs` from the commands themselves: do not edit. -->\n\n# The commands"
-WRITTEN_BY_PYTHON_3_11 = "(default: %(default)s)"  # argparse puts it into the help of a --flag/--no-flag pair
 NARGS = {"?": "[{}]", "*": "[{}...]", "+": "{}...", argparse.REMAINDER: "..."}
 
 
@@ -53,14 +52,10 @@ def row(action: argparse.Action, prog: str) -> str:
     """An argument as a line of the table."""
     names = " ".join(filter(None, [", ".join(action.option_strings), value(action)]))
     values = {**vars(action), "prog": prog, "choices": ", ".join(map(str, action.choices or ()))}
-    text = " ".join(((action.help or "").replace(WRITTEN_BY_PYTHON_3_11, "") % values).split())
+    text = " ".join(((action.help or "") % values).split())
     if action.required and action.option_strings:
-        default = "required"
-    elif isinstance(action, argparse.BooleanOptionalAction) and action.default is not None:
-        default = f"`{action.option_strings[0 if action.default else -1]}`"
-    else:
-        default = "" if action.default in (None, False, argparse.SUPPRESS, [], ()) else f"`{action.default}`"
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in (f"`{names}`", text, default)) + " |"
+        text += " (required)"
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in (f"`{names}`", text)) + " |"
 
 
 def section(name: str, parser: argparse.ArgumentParser) -> str:
@@ -72,7 +67,7 @@ def section(name: str, parser: argparse.ArgumentParser) -> str:
     for listed in (a for a in shown if isinstance(a, argparse._SubParsersAction)):
         parts.append("\n".join(f"- `{name} {c.dest}`: {c.help or ''}" for c in listed._choices_actions))
     if plain:
-        parts.append("\n".join(["| argument | meaning | default |", "|---|---|---|", *(row(a, name) for a in plain)]))
+        parts.append("\n".join(["| argument | meaning |", "|---|---|", *(row(a, name) for a in plain)]))
     epilog = inspect.cleandoc(parser.epilog or "")
     return "\n\n".join(filter(None, [*parts, f"```text\n{epilog}\n```" if "\n" in epilog else epilog]))
 

@@ -29,11 +29,10 @@ def small_parser() -> argparse.ArgumentParser:
     invert = commands.add_parser("invert", aliases=["learn"], help="learn a photo", description="Learns | a photo.")
     invert.add_argument("photos", nargs="+", metavar="PHOTO", help="the photos")
     invert.add_argument("--out", required=True, help="where the run goes")
-    invert.add_argument("-s", "--steps", type=int, default=100, help="50%% of 200|default (default: %(default)s)")
+    invert.add_argument("-s", "--steps", type=int, default=100, help="50%% of 200|all (default: %(default)s)")
     invert.add_argument("--kind", choices=["object", "style"], default="object", help="what it is")
     invert.add_argument("--size", nargs=2, help="two numbers")
     invert.add_argument("--json", action="store_true", help="for machines")
-    invert.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True, help="go on")
     invert.add_argument("--secret", help=argparse.SUPPRESS)
     show = (
         commands.add_parser("concept", help="concepts")
@@ -56,15 +55,14 @@ def test_every_command_has_a_section_once_and_aliases_none(generate):
         "photowords COMMAND [options]",
         "- `photowords invert`: learn a photo",
         "photowords invert PHOTO... --out OUT [options]",
-        "| `PHOTO...` | the photos |  |",
-        "| `--out OUT` | where the run goes | required |",
-        r"| `-s, --steps STEPS` | 50% of 200\|default | `100` |",
-        "| `--kind {object,style}` | what it is | `object` |",
-        "| `--size SIZE SIZE` | two numbers |  |",
-        "| `--json` | for machines |  |",
-        "| `--resume, --no-resume` | go on | `--resume` |",
+        "| `PHOTO...` | the photos |",
+        "| `--out OUT` | where the run goes (required) |",
+        r"| `-s, --steps STEPS` | 50% of 200\|all (default: 100) |",
+        "| `--kind {object,style}` | what it is |",
+        "| `--size SIZE SIZE` | two numbers |",
+        "| `--json` | for machines |",
         "photowords concept show [file]",
-        "| `[file]` | a file | `-` |",
+        "| `[file]` | a file |",
         "another",
     ],
 )

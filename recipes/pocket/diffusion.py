@@ -19,8 +19,9 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from photowords.prompts import OBJECT_TEMPLATES
 from recipes.pocket import data, words
 from recipes.pocket.autoencoder import tensor
+from recipes.pocket.scenes import SCENES, STYLES
 from recipes.pocket.training import Plan, device, options, train
-from recipes.pocket.world import SCENES, STYLES, Spec, article, describe
+from recipes.pocket.world import Spec, article, describe
 
 PLAN = Plan(steps=6_500, batch=64, lr=1.5e-3, ema=0.998)
 WIDTH = 192  # of the text encoder, and so of a placeholder's vector

@@ -7,12 +7,13 @@ shrinking a 256-pixel picture of the same scene.
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-Pixels = NDArray[np.float32]  # (size, size, 3), in [0, 1]
+Pixels = NDArray[Any]  # (size, size, 3), float32 in [0, 1]
 
 SCENES = {
     "beach": "on the beach",
@@ -39,7 +40,11 @@ VARIANTS = 24
 """How many drawings of each scene there are (``scene_seed`` is taken modulo this)."""
 
 
-def _smooth_noise(rng: np.random.Generator, size: int, cells: int) -> NDArray[np.float32]:
+def _rgb(*channels: float) -> Pixels:
+    return np.array(channels, np.float32)
+
+
+def _smooth_noise(rng: np.random.Generator, size: int, cells: int) -> NDArray[Any]:
     """Noise of about ``cells`` bumps a side, (size, size), in [-1, 1]."""
     coarse = Image.fromarray(rng.uniform(-1, 1, (cells, cells)).astype(np.float32))
     return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC))
@@ -60,19 +65,21 @@ def draw_scene(scene: str, variant: int, size: int) -> Pixels:
     x, y = axis[None, :, None], axis[:, None, None]
     shift = rng.uniform(-0.03, 0.03)
     phase = rng.uniform(0, 2 * np.pi)
+    horizon: Any  # a height, or for each column its own
+    edge: Any
     bumps = _smooth_noise(rng, size, 10)[..., None]
     waves = _smooth_noise(rng, size, 4)[..., None]
     if scene == "beach":
         horizon, shore = 0.36 + shift, 0.56 + shift
         sky = _gradient((0.45, 0.73, 0.95), (0.78, 0.90, 0.98), y / horizon)
-        sea = np.float32([0.10, 0.47, 0.68]) + 0.05 * np.sin(y * 130 + phase)
-        sand = np.float32([0.92, 0.82, 0.60]) + 0.03 * bumps
+        sea = _rgb(0.10, 0.47, 0.68) + 0.05 * np.sin(y * 130 + phase)
+        sand = _rgb(0.92, 0.82, 0.60) + 0.03 * bumps
         edge = shore + 0.015 * np.sin(x * 9 + phase)
         picture = np.where(y < horizon, sky, np.where(y < edge, sea, sand))
     elif scene == "snow":
         horizon = 0.48 + shift + 0.02 * np.sin(x * 5 + phase)
         sky = _gradient((0.66, 0.75, 0.86), (0.84, 0.89, 0.95), y / 0.5)
-        ground = np.float32([0.95, 0.97, 1.0]) + 0.02 * waves
+        ground = _rgb(0.95, 0.97, 1.0) + 0.02 * waves
         picture = np.where(y < horizon, sky, ground)
         for cx, cy in rng.uniform(0.03, 0.97, (14, 2)):
             flake = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 0.00025)
@@ -80,40 +87,40 @@ def draw_scene(scene: str, variant: int, size: int) -> Pixels:
     elif scene == "grass":
         horizon = 0.46 + shift
         sky = _gradient((0.50, 0.77, 0.96), (0.80, 0.92, 0.99), y / horizon)
-        blades = np.float32([0.28, 0.60, 0.20]) + 0.06 * bumps + 0.02 * np.sin(x * 120 + 3 * bumps)
+        blades = _rgb(0.28, 0.60, 0.20) + 0.06 * bumps + 0.02 * np.sin(x * 120 + 3 * bumps)
         picture = np.where(y < horizon, sky, blades)
     elif scene == "night":
         hill = 0.80 + shift + 0.03 * np.sin(x * 4 + phase)
         sky = _gradient((0.03, 0.04, 0.16), (0.10, 0.12, 0.32), y / 0.8)
         for cx, cy in rng.uniform(0.03, 0.75, (18, 2)) * np.array([1.3, 1.0]):
             sky = sky + (1 - sky) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 0.00018)
-        picture = np.where(y < hill, sky, np.float32([0.03, 0.07, 0.05]) + 0 * x)
+        picture = np.where(y < hill, sky, _rgb(0.03, 0.07, 0.05) + 0 * x)
     elif scene == "brick":
         row = np.floor(y * 8)
         across = x * 4 + 0.5 * (row % 2)
         shade = np.sin(12.9 * np.floor(across) + 78.2 * row + phase)
         mortar = ((y * 8) % 1 < 0.14) | (across % 1 < 0.07)
-        brick = np.float32([0.66, 0.29, 0.21]) + 0.05 * shade
-        picture = np.where(mortar, np.float32([0.80, 0.75, 0.69]), brick)
+        brick = _rgb(0.66, 0.29, 0.21) + 0.05 * shade
+        picture = np.where(mortar, _rgb(0.80, 0.75, 0.69), brick)
     elif scene == "table":
         edge = 0.52 + shift
         wall = _gradient((0.90, 0.86, 0.78), (0.82, 0.77, 0.68), y / edge)
         plank = np.sin((y - edge) * 60 + 1.5 * waves) * 0.04 + 0.02 * np.sin(x * 6 + phase)
-        wood = np.float32([0.55, 0.35, 0.20]) + plank
+        wood = _rgb(0.55, 0.35, 0.20) + plank
         picture = np.where(y < edge, wall, wood)
     elif scene == "desert":
         dune = 0.52 + shift + 0.05 * np.sin(x * 5 + phase)
         front = 0.76 + shift + 0.04 * np.sin(x * 4 + 2 * phase)
         sky = _gradient((0.98, 0.78, 0.50), (1.0, 0.90, 0.70), y / 0.5)
-        far = np.float32([0.89, 0.63, 0.34]) + 0 * x
-        near = np.float32([0.80, 0.52, 0.26]) + 0.02 * waves
+        far = _rgb(0.89, 0.63, 0.34) + 0 * x
+        near = _rgb(0.80, 0.52, 0.26) + 0.02 * waves
         picture = np.where(y < dune, sky, np.where(y < front, far, near))
     elif scene == "underwater":
         rays = 0.06 * np.sin((x + 0.35 * y) * 22 + phase + waves) * (1 - y)
         picture = _gradient((0.12, 0.56, 0.76), (0.02, 0.20, 0.42), y) + rays
     else:  # white
         fall = (x - 0.5) ** 2 + (y - 0.45) ** 2
-        picture = np.float32([1, 1, 1]) * (0.985 - 0.06 * fall) + 0 * x * y
+        picture = _rgb(1, 1, 1) * (0.985 - 0.06 * fall) + 0 * x * y
     full = np.broadcast_to(picture, (size, size, 3))
     return np.clip(full, 0, 1).astype(np.float32)
 
@@ -138,7 +145,7 @@ def apply_style(picture: Pixels, style: str) -> Pixels:
     if style == "sketch":
         # Colour dodge: what is darker than its surroundings becomes a pencil stroke on paper.
         stroke = (0.80 * ratio + 0.20 * light)[..., None]
-        return np.clip(stroke * np.float32([0.98, 0.97, 0.94]), 0, 1).astype(np.float32)
+        return np.clip(stroke * _rgb(0.98, 0.97, 0.94), 0, 1).astype(np.float32)
     line = np.clip((1 - ratio) * 1.8, 0, 1)[..., None]
-    paper = np.float32([0.09, 0.24, 0.55]) + 0.10 * light[..., None]
-    return np.clip(paper + (np.float32([0.92, 0.96, 1.0]) - paper) * line, 0, 1).astype(np.float32)
+    paper = _rgb(0.09, 0.24, 0.55) + 0.10 * light[..., None]
+    return np.clip(paper + (_rgb(0.92, 0.96, 1.0) - paper) * line, 0, 1).astype(np.float32)

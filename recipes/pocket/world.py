@@ -171,7 +171,7 @@ def random_spec(rng: np.random.Generator, **fixed: Any) -> Spec:
 
 
 @functools.lru_cache(maxsize=64)
-def _sprite(name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _sprite(name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """An emoji as (tone, alpha), each (SPRITE, SPRITE) in [0, 1]; a tone of 0.5 takes the object's colour."""
     if not FONT.exists():
         raise FileNotFoundError(FONT_HELP)
@@ -184,7 +184,7 @@ def _sprite(name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     square = Image.new("RGBA", (SPRITE, SPRITE))
     square.paste(image, ((SPRITE - image.width) // 2, (SPRITE - image.height) // 2))
     pixels = np.asarray(square, np.float32) / 255
-    light = pixels[..., :3] @ np.float32([0.30, 0.55, 0.15])
+    light = pixels[..., :3] @ np.array([0.30, 0.55, 0.15], np.float32)
     alpha = pixels[..., 3]
     middle = float(np.median(light[alpha > 0.9]))
     middle = min(max(middle, 0.25), 0.80)
@@ -193,21 +193,21 @@ def _sprite(name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return np.where(light < middle, below, above).astype(np.float32), alpha
 
 
-def rgb(colour: Colour) -> NDArray[np.float32]:
+def rgb(colour: Colour) -> NDArray[Any]:
     """A hue or tone as RGB in [0, 1], (3,)."""
     if isinstance(colour, str):
-        return np.float32(TONES[colour])
-    return np.float32(colorsys.hsv_to_rgb(colour % 360 / 360, 0.86, 0.93))
+        return np.array(TONES[colour], np.float32)
+    return np.array(colorsys.hsv_to_rgb(colour % 360 / 360, 0.86, 0.93), np.float32)
 
 
 @functools.lru_cache(maxsize=8)
-def _grid() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _grid() -> tuple[NDArray[Any], NDArray[Any]]:
     axis = (np.arange(SPRITE, dtype=np.float32) + 0.5) / SPRITE
     y, x = np.meshgrid(axis, axis, indexing="ij")
     return x, y
 
 
-def _second_colour_mask(spec: Spec, alpha: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _second_colour_mask(spec: Spec, alpha: NDArray[Any]) -> NDArray[Any]:
     """Where the second colour goes on the sprite, (SPRITE, SPRITE)."""
     x, y = _grid()
     if spec.look == "striped":
@@ -247,7 +247,7 @@ def _paint(spec: Spec) -> Image.Image:
     return Image.fromarray((np.clip(rgba, 0, 1) * 255).astype(np.uint8))
 
 
-def object_alpha(spec: Spec, size: int = 128) -> NDArray[np.float32]:
+def object_alpha(spec: Spec, size: int = 128) -> NDArray[Any]:
     """The object's mask in the picture, (size, size) in [0, 1]."""
     return np.asarray(_place(_paint(spec), spec, size), np.float32)[..., 3] / 255
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ SWAPS = {
     "yellow": "blue",
     "red": "blue",
 }
-"""A word of the sentence -> the plain word that the demo puts in its place."""
+"""A word of the sentence -> the plain word that the demo puts in its place; the first that occurs is taken."""
 
 
 def demo(
@@ -53,7 +53,7 @@ def demo(
     result = learn(backbone, [photo], out / "run", "caption", None, name, settings, samples=0, on_step=on_step)
     run = Run.open(out / "run")
     start, learned = run.start(), formats.read(run.concept_file)
-    old = next((word for word in learned.words if word in SWAPS), None)
+    old = next((word for word in SWAPS if word in learned.words), None)
     # One seed a column, the same in every row: what differs between rows is the concept alone.
     rows = {
         f'step 0: "{learned.sentence}"': _row(backbone, start, f"{{{name}}}"),
@@ -74,11 +74,12 @@ def _row(backbone: backbones.Backbone, concept: Concept, inside: str) -> list[Im
     ]
 
 
-def _draw(target: Path, photo: Image, concept: Concept, rows: dict[str, Sequence[Image]], run: Run) -> None:
+def _draw(target: Path, photo: Image, concept: Concept, rows: Mapping[str, Sequence[Image]], run: Run) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.6, 2.05 * len(rows) + 0.2), dpi=125, facecolor="white", layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1.15, 2.6))
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1.15, 2.6))
+    left, right = halves
     top, bottom = left.subplots(2, 1, height_ratios=(1.5, 1))
     top.imshow(photo.resize((256, 256), Resampling.LANCZOS))
     top.set_title("one photo", fontsize=10)
@@ -90,8 +91,8 @@ def _draw(target: Path, photo: Image, concept: Concept, rows: dict[str, Sequence
     bottom.set_title("held-out loss against steps", fontsize=9)
     bottom.tick_params(labelsize=7)
     bottom.spines[["top", "right"]].set_visible(False)
-    bands = right.subfigures(len(rows), 1)
-    for band, (title, pictures) in zip(bands, rows.items(), strict=True):
+    bands: Any = right.subfigures(len(rows), 1, squeeze=False)
+    for band, (title, pictures) in zip(bands.flat, rows.items(), strict=True):
         band.suptitle(title, fontsize=10)
         for axes, picture, scene in zip(band.subplots(1, len(pictures)), pictures, SCENES, strict=True):
             axes.imshow(picture.resize((256, 256), Resampling.BICUBIC))

@@ -13,11 +13,12 @@ from typing import Any
 from photowords import files, images
 from photowords.backbones import Backbone
 from photowords.concept import Concept
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.generation import generate
 from photowords.initializers import Hint, start
 from photowords.inversion import Diverged, Run, Step, invert
 from photowords.inversion.run import check_free
+from photowords.prompts import TEMPLATES
 from photowords.settings import GenerateSettings, InvertSettings
 
 SAMPLE_SEEDS = (0, 1, 2, 3)
@@ -51,7 +52,7 @@ def learn(
 ) -> dict[str, Any]:
     """Invert photos into a new run folder and return its summary (see ``summary``).
 
-    ``samples`` pictures of "a photo of {name}" are drawn before and after, seeds 0, 1, ...; ``on_step`` is
+    ``samples`` pictures of "a photo of a {name}" are drawn before and after, seeds 0, 1, ...; ``on_step`` is
     called after each step with the concept at step 0. Raises UserError on bad input, before anything is written.
     """
     settings, hint = settings or InvertSettings(), hint or Hint()
@@ -65,6 +66,7 @@ def learn(
                 warnings.warn(
                     f"{path.name} lies outside the small world that {backbone.name} knows; expect a poor likeness "
                     "(real photos want a real model: --model sd15)",
+                    PhotowordsWarning,
                     stacklevel=2,
                 )
         concept = start(init, photos, backbone, hint, name)
@@ -143,9 +145,8 @@ def _advance(
 
 def _sample(run: Run, backbone: Backbone, concept: Concept, count: int) -> None:
     step = int(concept.provenance["step"])
-    pictures = generate(
-        backbone, f"a photo of a {{{concept.name}}}", [concept], SAMPLE_SEEDS[:count], GenerateSettings()
-    )
+    prompt = TEMPLATES[run.settings.kind][0].format(f"{{{concept.name}}}")
+    pictures = generate(backbone, prompt, [concept], SAMPLE_SEEDS[:count], GenerateSettings())
     images.save_png(images.side_by_side(pictures), run.folder / "samples" / f"step_{step:06d}.png")
 
 
@@ -155,6 +156,7 @@ def summary(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
     concept = run.start()
     curve = [{"step": row["step"], "loss": row["held_out"]} for row in rows if "held_out" in row]
     return {
+        "name": concept.name,
         "sentence": concept.sentence,
         "placeholders": [
             {"name": n, "word": p.word} for n, p in zip(concept.names(), concept.placeholders, strict=True)

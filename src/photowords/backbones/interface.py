@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from photowords.concept import Concept
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.prompts import Piece
 from photowords.settings import GenerateSettings
 
@@ -68,6 +68,7 @@ class Backbone(ABC):
             warnings.warn(
                 f"concept {concept.name} was made for {made_for}, whose word vectors differ from {self.name}'s; "
                 "the pictures may not show it",
+                PhotowordsWarning,
                 stacklevel=2,
             )
 

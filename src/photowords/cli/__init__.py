@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from photowords.cli import caption, concept, demo, generate, invert, models
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 
 COMMANDS = (caption, invert, generate, concept, models, demo)
 
@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.showwarning = _show_warning
+    warnings.simplefilter("always", PhotowordsWarning)
     try:
         args = parser().parse_args(arguments)
         result = args.run(args)
@@ -56,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "out of memory" not in str(error).lower():
+            raise
+        print("error: the memory is full; try a smaller --batch, or --dtype bf16", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; a run goes on with: photowords invert --out RUN --resume", file=sys.stderr)
@@ -68,5 +74,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
     """Ours as one line on stderr; the libraries' are not for users."""
-    if category is UserWarning and "photowords" in str(_[0] if _ else ""):
+    if issubclass(category, PhotowordsWarning):
         print(f"warning: {message}", file=sys.stderr)

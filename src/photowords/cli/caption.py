@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from photowords.initializers import Hint, start
 
     photo = images.load_photo(args.photo)
-    backbone = backbones.load(args.model, args.device, args.dtype)
+    backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
     hint = Hint(captioner=args.captioner, classifier=args.classifier)
     said = start("caption", [photo], backbone, hint)
     classified = start("class", [photo], backbone, hint)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from photowords.cli.options import add_json, say
+from photowords.errors import UserError
 
 TOOLS = ("diffusers", "a1111", "kohya", "comfyui", "invokeai", "photowords")
 
@@ -69,6 +70,9 @@ def run_export(args: argparse.Namespace) -> dict[str, Any]:
     from photowords import formats
 
     concept = formats.read(args.concept)
+    suffix = formats.suffix(concept, args.to)
+    if args.out.suffix != suffix:  # some tools choose their loader by it
+        raise UserError(f"{args.to} wants the file to end in {suffix}; write --out {args.out.with_suffix(suffix)}")
     formats.write(concept, args.out, args.to)
     use = {
         "diffusers": f'pipe.load_textual_inversion("{args.out}"), then "<{concept.name}>" in the prompt',

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from photowords.cli.invert import Bar
     from photowords.demo import demo
 
-    with Bar(args) as bar:
+    with Bar() as bar:
         bar.begin(args.steps)
         result = demo(args.out, args.concept, args.steps, args.seed, bar)
     say(args, f"sentence  {result['sentence']}")

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f"two concepts are called {max(names, key=names.count)}; rename one: --concept NEWNAME=FILE")
     parse(args.prompt, {concept.name: concept for concept in concepts})  # before the model is loaded
     files.make_folder(args.out)
-    backbone = backbones.load(args.model, args.device, args.dtype)
+    backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
     pictures = generate(backbone, args.prompt, concepts, seeds, settings)
     stem = re.sub(r"[^A-Za-z0-9]+", "-", args.prompt).strip("-")[:60] or "picture"
     paths = []
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         images.save_png(picture, path)
         paths.append(str(path))
         say(args, str(path))
-    return {"prompt": args.prompt, "seeds": seeds, "images": paths, "model": args.model, "settings": vars(settings)}
+    return {"prompt": args.prompt, "seeds": seeds, "images": paths, "model": backbone.name, "settings": vars(settings)}
 
 
 def _read(text: str) -> Any:

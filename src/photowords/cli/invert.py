@@ -33,30 +33,24 @@ def add(commands: Any) -> None:
         metavar="N",
         help="how many '*' for multi-star (default: as many as the caption has tokens)",
     )
-    command.add_argument("--name", default="concept", help="how prompts will call it: {NAME} (default: concept)")
-    command.add_argument(
-        "--kind", default="object", help="object or style: the templates to learn in (default: object)"
-    )
+    command.add_argument("--name", help="how prompts will call it: {NAME} (default: concept)")
+    command.add_argument("--kind", help="object or style: the templates to learn in (default: object)")
     command.add_argument("--steps", type=number(int), metavar="N", help="optimiser steps (default: 100)")
-    command.add_argument("--batch", type=number(int), default=4, metavar="N", help="noise draws a step (default: 4)")
+    command.add_argument("--batch", type=number(int), metavar="N", help="noise draws a step (default: 4)")
     command.add_argument(
         "--lr", type=number(float), metavar="RATE", help="AdamW's learning rate (default: 0.005 x batch)"
     )
-    command.add_argument("--seed", type=number(int), default=0, metavar="N", help="of the training noise (default: 0)")
+    command.add_argument("--seed", type=number(int), metavar="N", help="of the training noise (default: 0)")
     command.add_argument(
         "--evaluate-every",
         type=number(int),
-        default=25,
         metavar="N",
         help="steps between held-out losses and checkpoints (default: 25)",
     )
-    command.add_argument(
-        "--held-out", type=number(int), default=96, metavar="N", help="tuples of the held-out loss (default: 96)"
-    )
+    command.add_argument("--held-out", type=number(int), metavar="N", help="tuples of the held-out loss (default: 96)")
     command.add_argument(
         "--samples",
         type=number(int),
-        default=4,
         metavar="N",
         help="sample pictures before and after, 0 to 4 (default: 4)",
     )
@@ -70,58 +64,78 @@ def add(commands: Any) -> None:
     command.set_defaults(run=run)
 
 
+TRAINING = ("steps", "batch", "lr", "seed", "kind", "held_out", "evaluate_every")
+ABOUT = ("name", "init", "model", "samples")
+
+
 def run(args: argparse.Namespace) -> dict[str, Any]:
     if not args.resume and not args.photos:
         raise UserError("no photo was given; write photowords invert PHOTO --out RUN")
-    if not 0 <= args.samples <= 4:
+    if args.samples is not None and not 0 <= args.samples <= 4:
         raise UserError(f"--samples is {args.samples}, but it must be from 0 to 4")
-    from photowords import backbones, learning
-    from photowords.initializers import Hint
-    from photowords.inversion import Run
+    if args.words and args.init not in (None, "words"):
+        raise UserError(f"--words goes with --init words, not with --init {args.init}")
     from photowords.settings import InvertSettings
 
-    init = args.init or ("words" if args.words else "caption")
-    if args.words and init != "words":
-        raise UserError(f"--words goes with --init words, not with --init {init}")
-    settings = InvertSettings(
-        steps=100 if args.steps is None else args.steps,
-        batch=args.batch,
-        lr=args.lr,
-        seed=args.seed,
-        kind=args.kind,
-        held_out=args.held_out,
-        evaluate_every=args.evaluate_every,
-    )
-    with Bar(args) as bar:
-        if args.resume:
-            opened = Run.open(args.out)
-            backbone = backbones.load(str(opened.about["model"]), args.device, args.dtype)
-            bar.begin(args.steps or opened.settings.steps)
-            result = learning.go_on(opened, backbone, args.steps, bar)
-        else:
-            backbone = backbones.load(args.model, args.device, args.dtype)
-            hint = Hint(args.words, args.stars, args.captioner, args.classifier)
-            bar.begin(settings.steps)
-            result = learning.learn(backbone, args.photos, args.out, init, hint, args.name, settings, args.samples, bar)
+    given = {name: getattr(args, name) for name in TRAINING if getattr(args, name) is not None}
+    settings = InvertSettings(**given)
+    with Bar() as bar:
+        result = _resume(args, given, bar) if args.resume else _begin(args, settings, bar)
     losses = result["held_out_loss"]
     say(args, f"sentence       {result['sentence']}")
     say(args, f"held-out loss  {losses['start']:.4f} -> {losses['final']:.4f}  ({losses['how']})")
     say(args, f"cost           {result['sample_steps']} UNet sample-steps, {sum(result['seconds'].values()):.1f} s")
     say(args, f"concept        {result['concept']}")
-    name = Run.open(args.out).about["name"]
-    say(
-        args,
-        f'next           photowords generate --concept {args.out} "a photo of {{{name}}} on the beach" --out pictures',
-    )
+    prompt = f"a photo of {{{result['name']}}} on the beach"
+    say(args, f'next           photowords generate --concept {args.out} "{prompt}" --out pictures')
     return result
+
+
+def _begin(args: argparse.Namespace, settings: Any, bar: Bar) -> dict[str, Any]:
+    from photowords import backbones, learning
+    from photowords.initializers import Hint
+    from photowords.inversion.run import check_free
+
+    check_free(args.out)
+    backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
+    init = args.init or ("words" if args.words else "caption")
+    hint = Hint(args.words, args.stars, args.captioner, args.classifier)
+    samples = 4 if args.samples is None else args.samples
+    bar.begin(settings.steps)
+    return learning.learn(backbone, args.photos, args.out, init, hint, args.name or "concept", settings, samples, bar)
+
+
+def _resume(args: argparse.Namespace, given: dict[str, Any], bar: Bar) -> dict[str, Any]:
+    """Repeating the run's own options is fine; only --steps may differ."""
+    from photowords import backbones, images, learning
+    from photowords.inversion import Run
+
+    run = Run.open(args.out)
+    about = {name: getattr(args, name) for name in ABOUT if getattr(args, name) is not None}
+    made = {**vars(run.settings), **run.about}
+    for name, value in {**given, **about}.items():
+        if name != "steps" and made[name] != value:
+            option = name.replace("_", "-")
+            raise UserError(
+                f"{args.out} was made with --{option} {made[name]}, not {value}; resume it without --{option}"
+            )
+    hashes = [images.sha256(path) for path in args.photos]
+    if hashes and hashes != run.start().provenance["photos_sha256"]:
+        raise UserError(f"{args.out} was made from other photos; resume it without naming any")
+    if args.words and " ".join(args.words.split()) != run.about["sentence"]:
+        raise UserError(f"{args.out} was made with the words {run.about['sentence']!r}; resume it without --words")
+    backbone = backbones.load(str(run.about["model"]), args.device, args.dtype)
+    bar.begin(given.get("steps", run.settings.steps))
+    return learning.go_on(run, backbone, given.get("steps"), bar)
 
 
 class Bar:
     """A live bar on stderr: steps, losses, time left. Called with each step; silent where stderr is no terminal."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(self) -> None:
         self._task: Any = None
         self._progress: Any = None
+        self._held_out = ""
 
     def __enter__(self) -> Bar:
         from rich.console import Console
@@ -147,8 +161,7 @@ class Bar:
         self._task = self._progress.add_task("learning", total=steps, losses="")
 
     def __call__(self, step: Any, start: Any) -> None:
-        held_out = "" if step.held_out is None else f"held out {step.held_out.mean():.4f}"
-        shown = self._progress.tasks[0].fields["losses"].split("  ")[-1] if self._progress.tasks else ""
-        kept = held_out or (shown if shown.startswith("held out") else "")
-        loss = "" if step.loss is None else f"loss {step.loss:.3f}"
-        self._progress.update(self._task, completed=step.index, losses="  ".join(filter(None, (loss, kept))))
+        if step.held_out is not None:
+            self._held_out = f"held out {step.held_out.mean():.4f}"
+        loss = "" if step.loss is None else f"loss {step.loss:.3f}  "
+        self._progress.update(self._task, completed=step.index, losses=loss + self._held_out)

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 
-def number(kind: type, least: float | None = None) -> Any:
+def number(kind: type) -> Any:
     """An argparse type: a number, with the range left to the settings' own checks."""
 
     def convert(text: str) -> Any:
@@ -24,7 +24,6 @@ def add_model(command: argparse.ArgumentParser) -> None:
     """--model, --device, --dtype."""
     command.add_argument(
         "--model",
-        default="pocket",
         metavar="MODEL",
         help="short name (see: photowords models), folder or hub name of a Stable Diffusion model (default: pocket)",
     )

@@ -9,7 +9,7 @@ from PIL.Image import Image
 
 from photowords.backbones import Backbone
 from photowords.concept import Concept, from_rows
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.caption import caption
 from photowords.initializers.classify import classify
 from photowords.initializers.hint import Hint, Start
@@ -49,7 +49,9 @@ def start(
             f"{room} beside the templates; shorten it"
         )
     if unknown := backbone.unknown_words(found.text):
-        warnings.warn(f"{backbone.name} has never seen {', '.join(map(repr, unknown))}", stacklevel=2)
+        warnings.warn(
+            f"{backbone.name} has never seen {', '.join(map(repr, unknown))}", PhotowordsWarning, stacklevel=2
+        )
     return from_rows(
         name,
         tokens,

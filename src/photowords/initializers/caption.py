@@ -11,7 +11,7 @@ import torch
 from PIL.Image import Image
 
 from photowords.backbones import Backbone
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.hint import Hint, Start
 from photowords.initializers.load import portable_name, pretrained
 from photowords.prompts import sentence
@@ -58,7 +58,7 @@ def caption(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
     while len(backbone.tokenize(kept)) > BUDGET and " " in kept:
         kept = kept.rsplit(" ", 1)[0]
     if kept != text:
-        warnings.warn(f"the caption {text!r} was cut to {kept!r}, {BUDGET} tokens", stacklevel=2)
+        warnings.warn(f"the caption {text!r} was cut to {kept!r}, {BUDGET} tokens", PhotowordsWarning, stacklevel=2)
     return Start(
         kept, {"caption": said, "captioner": portable_name(captioner.source), "captioner_revision": captioner.revision}
     )
