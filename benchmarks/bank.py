@@ -2,7 +2,7 @@
 
 ``python benchmarks/bank.py`` runs every trial on the pocket model (one photo, batch 4, the defaults) in two
 processes of one thread and writes ``build/bank.json``: held-out losses at steps 0, 25 and 100 and, for the
-caption start, how alike the pictures in view 0's scene are to the five true views, before and after learning.
+caption start, how alike the pictures in view 0's scene are to the four other true views, before and after learning.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def trial(job: tuple[str, str, int]) -> dict[str, Any]:
     if init == "caption":
         record = json.loads((pocket.BANK / concept_name / "spec.json").read_text())
         scene = record["captions"][0].split(record["description"])[1]
-        truth = encoder([load_photo(pocket.view(concept_name, k)) for k in range(5)])
+        truth = encoder([load_photo(pocket.view(concept_name, k)) for k in range(1, 5)])
         for when, shown in (("before", concept), ("after", steps[-1].concept)):
             pictures = generate(backbone, f"a photo of a {{it}}{scene}", [shown], SAMPLES)
             row[f"similarity_{when}"] = all_pairs(encoder(pictures), truth)

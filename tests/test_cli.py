@@ -57,7 +57,7 @@ def test_invert_leaves_a_run_and_one_json_object(learned: tuple[Path, dict[str, 
     assert losses["start"] == losses["curve"][0]["loss"] and losses["final"] == losses["curve"][-1]["loss"]
     assert losses["final"] < losses["start"]
     assert result["sample_steps"] == 20 * 4 + 3 * 24
-    assert Path(result["concept"]).is_file() and set(result["seconds"]) == {"read", "samples", "invert"}
+    assert Path(result["concept"]).is_file() and set(result["seconds"]) == {"load", "read", "samples", "invert"}
     left = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert left == {
         "settings.json", "start.safetensors", "concept.safetensors", "losses.jsonl", "loss.png", "result.json",
@@ -77,6 +77,29 @@ def test_generate_swaps_and_seeds(
     assert status == 0 and [picture.size for picture in pictures] == [(64, 64)] * 2
     status, out, _ = run(capsys, *arguments, "a photo of {mug:mug=teapot} on the beach")
     assert status == 0 and len(list(tmp_path.glob("*.png"))) == 4
+
+
+def test_the_prompt_may_stand_after_the_concepts(
+    learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the issue, the README and invert's own last line write it."""
+    prompt = "a photo of {mug} on the beach"
+    options = ("--seeds", "0-1", "--steps", 2, "--out", tmp_path, "--json")
+    status, out, _ = run(capsys, "generate", "--concept", learned[0], prompt, *options)
+    assert status == 0 and json.loads(out)["prompt"] == prompt and len(json.loads(out)["images"]) == 2
+    assert "no prompt was given" in refused(capsys, "generate", "--concept", learned[0], "--out", tmp_path)
+    assert "no prompt was given" in refused(capsys, "generate", "--out", tmp_path)
+
+
+@pytest.mark.parametrize("init", ["class", "star", "multi-star"])
+def test_every_start_and_several_photos_of_a_style(
+    init: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--init", init, "--kind", "style", "--steps", 1, "--held-out", 2, "--samples", 0, "--json")
+    status, out, _ = run(capsys, "invert", MUG, pocket.view("mug", 1), "--out", tmp_path / "run", *options)
+    words = [placeholder["word"] for placeholder in json.loads(out)["placeholders"]]
+    assert status == 0
+    assert words == {"class": ["mug"], "star": ["*"], "multi-star": ["*"] * 5}[init]
 
 
 @pytest.mark.parametrize("tool", ["diffusers", "a1111", "kohya", "comfyui", "invokeai", "photowords"])
@@ -164,12 +187,16 @@ def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: p
         (["--kind", "person"], "must be one of object, style"),
         (["--samples", "9"], "from 0 to 4"),
         (["--init", "words"], "needs the words"),
-        (["--init", "star", "--words", "a mug"], "--words goes with --init words"),
+        (["--init", "star", "--words", "a mug"], "--words goes with --init words, not with --init star"),
+        (["--stars", "3"], "--stars goes with --init multi-star"),
+        (["--classifier", "x"], "--classifier goes with --init class"),
         (["--words", "very " * 40 + "big mug"], "text encoder has room for"),
         (["--name", "my mug"], "cannot be used in a prompt"),
         (["--model", "nonsense"], "there is no model 'nonsense'"),
         (["--model", "."], "is not a model folder"),
+        (["--model", "x" * 300], "cannot be used"),
         (["--device", "warp"], "device 'warp' cannot be used"),
+        (["--device", "meta"], "device 'meta' cannot be used"),
         (["--dtype", "fp7"], "dtype 'fp7' is unknown"),
         (["--captioner", "/nowhere/blip"], "captioner '/nowhere/blip' cannot be loaded"),
         (["--init", "magic"], "invalid choice: 'magic'"),
@@ -223,10 +250,11 @@ def test_bad_places_get_one_sentence(
     blocker = tmp_path / "file"
     blocker.write_text("mine")
     assert "is a file" in refused(capsys, "invert", MUG, "--out", blocker)
+    assert "File name too long" in refused(capsys, "invert", MUG, "--out", tmp_path / ("x" * 300))
     assert "cannot be made" in refused(capsys, "invert", MUG, "--out", blocker / "run")
     arguments = ("generate", "{mug}", "--concept", learned[0])
     assert "cannot be made" in refused(capsys, *arguments, "--out", blocker / "out")
-    assert "wants the file to end in .pt; write --out x.pt" in refused(
+    assert "wants a file whose name ends in .pt, not 'x.bin'" in refused(
         capsys, "concept", "export", learned[0], "--to", "a1111", "--out", "x.bin"
     )
     assert "is not a folder" in refused(

@@ -1,10 +1,12 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from photowords.demo import demo
+from photowords import pocket
+from photowords.demo import SWAPS, demo
 from photowords.errors import UserError
 
 
@@ -15,8 +17,16 @@ def test_the_demo_leaves_one_picture_and_a_run(tmp_path: Path) -> None:
     assert result["sentence"].endswith("and white checkered mug")
     assert (tmp_path / "demo" / "run" / "concept.safetensors").is_file()
     assert result["held_out_loss"]["curve"][0]["step"] == 0
-    with pytest.raises(UserError, match="already holds a run"):
-        demo(tmp_path / "demo", "mug", steps=4)
+    again = demo(tmp_path / "demo", "mug", steps=4)
+    assert again["held_out_loss"] == result["held_out_loss"], "a second demo redraws the first"
+    with pytest.raises(UserError, match="holds a demo of other settings"):
+        demo(tmp_path / "demo", "mug", steps=5)
+
+
+@pytest.mark.parametrize("name", pocket.concepts())
+def test_every_concept_of_the_bank_has_a_word_to_swap(name: str) -> None:
+    words = json.loads((pocket.BANK / name / "spec.json").read_text())["description"].split()
+    assert any(word in SWAPS for word in words)
 
 
 def test_an_unknown_concept_names_the_bank(tmp_path: Path) -> None:

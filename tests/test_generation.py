@@ -92,12 +92,30 @@ def test_two_concepts_and_a_concept_in_the_negative_prompt(tiny: Backbone) -> No
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_every_scheduler_draws(tiny: Backbone, scheduler: str) -> None:
-    picture = generate(tiny, "a mug", [], [0], dataclasses.replace(QUICK, scheduler=scheduler, steps=6))[0]
+    picture = generate(tiny, "a mug", [], [0], dataclasses.replace(QUICK, scheduler=scheduler, steps=3))[0]
     assert picture.size == (64, 64) and pixels(picture).std() > 0
 
 
 def test_v_prediction_models_draw(tiny_v: Backbone) -> None:
     assert generate(tiny_v, "a mug", [], [0], QUICK)[0].size == (64, 64)
+
+
+def test_words_and_concepts_that_do_nothing_are_warned_of(pocket_model: Backbone) -> None:
+    mug = concept(pocket_model, "blue mug")
+    with pytest.warns(UserWarning, match="pocket has never seen 'moon'"):
+        generate(pocket_model, "{mug} on the moon", [mug], [0], QUICK)
+    with pytest.warns(UserWarning, match=r"does not name \{mug\}"):
+        generate(pocket_model, "a photo of a hat", [mug], [0], QUICK)
+
+
+def test_two_concepts_of_one_name_are_refused(tiny: Backbone) -> None:
+    with pytest.raises(UserError, match="two concepts are called mug"):
+        generate(tiny, "{mug}", [concept(tiny, "mug"), concept(tiny, "red mug")], [0], QUICK)
+
+
+def test_more_steps_than_the_schedule_are_refused(tiny: Backbone) -> None:
+    with pytest.raises(UserError, match="steps is 1000, but"):
+        generate(tiny, "a mug", [], [0], dataclasses.replace(QUICK, steps=1000))
 
 
 def test_a_concept_for_another_model_is_refused_by_name(tiny: Backbone, tiny_v: Backbone) -> None:

@@ -30,7 +30,7 @@ from photowords.initializers import Hint, start
 def test_every_token_starts_at_its_own_vector(tiny: Any) -> None:
     concept = start("words", [], tiny, Hint(words="red  tea kettle"), "pot")
     table = tiny._pipe.text_encoder.get_input_embeddings().weight
-    ids = [token for _, token in tiny.tokenize("red tea kettle")]
+    ids = tiny._ids("red tea kettle")
     assert torch.equal(concept.vectors("text_encoder"), table[ids].float())
     assert concept.sentence == "red tea kettle" and "".join(concept.words) == "redteakettle"
     assert concept.provenance["backbone"] == tiny.name and concept.provenance["step"] == 0
@@ -144,7 +144,20 @@ def saying(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
         def __call__(self, photo: Image.Image) -> str:
             return said.strip()
 
-    monkeypatch.setattr("photowords.initializers.caption.load", lambda source: Parrot())
+    monkeypatch.setattr("photowords.initializers.captioner.load", lambda source: Parrot())
+
+
+def test_a_model_that_is_no_captioner_says_so(blip: Path, tiny: Backbone, mug: Image.Image) -> None:
+    from photowords.initializers.captioner import Captioner
+
+    captioner = Captioner(str(blip))
+    captioner._model.generate = None
+    with pytest.raises(UserError, match="cannot caption a picture alone"):
+        captioner(mug)
+
+
+def test_the_users_words_lose_their_article(tiny: Backbone) -> None:
+    assert start("words", [], tiny, Hint(words="a red  mug")).sentence == "red mug"
 
 
 def test_a_missing_reader_says_where_to_put_it(tiny: Backbone, mug: Image.Image, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from photowords import images, learning
+from photowords import backbones, formats, images, learning
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
@@ -108,6 +109,18 @@ def test_frozen_words_stay(tiny: Backbone, mug: Image.Image) -> None:
     assert moved[0] == 0 and (moved[1:] > 0.01).all()
 
 
+def test_bf16_learns_too(tiny_folder: Path, mug: Image.Image) -> None:
+    coarse = backbones.load(str(tiny_folder), "cpu", "bf16")
+    last = list(invert(coarse, words_start(coarse), [mug], FEW))[-1].concept
+    assert last.vectors("text_encoder").dtype == torch.float32
+    assert (last.vectors("text_encoder") - words_start(coarse).vectors("text_encoder")).norm() > 0.01
+
+
+def test_no_photo_is_refused(tiny: Backbone) -> None:
+    with pytest.raises(UserError, match="no photo was given"):
+        next(invert(tiny, words_start(tiny), []))
+
+
 def test_several_photos_and_style_templates(tiny: Backbone, mug: Image.Image) -> None:
     other = mug.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     settings = dataclasses.replace(FEW, kind="style")
@@ -146,6 +159,43 @@ def test_a_stopped_run_resumes_to_the_same_bits(tiny: Backbone, photo: Path, tmp
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
+@pytest.mark.parametrize("failing", ["losses.jsonl", "concept.safetensors", "000004.safetensors"])
+def test_a_kill_between_any_two_files_loses_nothing(
+    failing: str, tiny: Backbone, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = InvertSettings(steps=4, held_out=8, evaluate_every=2)
+    learn(tiny, tmp_path / "whole", photo, settings)
+    replace, seen = os.replace, 0
+
+    def killed(source: Any, target: Any) -> None:
+        nonlocal seen
+        seen += Path(target).name == failing
+        last = 1 if failing.startswith("0") else 3  # of steps 0, 2 and 4
+        if Path(target).name == failing and seen >= last:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", killed)
+        learn(tiny, tmp_path / "cut", photo, settings)
+    learning.go_on(Run.open(tmp_path / "cut"), tiny)
+    for name in ("concept.safetensors", "losses.jsonl"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_run_that_could_not_be_made_leaves_its_folder_free(
+    tiny: Backbone, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: object, target: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="No space left"):
+        patch.setattr(os, "replace", full)
+        learn(tiny, tmp_path / "run", photo, FEW)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mug.png"]
+    learn(tiny, tmp_path / "run", photo, FEW)
+
+
 def test_a_finished_run_can_be_asked_for_more_steps(tiny: Backbone, photo: Path, tmp_path: Path) -> None:
     learn(tiny, tmp_path / "long", photo, InvertSettings(steps=4, held_out=8, evaluate_every=2))
     learn(tiny, tmp_path / "short", photo, InvertSettings(steps=2, held_out=8, evaluate_every=2))
@@ -153,6 +203,9 @@ def test_a_finished_run_can_be_asked_for_more_steps(tiny: Backbone, photo: Path,
     assert [row["step"] for row in result["held_out_loss"]["curve"]] == [0, 2, 4]
     long, short = (Run.open(tmp_path / name).losses() for name in ("long", "short"))
     assert long == short
+    assert Run.open(tmp_path / "short").settings.steps == 4, "the longer goal is remembered"
+    with pytest.raises(UserError, match="already has 4 steps"):
+        learning.go_on(Run.open(tmp_path / "short"), tiny, steps=3)
 
 
 def test_nan_stops_the_run_and_keeps_the_last_good_concept(
@@ -168,8 +221,6 @@ def test_nan_stops_the_run_and_keeps_the_last_good_concept(
     monkeypatch.setattr(tiny, "predict", spoiled)
     with pytest.raises(Diverged, match="became nan at step 3; the concept of step 2 is kept"):
         learn(tiny, tmp_path / "run", photo, InvertSettings(steps=6, held_out=8, evaluate_every=5))
-    from photowords import formats
-
     kept = formats.read(tmp_path / "run")
     assert kept.provenance["step"] == 2 and kept.vectors("text_encoder").isfinite().all()
 

@@ -3,7 +3,7 @@ import torch
 
 from photowords.concept import Concept, from_rows
 from photowords.errors import UserError
-from photowords.prompts import OBJECT_TEMPLATES, STYLE_TEMPLATES, find_words, in_template, parse, plain_text, sentence
+from photowords.prompts import OBJECT_TEMPLATES, STYLE_TEMPLATES, find_words, in_template, parse, sentence
 
 
 def concept(name: str, sentence: str) -> Concept:
@@ -86,7 +86,3 @@ def test_a_file_without_words_cannot_be_swapped() -> None:
     nameless = from_rows("x", ["", ""], {"text_encoder": torch.zeros(2, 4)})
     with pytest.raises(UserError, match="does not say its words"):
         parse("{x:red=blue}", {"x": nameless})
-
-
-def test_plain_text_reads_like_the_start() -> None:
-    assert plain_text(["a photo of a ", 0, 1, 2], MUG.words) == "a photo of a blue checkered mug"

@@ -54,7 +54,7 @@ def main() -> None:
         index = torch.randint(len(pictures), (batch,), generator=generator).numpy()
         x = tensor(pictures[index])
         posterior = model.encode(x).latent_dist
-        y = model.decode(posterior.sample()).sample
+        y = model.decode(posterior.sample(generator)).sample
         error = (y - x).float()
         # The differences of neighbouring pixels are compared as well: edges count, not only areas.
         edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()

@@ -26,6 +26,10 @@ SHIPPED = ("pipeline", "captioner", "classifier", "clip")
 
 def install() -> None:
     """Copy what ships, and write down what the model knows."""
+    missing = [name for name in SHIPPED if not (data.BUILD / name / "config.json").exists() and name != "pipeline"]
+    missing += ["pipeline"] * (not (data.BUILD / "pipeline" / "model_index.json").exists())
+    if missing:
+        sys.exit(f"not built yet: {', '.join(missing)}; what the package holds is left as it is")
     for name in SHIPPED:
         target = PACKAGE / name
         shutil.rmtree(target, ignore_errors=True)
@@ -36,6 +40,8 @@ def install() -> None:
         "readers": {"captioner": "../captioner", "classifier": "../classifier"},
     }
     (PACKAGE / "pipeline" / "world.json").write_text(json.dumps(world, indent=1) + "\n")
+    for path in PACKAGE.rglob("*.safetensors"):
+        path.chmod(0o644)  # safetensors writes for its owner alone
     total = sum(path.stat().st_size for path in PACKAGE.rglob("*.safetensors"))
     print(f"installed in {PACKAGE}: {total / 1e6:.1f} MB of weights")
 

@@ -7,12 +7,14 @@ min-SNR weights (Hang et al. 2023, gamma 5), which matter only while training a 
 
 from __future__ import annotations
 
+import hashlib
 import random
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -25,7 +27,6 @@ from recipes.pocket.world import Spec, article, describe
 
 PLAN = Plan(steps=6_500, batch=64, lr=1.5e-3, ema=0.998)
 WIDTH = 192  # of the text encoder, and so of a placeholder's vector
-CONTEXT = 32  # tokens
 GENERAL_WORDS = ("*", "*", "thing", "object")
 """Stand in for the object phrase in a few percent of the captions, as general words do in CLIP's."""
 
@@ -43,7 +44,7 @@ class Denoiser(nn.Module):
                 intermediate_size=4 * WIDTH,
                 num_hidden_layers=3,
                 num_attention_heads=4,
-                max_position_embeddings=CONTEXT,
+                max_position_embeddings=words.CONTEXT,
                 hidden_act="quick_gelu",
                 bos_token_id=vocabulary.bos_token_id,
                 eos_token_id=vocabulary.eos_token_id,
@@ -113,12 +114,14 @@ def training_caption(spec: Spec, draw: random.Random) -> str:
     return text if draw.random() < 0.3 else f"{text} {SCENES[spec.scene]}"
 
 
-def encode_all(vae: AutoencoderKL, pictures: np.ndarray) -> Tensor:
-    """Posterior means of every picture, scaled, (n, 16, 8, 8) in float16; kept in a file."""
-    cache = data.BUILD / "latents.pt"
+def encode_all(folder: Path, pictures: np.ndarray) -> Tensor:
+    """Posterior means of every picture, scaled, (n, 16, 8, 8) in float16; kept in a file named for what made them."""
+    weights = (folder / "diffusion_pytorch_model.safetensors").read_bytes()
+    cache = data.BUILD / f"latents-{len(pictures)}-{hashlib.sha256(weights).hexdigest()[:8]}.pt"
     if cache.exists():
         saved: Tensor = torch.load(cache, weights_only=True)
         return saved
+    vae = AutoencoderKL.from_pretrained(folder)
     vae = vae.to(device(), torch.bfloat16).eval()
     with torch.no_grad():
         parts = [
@@ -135,8 +138,7 @@ def main() -> None:
     torch.manual_seed(0)
     folder = data.BUILD / "pipeline"
     pictures, specs = data.load()
-    vae = AutoencoderKL.from_pretrained(folder / "vae")
-    latents = encode_all(vae, pictures)[500:].to(device())
+    latents = encode_all(folder / "vae", pictures)[500:].to(device())
     del pictures
     specs = specs[500:]
     vocabulary = words.tokenizer()
@@ -150,7 +152,7 @@ def main() -> None:
         index = torch.randint(len(specs), (batch,), generator=generator)
         draw = random.Random(int(index[0]) * 1_000_003 + int(index[-1]))
         captions = [training_caption(specs[i], draw) for i in index.tolist()]
-        ids = vocabulary(captions, padding="max_length", truncation=True, max_length=CONTEXT, return_tensors="pt")
+        ids = vocabulary(captions, padding="max_length", truncation=True, max_length=words.CONTEXT, return_tensors="pt")
         # Stratified timesteps: the same expectation, less variance.
         t = ((torch.arange(batch) + torch.rand(batch, generator=generator)) / batch * 1000).long().to(device())
         z = latents[index.to(device())].float()
@@ -162,13 +164,13 @@ def main() -> None:
 
     weights = train("diffusion", model, loss, plan)
     model.float().load_state_dict(weights, strict=False)
-    save_pipeline(model, vae, folder)
+    save_pipeline(model, folder)
 
 
-def save_pipeline(model: Denoiser, vae: AutoencoderKL, folder: Path) -> None:
-    """The whole pipeline in half precision."""
+def save_pipeline(model: Denoiser, folder: Path) -> None:
+    """The whole pipeline in half precision, around the autoencoder that already lies in ``folder``."""
     StableDiffusionPipeline(
-        vae=vae.half(),
+        vae=AutoencoderKL.from_pretrained(folder / "vae").half(),
         text_encoder=model.text_encoder.half().eval(),
         tokenizer=words.tokenizer(),
         unet=model.unet.half().eval(),
@@ -177,6 +179,10 @@ def save_pipeline(model: Denoiser, vae: AutoencoderKL, folder: Path) -> None:
         feature_extractor=None,
         requires_safety_checker=False,
     ).save_pretrained(folder)
+    # The names that every published CLIP text encoder has, and that older transformers and other tools look for.
+    weights = folder / "text_encoder" / "model.safetensors"
+    renamed = {f"text_model.{key.removeprefix('text_model.')}": value for key, value in load_file(weights).items()}
+    save_file(renamed, weights, {"format": "pt"})
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from photowords.errors import UserError
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Placeholder:
     """One token of the sentence.
 
@@ -38,7 +38,7 @@ class Placeholder:
         object.__setattr__(self, "vectors", kept)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Concept:
     """An ordered list of placeholders, with where it came from.
 
@@ -61,6 +61,7 @@ class Concept:
             )
         if not self.placeholders:
             raise ValueError("a concept has at least one placeholder")
+        object.__setattr__(self, "provenance", dict(self.provenance))
         if len({tuple(p.vectors) for p in self.placeholders}) != 1:
             raise ValueError("every placeholder of a concept has a vector for the same text encoders")
 
@@ -74,7 +75,7 @@ class Concept:
 
     @property
     def sentence(self) -> str:
-        """The words as one sentence; pieces of one word (no space before them) are joined."""
+        """The sentence that the placeholders started from; "" when a foreign file does not say."""
         return str(self.provenance.get("sentence") or " ".join(self.words).strip())
 
     @property

@@ -14,7 +14,7 @@ from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.generation import generate
 from photowords.inversion import Run, Step
-from photowords.learning import learn
+from photowords.learning import go_on, learn
 from photowords.settings import InvertSettings
 
 SCENES = ("on the beach", "in the snow", "under water", "in front of a brick wall")
@@ -25,9 +25,8 @@ SWAPS = {
     "star": "heart",
     "heart": "star",
     "square": "star",
-    "teal": "red",
-    "yellow": "blue",
-    "red": "blue",
+    **dict.fromkeys(("teal", "blue", "green", "purple", "black"), "red"),
+    **dict.fromkeys(("red", "orange", "yellow", "pink", "white"), "blue"),
 }
 """A word of the sentence -> the plain word that the demo puts in its place; the first that occurs is taken."""
 
@@ -50,8 +49,14 @@ def demo(
     backbone = backbones.load("pocket")
     photo = pocket.view(name)
     settings = InvertSettings(steps=steps, seed=seed)
-    result = learn(backbone, [photo], out / "run", "caption", None, name, settings, samples=0, on_step=on_step)
-    run = Run.open(out / "run")
+    if (out / "run" / "settings.json").exists():  # an earlier demo, perhaps stopped half-way
+        run = Run.open(out / "run")
+        if (run.about["name"], run.settings) != (name, settings):
+            raise UserError(f"{out} holds a demo of other settings; give another folder to --out")
+        result = go_on(run, backbone, on_step=on_step)
+    else:
+        result = learn(backbone, [photo], out / "run", "caption", None, name, settings, samples=0, on_step=on_step)
+        run = Run.open(out / "run")
     start, learned = run.start(), formats.read(run.concept_file)
     old = next((word for word in SWAPS if word in learned.words), None)
     # One seed a column, the same in every row: what differs between rows is the concept alone.

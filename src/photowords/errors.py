@@ -7,3 +7,9 @@ class UserError(Exception):
 
 class PhotowordsWarning(UserWarning):
     """Something that a user should know but that stops nothing."""
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what a library said, for a sentence of ours; the kind of error when it said nothing."""
+    said = str(error).strip()
+    return said.splitlines()[0][:160] if said else type(error).__name__

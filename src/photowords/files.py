@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,6 +38,25 @@ def atomic(path: Path | str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """Yield a new temporary folder beside ``path``; rename it to ``path`` on success, remove it on any failure.
+
+    ``path`` must be absent or an empty folder; the folders above it are made. Raises UserError as ``atomic`` does.
+    """
+    path = Path(path).absolute()
+    make_folder(path.parent)
+    temporary = path.parent / f".{secrets.token_hex(6)}.photowords"
+    try:
+        temporary.mkdir()
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"cannot make {path}: {error.strerror or error}; choose another place or make room") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:

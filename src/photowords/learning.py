@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from photowords import files, images
+import torch
+
+from photowords import __version__, files, images
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.generation import generate
 from photowords.initializers import Hint, start
-from photowords.inversion import Diverged, Run, Step, invert
+from photowords.inversion import Run, Step, invert
 from photowords.inversion.run import check_free
 from photowords.prompts import TEMPLATES
 from photowords.settings import GenerateSettings, InvertSettings
@@ -25,10 +27,10 @@ SAMPLE_SEEDS = (0, 1, 2, 3)
 
 
 class Clock:
-    """Seconds by phase."""
+    """Seconds by phase; ``spent`` are those of phases before."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, spent: Mapping[str, float] | None = None) -> None:
+        self.seconds: dict[str, float] = dict(spent or {})
 
     @contextmanager
     def __call__(self, phase: str):  # type: ignore[no-untyped-def]
@@ -49,15 +51,21 @@ def learn(
     settings: InvertSettings | None = None,
     samples: int = 4,
     on_step: Callable[[Step, Concept], None] | None = None,
+    spent: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Invert photos into a new run folder and return its summary (see ``summary``).
 
     ``samples`` pictures of "a photo of a {name}" are drawn before and after, seeds 0, 1, ...; ``on_step`` is
-    called after each step with the concept at step 0. Raises UserError on bad input, before anything is written.
+    called after each step with the concept at step 0; ``spent`` are seconds to count as well.
+    Raises UserError on bad input, before anything is written.
     """
     settings, hint = settings or InvertSettings(), hint or Hint()
+    if not 0 <= samples <= len(SAMPLE_SEEDS):
+        raise UserError(f"samples is {samples}, but it must be from 0 to {len(SAMPLE_SEEDS)}")
+    if not photo_files:
+        raise UserError("no photo was given; one is enough")
     check_free(out)
-    clock = Clock()
+    clock = Clock(spent)
     with clock("read"):
         photos = [images.load_photo(path) for path in photo_files]
         hashes = [images.sha256(path) for path in photo_files]
@@ -72,15 +80,20 @@ def learn(
         concept = start(init, photos, backbone, hint, name)
         concept = dataclasses.replace(
             concept,
-            provenance={**concept.provenance, "photos_sha256": hashes, "settings": vars(settings)},
+            provenance={
+                **concept.provenance,
+                "photos_sha256": hashes,
+                "settings": dataclasses.asdict(settings),
+                **_here(backbone),
+            },
         )
     about = {
         "name": name,
         "sentence": concept.sentence,
         "init": init,
-        "model": backbone.name,
-        "dtype": str(backbone.dtype).removeprefix("torch."),
+        "model": backbone.source,
         "samples": samples,
+        **_here(backbone),
     }
     run = Run.create(out, settings, about, photos, concept)
     return _advance(run, backbone, concept, None, clock, on_step)
@@ -94,18 +107,42 @@ def go_on(
 ) -> dict[str, Any]:
     """Continue a run from its last checkpoint, to the same bits as if it had never stopped.
 
-    ``steps`` may ask for more than the run was made for. Raises UserError when the backbone is another one.
+    ``steps`` may ask for more than the run was made for. The same bits hold for the same device and version of
+    PyTorch; others are warned about. Raises UserError when the backbone is another one or in another precision,
+    and when the run already has more than ``steps``.
     """
-    dtype = str(backbone.dtype).removeprefix("torch.")
+    here = _here(backbone)
     made = (run.about["model"], run.about["dtype"])
-    if made != (backbone.name, dtype):
+    if made != (backbone.source, here["dtype"]):
         raise UserError(
-            f"{run.folder} was made with --model {made[0]} in {made[1]}, not {backbone.name} in {dtype}; "
+            f"{run.folder} was made with --model {made[0]} in {made[1]}, not {backbone.source} in {here['dtype']}; "
             "resume with the same"
         )
-    if steps is not None:
+    for what in ("device", "torch"):
+        if run.about[what] != here[what]:
+            warnings.warn(
+                f"the run was begun with {what} {run.about[what]} and goes on with {here[what]}; "
+                "the result may differ in its last bits",
+                PhotowordsWarning,
+                stacklevel=2,
+            )
+    last = run.last_step()
+    if steps is not None and steps != run.settings.steps:
+        if last is not None and steps < last.index:
+            raise UserError(f"{run.folder} already has {last.index} steps; ask for at least as many")
         run.settings = dataclasses.replace(run.settings, steps=steps)
-    return _advance(run, backbone, run.start(), run.last_step(), Clock(), on_step)
+        run.save_settings()
+    return _advance(run, backbone, run.start(), last, Clock(), on_step)
+
+
+def _here(backbone: Backbone) -> dict[str, str]:
+    """What the last bits of a run depend on, beside its settings."""
+    return {
+        "dtype": str(backbone.dtype).removeprefix("torch."),
+        "device": backbone.device.type,
+        "torch": str(torch.__version__),
+        "photowords": __version__,
+    }
 
 
 def _advance(
@@ -129,8 +166,8 @@ def _advance(
                 last = step
                 if on_step:
                     on_step(step, start_concept)
-        except Diverged:
-            if last is not None:
+        except BaseException:  # a loss that is not finite, Ctrl-C, a full disk: what was reached is kept
+            if last is not None and last is not resume:
                 run.keep(last)
             raise
     assert last is not None
@@ -169,6 +206,7 @@ def summary(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
         },
         "sample_steps": rows[-1]["sample_steps"],
         "seed": run.settings.seed,
+        "model": run.about["model"],
         "seconds": seconds,
         "concept": str(run.concept_file),
         "run": str(run.folder),

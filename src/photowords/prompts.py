@@ -8,7 +8,7 @@ vectors. ``{mug}`` is the whole concept; ``{mug:checkered=striped}`` is the conc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from photowords.concept import Concept
 from photowords.errors import UserError
@@ -145,12 +145,12 @@ def parse(prompt: str, concepts: Mapping[str, Concept]) -> list[Piece]:
     return [piece for piece in pieces if piece != ""]
 
 
+def named(prompt: str) -> set[str]:
+    """The concepts that a prompt names."""
+    return {field[1].partition(":")[0].strip() for field in _FIELD.finditer(prompt)}
+
+
 def _plain(text: str, prompt: str) -> str:
     if "{" in text or "}" in text:
         raise UserError(f"the prompt {prompt!r} has a lone brace; write a concept as {{name}}")
     return text.strip()
-
-
-def plain_text(pieces: Sequence[Piece], words: Sequence[str]) -> str:
-    """A prompt with each placeholder's start word in its place, as a person would read it."""
-    return " ".join(words[piece] if isinstance(piece, int) else piece.strip() for piece in pieces)

@@ -13,9 +13,9 @@ from photowords.errors import UserError
 KINDS = ("object", "style")
 
 
-def _at_least(name: str, value: float, least: float) -> None:
-    if not (isinstance(value, int | float) and math.isfinite(value) and value >= least):
-        raise UserError(f"{name} is {value}, but it must be at least {least}")
+def _at_least(name: str, value: float, least: float, whole: bool = True) -> None:
+    if not (isinstance(value, int if whole else (int, float)) and math.isfinite(value) and value >= least):
+        raise UserError(f"{name} is {value}, but it must be at least {least}{' and whole' if whole else ''}")
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class InvertSettings:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "held_out", "evaluate_every"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("seed", "weight_decay"):
-            _at_least(name, getattr(self, name), 0)
+        _at_least("seed", self.seed, 0)
+        _at_least("weight_decay", self.weight_decay, 0, whole=False)
         if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
             raise UserError(f"lr is {self.lr}, but the learning rate must be above 0")
         if self.kind not in KINDS:
@@ -87,7 +87,7 @@ class GenerateSettings:
     def __post_init__(self) -> None:
         _at_least("steps", self.steps, 1)
         _at_least("batch", self.batch, 1)
-        _at_least("guidance", self.guidance, 0)
+        _at_least("guidance", self.guidance, 0, whole=False)
         if self.scheduler != "default" and self.scheduler not in SCHEDULERS:
             raise UserError(f"scheduler {self.scheduler!r} is unknown; choose from default, {', '.join(SCHEDULERS)}")
 
@@ -108,10 +108,11 @@ def parse_seeds(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        numbers = [first, last] if dash else [first]
+        if not all(number.isascii() and number.isdecimal() for number in numbers):
             raise UserError(f"seeds {text!r} are not understood; write them like 0-3 or 0,5,7")
         low, high = int(first), int(last) if dash else int(first)
-        if high < low or high - low >= 10_000 or high >= 2**63:
-            raise UserError(f"seeds {text!r} are not a range of at most 10,000 seeds; write them like 0-3")
+        if high < low or high - low >= 10_000 or high >= 2**32:  # torch uses 32 bits of a seed
+            raise UserError(f"seeds {text!r} are not a range of at most 10,000 seeds below 2**32; write them like 0-3")
         seeds.extend(range(low, high + 1))
     return seeds

@@ -31,7 +31,7 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # "meta" is a device too, but holds no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(f"device {name!r} cannot be used here; try --device auto or --device cpu") from error
     return device
@@ -66,34 +66,45 @@ def load(name: str = "pocket", device: str = "auto", dtype: str = "auto") -> Bac
     """
     from photowords.backbones.stable_diffusion import StableDiffusion
 
-    source = ALIASES[name][0] if name in ALIASES else name
     chosen = choose_device(device)
     precision = choose_dtype(chosen, dtype)
-    if name not in ALIASES and not Path(source).exists() and source.count("/") != 1:
+    source = ALIASES[name][0] if name in ALIASES else name
+    if Path(source).exists():
+        folder, revision = Path(source).resolve(), None
+    elif source.count("/") == 1:
+        folder = _fetch(name, source)
+        revision = folder.name
+    else:
         raise UserError(f"there is no model {name!r}: no such folder, and the short names are {', '.join(ALIASES)}")
-    folder = Path(source) if Path(source).exists() else _fetch(name, source)
-    family = _family(folder, name)
-    if family != "StableDiffusionPipeline":
-        raise UserError(f"model {name!r} is a {family}, but photowords knows StableDiffusionPipeline models")
-    return StableDiffusion(folder, name=name, device=chosen, dtype=precision)
+    _check_family(folder, name)
+    again = name if name in ALIASES or revision else str(folder)
+    called = again if again == name else folder.name
+    return StableDiffusion(folder, called, chosen, precision, source=again, revision=revision)
 
 
-def _family(folder: Path, name: str) -> str:
+def _check_family(folder: Path, name: str) -> None:
     try:
-        return str(json.loads((folder / "model_index.json").read_text())["_class_name"])
-    except (OSError, ValueError, KeyError) as error:
+        family = json.loads((folder / "model_index.json").read_text())["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{name} is not a model folder: it has no readable model_index.json, as diffusers' folders have"
         ) from error
+    if family != "StableDiffusionPipeline":
+        raise UserError(f"model {name!r} is a {family}, but photowords knows StableDiffusionPipeline models")
 
 
 def _fetch(name: str, repository: str) -> Path:
-    from huggingface_hub import snapshot_download
+    """The model's folder in the hub's cache, fetched if need be: first what it is, then its weights."""
+    from huggingface_hub import hf_hub_download, snapshot_download
 
-    patterns = ["*.json", "*.txt", "*.safetensors"]
-    whole_files = ["v1-*", "v2-*", "*.fp16.*", "*.non_ema.*", "safety_checker/*"]  # the same weights again, or unused
+    wanted = ["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors"]
+    unwanted = ["*.fp16.*", "*.non_ema.*", "safety_checker/*"]  # the same weights again, or unused
     try:
-        return Path(snapshot_download(repository, allow_patterns=patterns, ignore_patterns=whole_files))
+        index = hf_hub_download(repository, "model_index.json")
+        _check_family(Path(index).parent, name)
+        return Path(snapshot_download(repository, allow_patterns=wanted, ignore_patterns=unwanted))
+    except UserError:
+        raise
     except Exception as error:  # the hub's client raises many kinds, and each of them means the same here
         raise UserError(
             f"model {name!r} could not be fetched: it is not in the local cache and {repository} could not be "

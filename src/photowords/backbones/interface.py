@@ -32,7 +32,9 @@ class Backbone(ABC):
     """A frozen latent diffusion model. No parameter of it ever has a gradient.
 
     Attributes:
-        name: what the user called it; kept in every concept's provenance.
+        name: its short name, hub name or folder's name; kept in every concept's provenance.
+        source: what ``backbones.load`` takes to load it again: short name, hub name or absolute folder.
+        revision: the hub's commit; None for folders.
         fingerprint: of the text encoders' embedding tables; equal for equal tables.
         encoders: names of its text encoders, in order.
         widths: encoder -> width of a placeholder's vector.
@@ -44,6 +46,8 @@ class Backbone(ABC):
     """
 
     name: str
+    source: str
+    revision: str | None
     fingerprint: str
     encoders: tuple[str, ...]
     widths: Mapping[str, int]
@@ -73,8 +77,8 @@ class Backbone(ABC):
             )
 
     @abstractmethod
-    def tokenize(self, text: str) -> list[tuple[str, int]]:
-        """Tokens of a text without begin and end: (their own text, id in the first encoder's vocabulary)."""
+    def tokenize(self, text: str) -> list[str]:
+        """Each token's own piece of the text, without begin and end, as the first encoder splits it."""
 
     @abstractmethod
     def word_vectors(self, text: str) -> dict[str, Tensor]:

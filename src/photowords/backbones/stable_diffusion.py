@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import string
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
+import transformers
 from diffusers import DDPMScheduler, StableDiffusionPipeline
 from torch import Tensor
 from transformers import CLIPTextModel
 
 from photowords.backbones.interface import Backbone, LatentDistribution
 from photowords.backbones.splice import lay_out, spliced
-from photowords.errors import UserError
+from photowords.errors import UserError, reason
 from photowords.prompts import Piece
 from photowords.settings import SCHEDULERS, GenerateSettings
 
@@ -34,11 +35,24 @@ class StableDiffusion(Backbone):
 
     encoders = (ENCODER,)
 
-    def __init__(self, folder: Path, name: str, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        device: torch.device,
+        dtype: torch.dtype,
+        source: str | None = None,
+        revision: str | None = None,
+    ) -> None:
         self.name, self.device, self.dtype = name, device, dtype
+        self.source, self.revision = source or str(folder), revision
         diffusers.utils.logging.set_verbosity_error()
         diffusers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.disable_progress_bar()
+        # A model of a small world says what it knows.
+        world = folder / "world.json"
         try:
+            self._world = json.loads(world.read_text()) if world.exists() else None
             # The word vectors are kept as they are stored; only the computation is in ``dtype``.
             encoder = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", dtype="auto")
             self._table = encoder.get_input_embeddings().weight.detach().clone()
@@ -47,12 +61,14 @@ class StableDiffusion(Backbone):
                 text_encoder=encoder.to(dtype),
                 dtype=dtype,
                 safety_checker=None,
+                feature_extractor=None,
                 requires_safety_checker=False,
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"the model folder {folder} cannot be loaded: {reason}") from error
+        except Exception as error:  # truncated weights, missing parts, strange configurations: each its own kind
+            raise UserError(f"the model folder {folder} cannot be loaded: {reason(error)}") from error
         pipe.set_progress_bar_config(disable=True)
+        if pipe.unet.config.sample_size >= 32:  # decode large pictures one by one: less memory
+            pipe.vae.enable_slicing()
         self._pipe: Any = pipe.to(device)
         for module in (pipe.unet, pipe.vae, pipe.text_encoder):
             module.requires_grad_(False).eval()
@@ -64,21 +80,19 @@ class StableDiffusion(Backbone):
         self._noise.alphas_cumprod = self._noise.alphas_cumprod.to(device)
         self.timesteps = self._noise.config.num_train_timesteps
         self._schedulers = {"default": pipe.scheduler}
-        # A model of a small world says what it knows.
-        world = folder / "world.json"
-        self._world = json.loads(world.read_text()) if world.exists() else None
         self.readers = HUB_READERS
         if self._world:
             self.readers = {reader: str((folder / path).resolve()) for reader, path in self._world["readers"].items()}
 
     # --- text ---
 
-    def tokenize(self, text: str) -> list[tuple[str, int]]:
-        ids = self._ids(text)
-        return [
-            (token.removesuffix("</w>"), i)
-            for token, i in zip(self._pipe.tokenizer.convert_ids_to_tokens(ids), ids, strict=True)
-        ]
+    def tokenize(self, text: str) -> list[str]:
+        spans = self._pipe.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+        pieces, done = [], 0
+        for first, last in spans:  # the bytes of one letter may be several tokens: the first of them shows it
+            pieces.append(text[max(first, done) : last])
+            done = max(done, last)
+        return pieces
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._pipe.tokenizer(text, add_special_tokens=False).input_ids
@@ -90,8 +104,8 @@ class StableDiffusion(Backbone):
     def unknown_words(self, text: str) -> list[str]:
         if self._world is None:
             return []
-        words = [word.strip(string.punctuation) or word for word in text.lower().split()]
-        return [word for word in dict.fromkeys(words) if word not in self._world["known_words"]]
+        words = dict.fromkeys(re.findall(r"\w+", text.lower()))
+        return [word for word in words if word not in self._world["known_words"]]
 
     def condition(self, prompts: Sequence[Sequence[Piece]], vectors: Mapping[str, Tensor]) -> Tensor:
         tokenizer, encoder = self._pipe.tokenizer, self._pipe.text_encoder
@@ -169,7 +183,9 @@ class StableDiffusion(Backbone):
     def _scheduler(self, name: str) -> Any:
         if name not in self._schedulers:
             kind = getattr(diffusers, SCHEDULERS[name])
-            self._schedulers[name] = kind.from_config(self._schedulers["default"].config)
+            # Only PNDM has warm-up steps to skip, and only models saved with it say so themselves.
+            extra = {"skip_prk_steps": True} if name == "pndm" else {}
+            self._schedulers[name] = kind.from_config(self._schedulers["default"].config, **extra)
         return self._schedulers[name]
 
     def weights_hash(self) -> str:

@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before transformers and diffusers are imported: their notes about torchvision are not for our users.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", PhotowordsWarning)
     try:
@@ -58,16 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of our output went away: `photowords models | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:  # a path too long, or in a folder that may not be read
+        print(f"error: {error.filename or 'a file'} cannot be used: {error.strerror or error}", file=sys.stderr)
+        return 2
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "out of memory" not in str(error).lower():
+        full = ("out of memory", "allocate memory", "not enough memory")
+        if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in full):
             raise
         print("error: the memory is full; try a smaller --batch, or --dtype bf16", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; a run goes on with: photowords invert --out RUN --resume", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # the reader of our output went away: `photowords models | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("stopped; a run that was begun goes on with: photowords invert --out RUN --resume", file=sys.stderr)
         return 1
     return 0
 

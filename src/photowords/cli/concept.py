@@ -72,7 +72,7 @@ def run_export(args: argparse.Namespace) -> dict[str, Any]:
     concept = formats.read(args.concept)
     suffix = formats.suffix(concept, args.to)
     if args.out.suffix != suffix:  # some tools choose their loader by it
-        raise UserError(f"{args.to} wants the file to end in {suffix}; write --out {args.out.with_suffix(suffix)}")
+        raise UserError(f"{args.to} wants a file whose name ends in {suffix}, not {args.out.name!r}; rename --out")
     formats.write(concept, args.out, args.to)
     use = {
         "diffusers": f'pipe.load_textual_inversion("{args.out}"), then "<{concept.name}>" in the prompt',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ def add(commands: Any) -> None:
         description="Draw pictures from a prompt that names concepts in braces. A word can be swapped: "
         '"{mug:checkered=striped}" is the learned mug with the plain word "striped" where "checkered" was.',
     )
-    command.add_argument("prompt", help='such as "a photo of {mug} on the beach"')
+    command.add_argument("prompt", nargs="?", help='such as "a photo of {mug} on the beach"')
     command.add_argument(
         "--concept",
         nargs="+",
@@ -42,37 +43,45 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     from photowords.settings import GenerateSettings, parse_seeds
 
+    prompt, sources = _prompt_and_concepts(args.prompt, args.concept)
     seeds = parse_seeds(args.seeds)
     settings = GenerateSettings(args.steps, args.guidance, args.scheduler, args.negative, args.batch)
     from photowords import backbones, files, images
-    from photowords.generation import generate
+    from photowords.generation import by_name, generate
     from photowords.prompts import parse
 
-    concepts = [_read(text) for text in args.concept]
-    names = [concept.name for concept in concepts]
-    if len(set(names)) < len(names):
-        raise UserError(f"two concepts are called {max(names, key=names.count)}; rename one: --concept NEWNAME=FILE")
-    parse(args.prompt, {concept.name: concept for concept in concepts})  # before the model is loaded
+    concepts = [_read(text) for text in sources]
+    parse(prompt, by_name(concepts))  # before the model is loaded
     files.make_folder(args.out)
     backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
-    pictures = generate(backbone, args.prompt, concepts, seeds, settings)
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", args.prompt).strip("-")[:60] or "picture"
+    pictures = generate(backbone, prompt, concepts, seeds, settings)
+    # The digest keeps other prompts, concepts and settings from overwriting these pictures.
+    vectors = [concept.vectors(encoder).numpy().tobytes() for concept in concepts for encoder in concept.encoders]
+    made_of = repr((prompt, backbone.source, settings)).encode() + b"".join(vectors)
+    digest = hashlib.sha256(made_of).hexdigest()[:6]
+    stem = f"{re.sub(r'[^A-Za-z0-9]+', '-', prompt).strip('-')[:60] or 'picture'}_{digest}"
     paths = []
     for seed, picture in zip(seeds, pictures, strict=True):
         path = args.out / f"{stem}_seed-{seed}.png"
         images.save_png(picture, path)
         paths.append(str(path))
         say(args, str(path))
-    return {"prompt": args.prompt, "seeds": seeds, "images": paths, "model": backbone.name, "settings": vars(settings)}
+    return {"prompt": prompt, "seeds": seeds, "images": paths, "model": backbone.name, "settings": vars(settings)}
+
+
+def _prompt_and_concepts(prompt: str | None, values: list[str]) -> tuple[str, list[str]]:
+    """``--concept RUN "a photo of {mug}"``: the option takes every word after it, so the prompt is picked out again."""
+    if prompt is not None:
+        return prompt, values
+    for text in reversed(values):
+        if ("{" in text or " " in text) and not Path(text).exists():
+            return text, [value for value in values if value is not text]
+    raise UserError('no prompt was given; write one such as "a photo of {mug} on the beach"')
 
 
 def _read(text: str) -> Any:
     """A concept from "FILE" or "NAME=FILE"."""
-    import dataclasses
-
     from photowords import formats
 
     name, equals, path = text.partition("=")
-    if equals and not Path(text).exists():
-        return dataclasses.replace(formats.read(Path(path)), name=name)
-    return formats.read(Path(text))
+    return formats.read(path, name) if equals and not Path(text).exists() else formats.read(text)

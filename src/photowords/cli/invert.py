@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,13 @@ def add(commands: Any) -> None:
 
 TRAINING = ("steps", "batch", "lr", "seed", "kind", "held_out", "evaluate_every")
 ABOUT = ("name", "init", "model", "samples")
+GOES_WITH = {
+    "words": ("words",),
+    "stars": ("multi-star",),
+    "captioner": ("caption", "multi-star"),
+    "classifier": ("class",),
+}
+"""Option -> the initializers that use it."""
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -73,42 +81,49 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError("no photo was given; write photowords invert PHOTO --out RUN")
     if args.samples is not None and not 0 <= args.samples <= 4:
         raise UserError(f"--samples is {args.samples}, but it must be from 0 to 4")
-    if args.words and args.init not in (None, "words"):
-        raise UserError(f"--words goes with --init words, not with --init {args.init}")
+    init = args.init or ("words" if args.words else "caption")
+    for option, users in GOES_WITH.items():
+        if getattr(args, option) is not None and ((args.resume and option != "words") or init not in users):
+            other = "--resume" if args.resume else f"--init {init}"
+            raise UserError(f"--{option} goes with --init {' or '.join(users)}, not with {other}")
     from photowords.settings import InvertSettings
 
     given = {name: getattr(args, name) for name in TRAINING if getattr(args, name) is not None}
     settings = InvertSettings(**given)
     with Bar() as bar:
-        result = _resume(args, given, bar) if args.resume else _begin(args, settings, bar)
+        result = _resume(args, given, bar) if args.resume else _begin(args, settings, init, bar)
     losses = result["held_out_loss"]
     say(args, f"sentence       {result['sentence']}")
     say(args, f"held-out loss  {losses['start']:.4f} -> {losses['final']:.4f}  ({losses['how']})")
     say(args, f"cost           {result['sample_steps']} UNet sample-steps, {sum(result['seconds'].values()):.1f} s")
     say(args, f"concept        {result['concept']}")
     prompt = f"a photo of {{{result['name']}}} on the beach"
-    say(args, f'next           photowords generate --concept {args.out} "{prompt}" --out pictures')
+    model = "" if result["model"] == "pocket" else f" --model {result['model']}"
+    say(args, f'next           photowords generate{model} --concept {args.out} "{prompt}" --out pictures')
     return result
 
 
-def _begin(args: argparse.Namespace, settings: Any, bar: Bar) -> dict[str, Any]:
+def _begin(args: argparse.Namespace, settings: Any, init: str, bar: Bar) -> dict[str, Any]:
     from photowords import backbones, learning
     from photowords.initializers import Hint
     from photowords.inversion.run import check_free
 
     check_free(args.out)
+    began = time.perf_counter()
     backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
-    init = args.init or ("words" if args.words else "caption")
+    seconds = {"load": round(time.perf_counter() - began, 3)}
     hint = Hint(args.words, args.stars, args.captioner, args.classifier)
     samples = 4 if args.samples is None else args.samples
     bar.begin(settings.steps)
-    return learning.learn(backbone, args.photos, args.out, init, hint, args.name or "concept", settings, samples, bar)
+    name = args.name or "concept"
+    return learning.learn(backbone, args.photos, args.out, init, hint, name, settings, samples, bar, seconds)
 
 
 def _resume(args: argparse.Namespace, given: dict[str, Any], bar: Bar) -> dict[str, Any]:
     """Repeating the run's own options is fine; only --steps may differ."""
     from photowords import backbones, images, learning
     from photowords.inversion import Run
+    from photowords.prompts import sentence
 
     run = Run.open(args.out)
     about = {name: getattr(args, name) for name in ABOUT if getattr(args, name) is not None}
@@ -122,7 +137,7 @@ def _resume(args: argparse.Namespace, given: dict[str, Any], bar: Bar) -> dict[s
     hashes = [images.sha256(path) for path in args.photos]
     if hashes and hashes != run.start().provenance["photos_sha256"]:
         raise UserError(f"{args.out} was made from other photos; resume it without naming any")
-    if args.words and " ".join(args.words.split()) != run.about["sentence"]:
+    if args.words and sentence(args.words) != run.about["sentence"]:
         raise UserError(f"{args.out} was made with the words {run.about['sentence']!r}; resume it without --words")
     backbone = backbones.load(str(run.about["model"]), args.device, args.dtype)
     bar.begin(given.get("steps", run.settings.steps))

@@ -10,7 +10,7 @@ from PIL.Image import Image
 from photowords.backbones import Backbone
 from photowords.concept import Concept, from_rows
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.initializers.caption import caption
+from photowords.initializers.captioner import caption
 from photowords.initializers.classify import classify
 from photowords.initializers.hint import Hint, Start
 from photowords.initializers.star import multi_star, star
@@ -40,7 +40,7 @@ def start(
     if init not in INITIALIZERS:
         raise UserError(f"initializer {init!r} is unknown; choose from {', '.join(INITIALIZERS)}")
     found = INITIALIZERS[init](photos, backbone, hint or Hint())
-    tokens = [token for token, _ in backbone.tokenize(found.text)]
+    tokens = backbone.tokenize(found.text)
     longest = max(len(backbone.tokenize(template.format(""))) for kind in TEMPLATES.values() for template in kind)
     room = backbone.context - 2 - longest
     if len(tokens) > room:
@@ -60,6 +60,7 @@ def start(
         sentence=found.text,
         init=init,
         backbone=backbone.name,
+        backbone_revision=backbone.revision,
         fingerprint=backbone.fingerprint,
         step=0,
     )

@@ -11,7 +11,7 @@ from PIL.Image import Image
 
 from photowords.backbones import Backbone
 from photowords.initializers.hint import Hint, Start
-from photowords.initializers.load import portable_name, pretrained
+from photowords.initializers.load import portable_name, pretrained, revision
 
 
 class Classifier:
@@ -23,7 +23,7 @@ class Classifier:
         self.source = source
         self._processor: Any = pretrained(AutoImageProcessor, source, "classifier")
         self._model: Any = pretrained(AutoModelForImageClassification, source, "classifier", dtype=torch.float32).eval()
-        self.revision: str | None = getattr(self._model.config, "_commit_hash", None)
+        self.revision = revision(source)
 
     @torch.no_grad()
     def __call__(self, photo: Image) -> tuple[str, float]:

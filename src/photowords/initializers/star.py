@@ -8,7 +8,7 @@ from PIL.Image import Image
 
 from photowords.backbones import Backbone
 from photowords.errors import UserError
-from photowords.initializers.caption import caption
+from photowords.initializers.captioner import caption
 from photowords.initializers.hint import Hint, Start
 
 

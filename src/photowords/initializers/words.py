@@ -9,11 +9,11 @@ from PIL.Image import Image
 from photowords.backbones import Backbone
 from photowords.errors import UserError
 from photowords.initializers.hint import Hint, Start
+from photowords.prompts import sentence
 
 
 def words(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
-    """The sentence that the user wrote, as it is. Raises UserError when there is none."""
-    text = " ".join((hint.words or "").split())
-    if not text:
+    """The user's sentence, without a leading article (the templates bring one). Raises UserError when there is none."""
+    if not (hint.words or "").strip():
         raise UserError('--init words needs the words: add --words "red tea kettle"')
-    return Start(text)
+    return Start(sentence(hint.words or ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from photowords import images
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
-from photowords.inversion.loss import HeldOut, denoising_loss
+from photowords.inversion.loss import HELD_OUT_SEED, HeldOut, denoising_loss
 from photowords.prompts import TEMPLATES, in_template
 from photowords.settings import InvertSettings
 
@@ -57,12 +58,16 @@ def invert(
     Raises UserError when the concept does not fit the backbone or the context, Diverged on NaN.
     """
     settings = settings or InvertSettings()
+    if not photos:
+        raise UserError("no photo was given to invert; one is enough")
     backbone.check(start)
     device = backbone.device
     size = backbone.picture_size
     latents = [backbone.encode(images.to_tensor(photo, size)) for photo in photos]
     prompts = [in_template(template, len(start)) for template in TEMPLATES[settings.kind]]
-    held_out = HeldOut(backbone, latents, prompts, settings.held_out)
+    # Small latents are measured many at a time, large ones as many as a training step holds.
+    together = max(settings.batch, 2048 // latents[0].mean[0, 0].numel())
+    held_out = HeldOut(backbone, latents, prompts, settings.held_out, together)
 
     # The only parameters there are. Frozen placeholders are put back over them at each use.
     concept = resume.concept if resume else start
@@ -82,7 +87,7 @@ def invert(
     first, sample_steps = (resume.index, resume.sample_steps) if resume else (0, settings.held_out)
     for index in range(first + 1, settings.steps + 1):
         # Draw photos, templates, timesteps and noise.
-        generator = torch.Generator().manual_seed(settings.seed % 2**40 * 1_000_003 + index)
+        generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + index) % HELD_OUT_SEED)
         photo = torch.randint(len(latents), (settings.batch,), generator=generator)
         template = torch.randint(len(prompts), (settings.batch,), generator=generator)
         t = torch.randint(backbone.timesteps, (settings.batch,), generator=generator).to(device)
@@ -103,15 +108,18 @@ def invert(
         # Report. A loss that is not finite ends the run before its step is yielded.
         value = loss.item()
         moved = {name: table.detach().cpu() for name, table in vectors().items()}
-        if not (value == value and all(table.isfinite().all() for table in moved.values())):
-            raise Diverged(f"the loss became {value} at step {index}; the concept of step {index - 1} is kept")
-        evaluated = None
+        evaluated, scores = None, {}
         if index % settings.evaluate_every == 0 or index == settings.steps:
             evaluated = held_out(vectors())
             sample_steps += settings.held_out
-        yield Step(
-            index, value, evaluated, start.with_vectors(moved, step=index), sample_steps, _state(optimizer, leaves)
-        )
+            scores = {"held_out_loss": evaluated.mean().item()}
+        finite = all(bool(table.isfinite().all()) for table in moved.values())
+        if not (finite and all(map(math.isfinite, (value, *scores.values())))):
+            raise Diverged(
+                f"the loss became {value} at step {index}; the concept of step {index - 1} is kept; try a lower --lr"
+            )
+        learned_so_far = start.with_vectors(moved, step=index, scores=scores)
+        yield Step(index, value, evaluated, learned_so_far, sample_steps, _state(optimizer, leaves))
 
 
 def _state(optimizer: torch.optim.Optimizer, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:

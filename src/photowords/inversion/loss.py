@@ -10,7 +10,8 @@ from torch import Tensor
 from photowords.backbones import Backbone, LatentDistribution
 from photowords.prompts import Piece
 
-HELD_OUT_SEED = 2**61 - 1  # of a generator that training never sees: its seeds are far smaller
+HELD_OUT_SEED = 2**32 - 1
+"""Of a generator that training never sees: torch uses 32 bits of a seed, and training takes its seeds modulo this."""
 
 
 def denoising_loss(backbone: Backbone, latents: Tensor, noise: Tensor, t: Tensor, conditioning: Tensor) -> Tensor:

@@ -5,13 +5,14 @@ photos/0.png ...       the pictures, as they were read
 start.safetensors      the concept at step 0
 checkpoints/           vectors and optimiser, every ``evaluate_every`` steps
 losses.jsonl           a line for each step
-samples/               pictures on the way
+samples/               pictures before and after
 concept.safetensors    the concept: the last good one
-loss.png               the curves
+loss.png, result.json  the curves, and the summary of a finished run
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,19 +49,16 @@ class Run:
     ) -> Run:
         """A new run. Raises UserError when the folder holds something already, or cannot be written."""
         check_free(folder)
-        try:
+        run = cls(folder, settings, about, [])
+        # Under another name until it is whole, so that a kill never leaves a folder that is neither free nor a run.
+        with files.atomic_folder(folder) as temporary:
             for part in ("photos", "checkpoints", "samples"):
-                (folder / part).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"the run folder {folder} cannot be made: {error.strerror}") from error
-        for number, photo in enumerate(photos):
-            images.save_png(photo, folder / "photos" / f"{number}.png")
-        formats.write(start, folder / "start.safetensors", "photowords")
-        # Last, so that a folder with settings is a whole run.
-        files.write_text(
-            folder / "settings.json", json.dumps({"settings": vars(settings), "about": about}, indent=1) + "\n"
-        )
-        return cls(folder, settings, about, [])
+                files.make_folder(temporary / part)
+            for number, photo in enumerate(photos):
+                images.save_png(photo, temporary / "photos" / f"{number}.png")
+            formats.write(start, temporary / "start.safetensors", "photowords")
+            run.save_settings(temporary)
+        return run
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -72,6 +70,11 @@ class Run:
             raise UserError(f"{folder} is not a run of photowords: it has no readable settings.json") from error
         losses = folder / "losses.jsonl"
         return cls(folder, settings, about, losses.read_text().splitlines() if losses.exists() else [])
+
+    def save_settings(self, folder: Path | None = None) -> None:
+        """Write settings.json."""
+        record = {"settings": dataclasses.asdict(self.settings), "about": self.about}
+        files.write_json((folder or self.folder) / "settings.json", record)
 
     @property
     def concept_file(self) -> Path:
@@ -91,14 +94,16 @@ class Run:
         for path in sorted((self.folder / "checkpoints").glob("*.safetensors"), reverse=True):
             try:
                 with safe_open(path, "pt") as file:
-                    index, sample_steps = (int(file.metadata()[key]) for key in ("index", "sample_steps"))
+                    step = json.loads(file.metadata()["step"])
                     tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            except (SafetensorError, OSError, KeyError, TypeError):
+            except (SafetensorError, OSError, KeyError, TypeError, ValueError):
                 continue
+            index, sample_steps = step["index"], step["sample_steps"]
             self._lines = [line for line in self._lines if json.loads(line)["step"] <= index]
             vectors = {key.removeprefix("vectors."): v for key, v in tensors.items() if key.startswith("vectors.")}
             state = {key.removeprefix("state."): v for key, v in tensors.items() if key.startswith("state.")}
             return Step(index, None, None, self.start().with_vectors(vectors, step=index), sample_steps, state)
+        self._lines = []
         return None
 
     def record(self, step: Step) -> None:
@@ -106,20 +111,20 @@ class Run:
         line: dict[str, Any] = {"step": step.index, "loss": step.loss, "sample_steps": step.sample_steps}
         if step.held_out is not None:
             line["held_out"] = step.held_out.mean().item()
-            line["held_out_thirds"] = [part.mean().item() for part in step.held_out.tensor_split(3)]
         self._lines.append(json.dumps(line))
         if step.held_out is not None:
             self.keep(step)
 
     def keep(self, step: Step) -> None:
-        """Write the checkpoint, the losses and the concept of a step."""
-        tensors = {f"state.{key}": value for key, value in step.state.items()}
-        tensors |= {f"vectors.{encoder}": step.concept.vectors(encoder) for encoder in step.concept.encoders}
-        metadata = {"index": str(step.index), "sample_steps": str(step.sample_steps)}
-        with files.atomic(self.folder / "checkpoints" / f"{step.index:06d}.safetensors") as path:
-            save_file(tensors, path, metadata)
+        """Write the losses, the concept and, last, the checkpoint of a step: it vouches for the others."""
         files.write_text(self.folder / "losses.jsonl", "".join(f"{line}\n" for line in self._lines))
         formats.write(step.concept, self.concept_file, "photowords")
+        tensors = {f"state.{key}": value for key, value in step.state.items()}
+        tensors |= {f"vectors.{encoder}": step.concept.vectors(encoder) for encoder in step.concept.encoders}
+        # One entry: safetensors writes several in no fixed order.
+        metadata = {"step": json.dumps({"index": step.index, "sample_steps": step.sample_steps})}
+        with files.atomic(self.folder / "checkpoints" / f"{step.index:06d}.safetensors") as path:
+            save_file(tensors, path, metadata)
 
     def losses(self) -> list[dict[str, Any]]:
         """The recorded steps: step, loss, sample_steps, and held_out where it was evaluated."""

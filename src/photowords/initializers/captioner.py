@@ -11,9 +11,9 @@ import torch
 from PIL.Image import Image
 
 from photowords.backbones import Backbone
-from photowords.errors import PhotowordsWarning, UserError
+from photowords.errors import PhotowordsWarning, UserError, reason
 from photowords.initializers.hint import Hint, Start
-from photowords.initializers.load import portable_name, pretrained
+from photowords.initializers.load import portable_name, pretrained, revision
 from photowords.prompts import sentence
 
 BUDGET = 16
@@ -29,14 +29,20 @@ class Captioner:
         self.source = source
         self._processor: Any = pretrained(AutoProcessor, source, "captioner")
         self._model: Any = pretrained(AutoModelForImageTextToText, source, "captioner", dtype=torch.float32).eval()
-        self.revision: str | None = getattr(self._model.config, "_commit_hash", None)
+        self.revision = revision(source)
 
     @torch.no_grad()
     def __call__(self, photo: Image) -> str:
-        """The caption of an RGB picture: the best of three beams."""
-        inputs = self._processor(images=photo, return_tensors="pt")
-        ids = self._model.generate(pixel_values=inputs.pixel_values, num_beams=3, max_new_tokens=30)
-        text: str = self._processor.decode(ids[0], skip_special_tokens=True)
+        """The caption of an RGB picture: the best of three beams. Raises UserError when the model is no captioner."""
+        try:
+            inputs = self._processor(images=photo, return_tensors="pt")
+            ids = self._model.generate(pixel_values=inputs.pixel_values, num_beams=3, max_new_tokens=30)
+            text: str = self._processor.decode(ids[0], skip_special_tokens=True)
+        except Exception as error:  # other kinds of image-text model want other inputs, and say so in many ways
+            raise UserError(
+                f"the captioner {self.source!r} cannot caption a picture alone ({reason(error)}); "
+                "use a BLIP-type captioner"
+            ) from error
         return text.strip()
 
 
