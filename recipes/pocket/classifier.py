@@ -16,7 +16,7 @@ from recipes.pocket.autoencoder import tensor
 from recipes.pocket.training import Plan, device, options, train
 from recipes.pocket.world import OBJECTS
 
-PLAN = Plan(steps=1_500, batch=96, lr=2.5e-3, weight_decay=0.02, ema=0.995)
+PLAN = Plan(steps=900, batch=96, lr=2.5e-3, weight_decay=0.02, ema=0.995)
 NAMES = tuple(OBJECTS)
 HELD_OUT = 500
 

@@ -37,7 +37,7 @@ from recipes.pocket.world import (
     colour_name,
 )
 
-PLAN = Plan(steps=1_100, batch=128, lr=2.5e-3, weight_decay=0.02, ema=0.995)
+PLAN = Plan(steps=900, batch=128, lr=2.5e-3, weight_decay=0.02, ema=0.995)
 LAYOUT_WEIGHT = 6.0  # of the layout loss, against the contrastive one
 HELD_OUT = 500
 

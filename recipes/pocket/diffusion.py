@@ -25,7 +25,7 @@ from recipes.pocket.scenes import SCENES, STYLES
 from recipes.pocket.training import Plan, device, options, train
 from recipes.pocket.world import Spec, article, describe
 
-PLAN = Plan(steps=6_500, batch=64, lr=1.5e-3, ema=0.998)
+PLAN = Plan(steps=4_400, batch=64, lr=1.5e-3, ema=0.998)
 WIDTH = 192  # of the text encoder, and so of a placeholder's vector
 GENERAL_WORDS = ("*", "*", "thing", "object")
 """Stand in for the object phrase in a few percent of the captions, as general words do in CLIP's."""

@@ -24,7 +24,7 @@ from recipes.pocket.scenes import SCENES, STYLES
 from recipes.pocket.training import Plan, device, options, train
 from recipes.pocket.world import EMBLEMS, OBJECTS, PATTERNS, TONES, Spec, colour_name, hue_distance
 
-PLAN = Plan(steps=1_600, batch=96, lr=3e-3, weight_decay=0.01, ema=0.995)
+PLAN = Plan(steps=1_000, batch=96, lr=3e-3, weight_decay=0.01, ema=0.995)
 WEIGHTS = Path(__file__).with_name("judge.safetensors")
 HELD_OUT = 500
 
