@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
@@ -64,6 +65,10 @@ def test_every_object_look_scene_and_style_draws() -> None:
 
 
 @needs_font
+@pytest.mark.skipif(
+    world.FONT.exists() and hashlib.sha256(world.FONT.read_bytes()).hexdigest()[:16] != "e5899ed38b8ed83e",
+    reason="the bank was drawn with version 2.042 of the font; this is another",
+)
 def test_the_bank_in_the_package_is_what_the_recipe_draws() -> None:
     for name, (_, spec) in bank.BANK.items():
         for number, view in enumerate(bank.views(spec)):
