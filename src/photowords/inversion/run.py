@@ -138,15 +138,22 @@ class Run:
         rows = self.losses()
         training = [(row["step"], row["loss"]) for row in rows if row["loss"] is not None]
         held_out = [(row["step"], row["held_out"]) for row in rows if "held_out" in row]
-        figure = Figure(figsize=(5, 3.2), layout="constrained", dpi=150)
-        axes = figure.subplots()
+        # Two panels: single training losses spread over twenty times the range that the held-out loss covers.
+        figure = Figure(figsize=(5, 4.6), layout="constrained", dpi=150)
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 1))
+        above.plot(*zip(*held_out, strict=True), color="#0072b2", marker="o", markersize=4)
+        above.set(ylabel="held-out loss")
+        above.set_title(str(self.about.get("sentence", "")), fontsize=9)
         if training:
-            axes.plot(*zip(*training, strict=True), color="#bbbbbb", linewidth=0.8, label="training")
-        axes.plot(*zip(*held_out, strict=True), color="#0072b2", marker="o", markersize=4, label="held out")
-        axes.set(xlabel="steps", ylabel="denoising loss", ylim=_limits([v for _, v in held_out]))
-        axes.set_title(str(self.about.get("sentence", "")), fontsize=9)
-        axes.legend(frameon=False, fontsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
+            steps, losses = zip(*training, strict=True)
+            below.scatter(steps, losses, s=5, color="#bbbbbb", label="each step")
+            window = min(25, len(losses))
+            means = [sum(losses[i : i + window]) / window for i in range(len(losses) - window + 1)]
+            below.plot(steps[window - 1 :], means, color="#d55e00", label=f"mean of the last {window}")
+            below.legend(frameon=False, fontsize=7)
+        below.set(xlabel="steps", ylabel="training loss", ylim=(0, None))
+        for axes in (above, below):
+            axes.spines[["top", "right"]].set_visible(False)
         target = self.folder / "loss.png"
         with files.atomic(target) as path:
             figure.savefig(path, format="png", metadata={"Software": None})
@@ -161,10 +168,3 @@ def check_free(folder: Path) -> None:
         raise UserError(f"{folder} already holds a run; add --resume to continue it, or give another folder to --out")
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"the folder {folder} is not empty; give a new folder to --out")
-
-
-def _limits(values: list[float]) -> tuple[float, float]:
-    """The held-out curve fills the figure; single training losses may leave it."""
-    low, high = min(values), max(values)
-    margin = max(0.35 * (high - low), 0.05 * high)
-    return max(0.0, low - margin), high + margin
