@@ -75,7 +75,10 @@ def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text_config={**sizes, **ids, "vocab_size": len(words), "encoder_hidden_size": 16},
         vision_config={**sizes, "image_size": 32, "patch_size": 16},
     )
-    BlipForConditionalGeneration(config).save_pretrained(folder)
+    model = BlipForConditionalGeneration(config)
+    with torch.no_grad():  # it says one word, again and again
+        model.text_decoder.cls.predictions.bias[words.index("mug")] += 50
+    model.save_pretrained(folder)
     BlipProcessor(BlipImageProcessorPil(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
     return folder
 
@@ -98,12 +101,10 @@ def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_any_blip_folder_captions(blip: Path, tiny: Backbone, mug: Image.Image) -> None:
-    try:
+    with pytest.warns(UserWarning, match="was cut to"):
         concept = start("caption", [mug], tiny, Hint(captioner=str(blip)))
-    except UserError as error:  # a random captioner may say nothing but special tokens
-        assert "said nothing" in str(error) or "no word to learn" in str(error)
-    else:
-        assert concept.provenance["captioner"] == blip.name and 1 <= len(concept) <= 16
+    assert concept.words == ("mug",) * 16
+    assert concept.provenance["captioner"] == blip.name
 
 
 def test_any_classifier_folder_gives_its_first_synonym(vit: Path, tiny: Backbone, mug: Image.Image) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Clock:
         self.seconds: dict[str, float] = dict(spent or {})
 
     @contextmanager
-    def __call__(self, phase: str):  # type: ignore[no-untyped-def]
+    def __call__(self, phase: str) -> Iterator[None]:
         began = time.perf_counter()
         try:
             yield
