@@ -12,13 +12,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "photowords"
 
-NOUNS = ("errors", "settings", "concept", "formats", "reading", "images", "files", "prompts", "pocket")
+NOUNS = ("errors", "settings", "concept", "formats", "reading", "images", "files", "prompts", "pocket", "pretrained")
 METHOD = ("initializers", "inversion", "generation", "metrics")
 LAYERS = {
     **dict.fromkeys(NOUNS, 0),
     "backbones": 1,
+    "segmentation": 1,
     **dict.fromkeys(METHOD, 2),
     "learning": 3,  # from photos to a run folder: the whole job
+    "evaluation": 3,  # a concept, sampled and scored
+    "study": 4,  # many of both
     "demo": 4,
     "cli": 5,
     "__main__": 6,
@@ -115,8 +118,8 @@ def test_an_import_the_right_way_is_let_be(tmp_path, module, source):
 
 
 def test_a_module_without_a_layer_is_named(tmp_path):
-    package = write(tmp_path, concept="", study="x = 1")
-    with pytest.raises(AssertionError, match=r"photowords\.study has no layer yet"):
+    package = write(tmp_path, concept="", novelty="x = 1")
+    with pytest.raises(AssertionError, match=r"photowords\.novelty has no layer yet"):
         list(crossings(package))
 
 

@@ -37,7 +37,7 @@ def install() -> None:
     world = {
         "known_words": words.known_words(),
         "familiar_error": round(familiar_error(), 4),
-        "readers": {"captioner": "../captioner", "classifier": "../classifier"},
+        "readers": {"captioner": "../captioner", "classifier": "../classifier", "clip": "../clip"},
     }
     (PACKAGE / "pipeline" / "world.json").write_text(json.dumps(world, indent=1) + "\n")
     for path in PACKAGE.rglob("*.safetensors"):

@@ -41,7 +41,7 @@ class Backbone(ABC):
         context: tokens that a prompt may have, begin and end included.
         picture_size: side in pixels that it was trained at.
         timesteps: length of its noise schedule.
-        readers: "captioner" and "classifier" -> folder or hub name of those that suit its pictures.
+        readers: "captioner", "classifier" and "clip" -> folder or hub name of those that suit its pictures.
         device, dtype: where and in what precision it computes.
     """
 

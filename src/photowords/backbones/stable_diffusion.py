@@ -26,6 +26,7 @@ ENCODER = "text_encoder"
 HUB_READERS = {
     "captioner": "Salesforce/blip-image-captioning-base",
     "classifier": "google/vit-base-patch16-224",
+    "clip": "openai/clip-vit-base-patch32",
 }
 """What reads photos for models of the open world."""
 

@@ -13,7 +13,7 @@ from PIL.Image import Image
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError, reason
 from photowords.initializers.hint import Hint, Start
-from photowords.initializers.load import portable_name, pretrained, revision
+from photowords.pretrained import portable_name, pretrained, revision
 from photowords.prompts import sentence
 
 BUDGET = 16

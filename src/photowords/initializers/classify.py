@@ -11,7 +11,7 @@ from PIL.Image import Image
 
 from photowords.backbones import Backbone
 from photowords.initializers.hint import Hint, Start
-from photowords.initializers.load import portable_name, pretrained, revision
+from photowords.pretrained import portable_name, pretrained, revision
 
 
 class Classifier:

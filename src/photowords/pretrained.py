@@ -1,4 +1,4 @@
-"""Loading a reader (captioner, classifier) by folder or hub name."""
+"""Loading a transformers model (captioner, classifier, segmenter, scorer) by folder or hub name."""
 
 from __future__ import annotations
 
