@@ -57,7 +57,13 @@ def test_invert_leaves_a_run_and_one_json_object(learned: tuple[Path, dict[str, 
     assert losses["start"] == losses["curve"][0]["loss"] and losses["final"] == losses["curve"][-1]["loss"]
     assert losses["final"] < losses["start"]
     assert result["sample_steps"] == 20 * 4 + 3 * 24
-    assert Path(result["concept"]).is_file() and set(result["seconds"]) == {"load", "read", "samples", "invert"}
+    assert Path(result["concept"]).is_file() and set(result["seconds"]) == {
+        "select",
+        "load",
+        "read",
+        "samples",
+        "invert",
+    }
     left = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert left == {
         "settings.json", "start.safetensors", "concept.safetensors", "losses.jsonl", "loss.png", "result.json",

@@ -20,11 +20,16 @@ from transformers import (
     ViTImageProcessorPil,
 )
 
-from photowords import pocket
+from photowords import formats, pocket
 from photowords.backbones import Backbone
 from photowords.errors import UserError
 from photowords.images import load_photo
 from photowords.initializers import Hint, start
+from photowords.inversion import invert
+from photowords.settings import InvertSettings
+
+SIXTEEN = "red and white striped teapot with a yellow star on a blue table under the sky"
+"""A sentence of sixteen words, each one token."""
 
 
 def test_every_token_starts_at_its_own_vector(tiny: Any) -> None:
@@ -101,9 +106,9 @@ def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_any_blip_folder_captions(blip: Path, tiny: Backbone, mug: Image.Image) -> None:
-    with pytest.warns(UserWarning, match="was cut to"):
+    with pytest.warns(UserWarning, match="was cut to 'mug': repeated words left out"):
         concept = start("caption", [mug], tiny, Hint(captioner=str(blip)))
-    assert concept.words == ("mug",) * 16
+    assert concept.words == ("mug",)
     assert concept.provenance["captioner"] == blip.name
 
 
@@ -113,25 +118,87 @@ def test_any_classifier_folder_gives_its_first_synonym(vit: Path, tiny: Backbone
     assert 0.9 < concept.provenance["class_confidence"] < 1
 
 
-@pytest.mark.parametrize("said", ["", "a", "  "])
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("", "said nothing about this photo; give the words yourself"),
+        ("  ", "said nothing about this photo; give the words yourself"),
+        ("a", "the caption 'a' holds no word to learn; give the words yourself with --words"),
+        ("🦊 ❤️", "holds no word to learn; give the words yourself with --words"),
+    ],
+)
 def test_an_empty_caption_says_what_to_do(
-    said: str, tiny: Backbone, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+    said: str, message: str, tiny: Backbone, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saying(monkeypatch, said)
-    if said == "a":
-        assert start("caption", [mug], tiny).words == ("a",)
-    else:
-        with pytest.raises(UserError, match="said nothing about this photo; give the words yourself"):
-            start("caption", [mug], tiny)
+    with pytest.raises(UserError, match=message):
+        start("caption", [mug], tiny)
 
 
 def test_a_long_caption_is_cut_at_a_word_with_a_warning(
     tiny: Backbone, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saying(monkeypatch, "a photo of a " + " ".join(["red"] * 15 + ["teapot", "mug"]))
-    with pytest.warns(UserWarning, match="was cut to"):
+    saying(monkeypatch, f"a photo of a {SIXTEEN} cup")
+    with pytest.warns(UserWarning, match="was cut to .*: cut at 16 tokens") as warned:
         concept = start("caption", [mug], tiny)
-    assert concept.words == ("red",) * 15 + ("teapot",)
+    assert concept.sentence == SIXTEEN and len(concept) == 16 and len(warned) == 1
+    assert concept.provenance["caption"] == f"a photo of a {SIXTEEN} cup"
+    assert concept.provenance["fitting"] == ["cut at 16 tokens"]
+
+
+def test_the_budget_is_for_captions_not_for_the_users_words(tiny: Backbone) -> None:
+    assert len(start("words", [], tiny, Hint(words=f"{SIXTEEN} cup", budget=4))) == 17
+    assert start("words", [], tiny, Hint(words="very very big  mug 🦊")).sentence == "very very big mug 🦊"
+    with pytest.raises(UserError, match=r"has 25 tokens, but .* has room for \d+ beside the templates; shorten it"):
+        start("words", [], tiny, Hint(words="red " * 24 + "mug"))
+
+
+def test_dropped_words_are_left_out(pocket_model: Backbone, mug: Image.Image) -> None:
+    assert start("caption", [mug], pocket_model).sentence == "teal and white checkered mug"
+    assert start("caption", [mug], pocket_model, Hint(drop=("teal and",))).sentence == "white checkered mug"
+    assert start("words", [], pocket_model, Hint(words="a Red small mug", drop=("red",))).sentence == "small mug"
+    with pytest.raises(UserError, match="no 'blue' to drop; the sentence's words are teal, and, white, checkered, mug"):
+        start("caption", [mug], pocket_model, Hint(drop=("blue",)))
+    with pytest.raises(UserError, match="every word of 'red mug' is dropped; leave at least one to learn"):
+        start("words", [], pocket_model, Hint(words="a red mug", drop=("mug", "red")))
+
+
+def test_the_class_is_fitted_too(vit: Path, tiny: Backbone, mug: Image.Image) -> None:
+    assert start("class", [mug], tiny, Hint(classifier=str(vit), drop=("Coffee",))).sentence == "mug"
+
+
+def test_the_concept_says_which_rows_each_word_has(tiny: Backbone) -> None:
+    concept = start("words", [], tiny, Hint(words="red qwertz mug"))
+    last = len(concept) - 1
+    assert last > 2 and concept.provenance["words"] == [["red", 0, 0], ["qwertz", 1, last - 1], ["mug", last, last]]
+    assert "".join(concept.words[1:last]) == "qwertz"
+
+
+def test_frozen_words_are_not_learned_and_files_keep_it(tiny: Backbone, tmp_path: Path) -> None:
+    def learned(words: str, *freeze: str) -> list[bool]:
+        concept = start("words", [], tiny, Hint(words=words, freeze=freeze), "bag")
+        formats.write(concept, tmp_path / "bag.safetensors")
+        kept = formats.read(tmp_path / "bag.safetensors")
+        assert kept.provenance == concept.provenance
+        assert [p.learned for p in kept.placeholders] == [p.learned for p in concept.placeholders]
+        return [p.learned for p in kept.placeholders]
+
+    assert learned("backpack with a white star", "stopwords") == [True, False, False, True, True]
+    assert learned("backpack with a white star", "Star", "with a") == [True, False, False, True, False]
+    assert learned("red mug", "stopwords") == [True, True] == learned("red mug")
+    qwertz = learned("red qwertz", "qwertz")
+    assert len(qwertz) > 2 and qwertz == [True] + [False] * (len(qwertz) - 1)
+    with pytest.raises(UserError, match="no 'blue' to freeze; the sentence's words are red, mug"):
+        learned("red mug", "blue")
+    with pytest.raises(UserError, match="every word of 'red mug' is frozen; leave at least one to learn"):
+        learned("red mug", "mug", "red")
+
+
+def test_the_loop_leaves_frozen_words_bit_identical(tiny: Backbone, mug: Image.Image) -> None:
+    first = start("words", [], tiny, Hint(words="backpack with a star", freeze=("stopwords",)))
+    last = list(invert(tiny, first, [mug], InvertSettings(steps=3, held_out=4)))[-1].concept
+    before, after = first.vectors("text_encoder"), last.vectors("text_encoder")
+    assert [torch.equal(old, new) for old, new in zip(before, after, strict=True)] == [False, True, True, False]
 
 
 def saying(monkeypatch: pytest.MonkeyPatch, said: str) -> None:

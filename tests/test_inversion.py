@@ -18,7 +18,7 @@ from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.initializers import Hint, start
-from photowords.inversion import Diverged, HeldOut, Run, invert
+from photowords.inversion import Diverged, HeldOut, Run, invert, views
 from photowords.inversion.loss import denoising_loss
 from photowords.prompts import OBJECT_TEMPLATES, in_template
 from photowords.settings import InvertSettings
@@ -73,7 +73,12 @@ def test_the_loss_is_equation_1(tiny: Any, mug: Image.Image) -> None:
     a = tiny._noise.alphas_cumprod[500]
     predicted = tiny._pipe.unet(a.sqrt() * z + (1 - a).sqrt() * noise, t, conditioning).sample
     expected = ((predicted - noise) ** 2).mean()
-    assert denoising_loss(tiny, z, noise, t, conditioning).item() == pytest.approx(expected.item(), rel=1e-5)
+    flat = torch.ones(1, 1, 8, 8)
+    assert denoising_loss(tiny, z, noise, t, conditioning, flat).item() == pytest.approx(expected.item(), rel=1e-5)
+    left = torch.zeros(1, 1, 8, 8)
+    left[..., :4] = 2  # mean 1: a mask over the left half
+    expected = ((predicted - noise)[..., :4] ** 2).mean()
+    assert denoising_loss(tiny, z, noise, t, conditioning, left).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_v_prediction_models_are_compared_with_the_velocity(tiny_v: Any) -> None:
@@ -83,10 +88,10 @@ def test_v_prediction_models_are_compared_with_the_velocity(tiny_v: Any) -> None
 
 
 def test_the_held_out_tuples_are_fixed_and_stratified(tiny: Backbone, mug: Image.Image) -> None:
-    latents = [tiny.encode(images.to_tensor(mug, 64))]
+    seen = views(tiny, [mug])
     prompts = [in_template(template, 3) for template in OBJECT_TEMPLATES]
     rows = {"text_encoder": words_start(tiny).vectors("text_encoder")}
-    one, two = HeldOut(tiny, latents, prompts, 10), HeldOut(tiny, latents, prompts, 10, batch=3)
+    one, two = HeldOut(tiny, seen, prompts, 10), HeldOut(tiny, seen, prompts, 10, batch=3)
     assert one.t.tolist() == [50, 150, 250, 350, 450, 550, 650, 750, 850, 950]
     torch.manual_seed(123)
     assert torch.allclose(one(rows), two(rows), atol=1e-5), "neither the batch nor global seeds matter"
@@ -251,3 +256,91 @@ def test_the_caption_start_learns_a_drawing_on_the_pocket(pocket_model: Backbone
         ]
     assert losses["caption"][1] < 0.97 * losses["caption"][0]
     assert losses["caption"][0] < losses["star"][0] and losses["caption"][1] < losses["star"][1]
+
+
+def rectangle(size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
+    mask = Image.new("L", size)
+    mask.paste(255, box)
+    return mask
+
+
+def test_a_mask_weighs_latent_cells_by_area_with_mean_one(tiny: Backbone, mug: Image.Image) -> None:
+    mask = rectangle(mug.size, (0, 0, 144, 256))  # 4.5 of the 8 columns of latent cells
+    weight = views(tiny, [mug], [mask])[0].weight
+    row = torch.tensor([1.0, 1, 1, 1, 0.55, 0.1, 0.1, 0.1])
+    assert torch.allclose(weight, (row / row.mean()).expand(1, 1, 8, 8), atol=1e-5)
+    half = views(tiny, [mug], [mask], background_weight=0.5)[0].weight
+    assert half[0, 0, 0, 7] / half[0, 0, 0, 0] == pytest.approx(0.5)
+    assert torch.equal(views(tiny, [mug])[0].weight, torch.ones(1, 1, 8, 8))
+    everywhere = views(tiny, [mug], [rectangle(mug.size, (0, 0, 256, 256))])[0].weight
+    assert torch.allclose(everywhere, torch.ones(1, 1, 8, 8))
+
+
+def test_crops_and_flips_move_mask_and_picture_together(tiny: Backbone) -> None:
+    wide = Image.new("RGB", (400, 100), "white")
+    wide.paste("red", (330, 20, 390, 80))
+    mask = rectangle(wide.size, (330, 20, 390, 80))
+    for mirrored in (False, True):
+        view = views(tiny, [wide], [mask], 0.0, mirrored)[0]
+        square = wide.crop((300, 0, 400, 100))
+        square = square.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else square
+        assert torch.equal(view.latents.mean, tiny.encode(images.to_tensor(square, 64)).mean), (
+            "the crop holds the object"
+        )
+        columns = view.weight[0, 0].sum(0)
+        centre = (columns * torch.arange(8)).sum() / columns.sum()
+        assert centre == pytest.approx(7 - 4.3 if mirrored else 4.3, abs=0.05)  # pixels 30-90 of 100: cells 2.4-7.2
+
+
+def test_learning_with_flips_draws_both_sides(tiny: Backbone, mug: Image.Image) -> None:
+    plain = list(invert(tiny, words_start(tiny), [mug], FEW))
+    flipped = list(invert(tiny, words_start(tiny), [mug], dataclasses.replace(FEW, flip=True)))
+    assert torch.equal(plain[0].held_out, flipped[0].held_out), "the held-out loss is on the photo as it is"
+    assert plain[-1].loss != flipped[-1].loss
+
+
+def test_the_background_counts_less_with_a_mask(tiny: Backbone, mug: Image.Image) -> None:
+    mask = rectangle(mug.size, (64, 64, 192, 192))
+    alike = dataclasses.replace(FEW, background_weight=1.0)
+    plain = [step.loss for step in invert(tiny, words_start(tiny), [mug], FEW)]
+    assert [step.loss for step in invert(tiny, words_start(tiny), [mug], alike, masks=[mask])] == plain
+    masked = [step.loss for step in invert(tiny, words_start(tiny), [mug], FEW, masks=[mask])]
+    assert all(a != b for a, b in zip(masked[1:], plain[1:], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (Image.new("L", (20, 20), 255), "the mask is 20x20 pixels, but its photo is 256x256"),
+        (Image.new("L", (256, 256)), "the mask is empty"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(tiny: Backbone, mug: Image.Image, mask: Image.Image, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        next(invert(tiny, words_start(tiny), [mug], FEW, masks=[mask]))
+
+
+def test_a_concept_with_every_word_frozen_is_refused(tiny: Backbone, mug: Image.Image) -> None:
+    concept = words_start(tiny)
+    frozen = tuple(dataclasses.replace(p, learned=False) for p in concept.placeholders)
+    with pytest.raises(UserError, match="nothing to learn"):
+        next(invert(tiny, dataclasses.replace(concept, placeholders=frozen), [mug], FEW))
+
+
+def test_each_steps_gradient_is_the_losss_in_each_placeholder(tiny: Backbone, mug: Image.Image) -> None:
+    concept = words_start(tiny)
+    frozen = dataclasses.replace(concept.placeholders[0], learned=False)
+    concept = dataclasses.replace(concept, placeholders=(frozen, *concept.placeholders[1:]))
+    first, second = list(invert(tiny, concept, [mug], dataclasses.replace(FEW, steps=1, weight_decay=0.0)))
+    assert first.gradient is None
+    assert second.gradient.shape == (len(concept),)
+    assert second.gradient[0] == 0 and (second.gradient[1:] > 0).all()
+    # AdamW's first moment after one step is a tenth of the gradient.
+    moment = second.state["text_encoder.exp_avg"].norm(dim=1)
+    assert torch.allclose(moment, second.gradient / 10, rtol=1e-4)
+
+
+def test_evaluation_steps_can_be_listed(tiny: Backbone, mug: Image.Image) -> None:
+    settings = dataclasses.replace(FEW, steps=4, evaluate_at=(1, 3))
+    steps = list(invert(tiny, words_start(tiny), [mug], settings))
+    assert [step.index for step in steps if step.held_out is not None] == [0, 1, 3, 4]

@@ -100,9 +100,21 @@ class Concept:
         return [f"<{i}>" for i in range(len(self))]
 
 
-def from_rows(name: str, words: Sequence[str], rows: Mapping[str, Tensor], **provenance: Any) -> Concept:
-    """A concept from its words and, for each encoder, their vectors, (words, width)."""
+def from_rows(
+    name: str,
+    words: Sequence[str],
+    rows: Mapping[str, Tensor],
+    learned: Sequence[bool] | None = None,
+    /,
+    **provenance: Any,
+) -> Concept:
+    """A concept from its words and, for each encoder, their vectors, (words, width).
+
+    ``learned`` says of each word whether optimisation may move it; None is all of them.
+    """
+    moves = learned or [True] * len(words)
     placeholders = tuple(
-        Placeholder(word, {encoder: table[i] for encoder, table in rows.items()}) for i, word in enumerate(words)
+        Placeholder(word, {encoder: table[i] for encoder, table in rows.items()}, moves[i])
+        for i, word in enumerate(words)
     )
     return Concept(name, placeholders, provenance)

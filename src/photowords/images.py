@@ -79,15 +79,32 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image
 
 
-def to_tensor(image: Image.Image, size: int) -> Tensor:
-    """Crop the middle square of an RGB image and resize it: (1, 3, size, size), float32 in [-1, 1]."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
+def square_box(size: tuple[int, int], mask: Image.Image | None = None) -> tuple[int, int, int, int]:
+    """The largest square of a picture: its middle, or as near to the middle of the mask's object as it goes.
+
+    Left, top, right and bottom in pixels. An empty mask counts as none.
+    """
+    left, top, right, bottom = (mask and mask.getbbox()) or (0, 0, *size)
+    side = min(size)
+    x = min(max((left + right - side) // 2, 0), size[0] - side)
+    y = min(max((top + bottom - side) // 2, 0), size[1] - side)
+    return x, y, x + side, y + side
+
+
+def coverage(mask: Image.Image, box: tuple[int, int, int, int]) -> Tensor:
+    """The square ``box`` of a mask (mode "L") as a picture of shares: (1, 1, side, side), float32 in [0, 1]."""
+    return torch.from_numpy(np.array(mask.crop(box), dtype=np.float32) / 255)[None, None]
+
+
+def to_tensor(image: Image.Image, size: int, box: tuple[int, int, int, int] | None = None) -> Tensor:
+    """Crop a square of an RGB image, by default its middle, and resize it: (1, 3, size, size), float32 in [-1, 1]."""
+    box = box or square_box(image.size)
+    side = box[2] - box[0]
     # Pictures of the pocket world were shrunk by averaging whole blocks, so a drawing of it must be shrunk alike to be
     # met again exactly; where blocks are not whole, averaging would alias and Lanczos does not.
     filter_ = Image.Resampling.BOX if side % size == 0 else Image.Resampling.LANCZOS
     with _any_size():
-        square = image.crop((left, top, left + side, top + side))
+        square = image.crop(box)
     pixels = torch.from_numpy(np.array(square.resize((size, size), filter_), dtype=np.float32))
     return (pixels / 127.5 - 1).permute(2, 0, 1)[None].contiguous()
 

@@ -7,12 +7,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL.Image import Image
 
-from photowords import __version__, files, images
+from photowords import __version__, files, images, segmentation
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning, UserError
@@ -24,6 +26,27 @@ from photowords.prompts import TEMPLATES
 from photowords.settings import GenerateSettings, InvertSettings
 
 SAMPLE_SEEDS = (0, 1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The object in a photo, and how it was chosen.
+
+    Attributes:
+        mask: mode "L", the photo's size, 255 on the object.
+        source: the segmenter's name, or the mask file's.
+        clicks: what the segmenter was asked; None for a mask from a file.
+    """
+
+    mask: Image
+    source: str
+    clicks: segmentation.Clicks | None = None
+
+    def provenance(self) -> dict[str, Any]:
+        """As plain JSON values; ``share`` is how much of the photo the object covers."""
+        share = round(sum(self.mask.histogram()[128:]) / (self.mask.width * self.mask.height), 4)
+        clicks = {} if self.clicks is None else {"clicks": dataclasses.asdict(self.clicks)}
+        return {"source": self.source, "share": share, **clicks}
 
 
 class Clock:
@@ -52,9 +75,12 @@ def learn(
     samples: int = 4,
     on_step: Callable[[Step, Concept], None] | None = None,
     spent: Mapping[str, float] | None = None,
+    selections: Sequence[Selection | None] = (),
 ) -> dict[str, Any]:
     """Invert photos into a new run folder and return its summary (see ``summary``).
 
+    ``selections``, one for each photo or none at all: the object to learn. The first one's object is what the
+    sentence describes, and each is what the loss looks at (see ``InvertSettings.background_weight``).
     ``samples`` pictures of "a photo of a {name}" are drawn before and after, seeds 0, 1, ...; ``on_step`` is
     called after each step with the concept at step 0; ``spent`` are seconds to count as well.
     Raises UserError on bad input, before anything is written.
@@ -69,20 +95,24 @@ def learn(
     with clock("read"):
         photos = [images.load_photo(path) for path in photo_files]
         hashes = [images.sha256(path) for path in photo_files]
-        for path, photo in zip(photo_files, photos, strict=True):
-            if not backbone.is_familiar(images.to_tensor(photo, backbone.picture_size)):
+        chosen: list[Selection | None] = [*selections] or [None] * len(photos)
+        masks = [each.mask if each else None for each in chosen]
+        for path, photo, mask in zip(photo_files, photos, masks, strict=True):
+            square = images.to_tensor(photo, backbone.picture_size, images.square_box(photo.size, mask))
+            if not backbone.is_familiar(square):
                 warnings.warn(
                     f"{path.name} lies outside the small world that {backbone.name} knows; expect a poor likeness "
                     "(real photos want a real model: --model sd15)",
                     PhotowordsWarning,
                     stacklevel=2,
                 )
-        concept = start(init, photos, backbone, hint, name)
+        concept = start(init, photos, backbone, dataclasses.replace(hint, mask=masks[0]), name)
         concept = dataclasses.replace(
             concept,
             provenance={
                 **concept.provenance,
                 "photos_sha256": hashes,
+                **({"masks": [each and each.provenance() for each in chosen]} if any(chosen) else {}),
                 "settings": dataclasses.asdict(settings),
                 **_here(backbone),
             },
@@ -95,7 +125,10 @@ def learn(
         "samples": samples,
         **_here(backbone),
     }
-    run = Run.create(out, settings, about, photos, concept)
+    overlay = [
+        segmentation.overlay(photo, each.mask, each.clicks) for photo, each in zip(photos, chosen, strict=True) if each
+    ]
+    run = Run.create(out, settings, about, photos, concept, masks, images.side_by_side(overlay) if overlay else None)
     return _advance(run, backbone, concept, None, clock, on_step)
 
 
@@ -158,7 +191,7 @@ def _advance(
         with clock("samples"):
             _sample(run, backbone, start_concept, samples)
     last = resume
-    steps = invert(backbone, start_concept, run.photos(), run.settings, resume)
+    steps = invert(backbone, start_concept, run.photos(), run.settings, resume, run.masks())
     with clock("invert"):
         try:
             for step in steps:

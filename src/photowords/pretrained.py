@@ -1,7 +1,11 @@
-"""Loading a transformers model (captioner, classifier, segmenter, scorer) by folder or hub name."""
+"""Loading a transformers model (captioner, classifier, segmenter, scorer) by folder or hub name.
+
+A hub name may end in ``@`` and a branch, tag or commit: ``Salesforce/blip-image-captioning-base@82a37760``.
+"""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +21,61 @@ def revision(source: str) -> str | None:
     """The hub's commit that a reader was loaded from; None for folders."""
     from huggingface_hub import try_to_load_from_cache
 
-    cached = None if Path(source).exists() else try_to_load_from_cache(source, "config.json")
+    name, pin = _where(source)
+    cached = None if Path(source).exists() else try_to_load_from_cache(name, "config.json", revision=pin)
     return Path(cached).parent.name if isinstance(cached, str) else None
 
 
-def pretrained(kind: Any, source: str, what: str, **options: Any) -> Any:
-    """``kind.from_pretrained(source)``. Raises UserError when it cannot be found, fetched or read."""
-    from transformers.utils import logging
+def config(source: str, what: str, option: str | None = None) -> dict[str, Any]:
+    """config.json as it is written, also of families that transformers does not know.
 
-    logging.disable_progress_bar()
-    try:
-        return kind.from_pretrained(source, **options)
-    except Exception as error:  # transformers and the hub raise many kinds; each means the same here
+    Raises UserError as ``pretrained`` does, and where no "model_type" says which family it is.
+    """
+    found: dict[str, Any] = pretrained(_Config, source, what, option)
+    if not isinstance(found.get("model_type"), str):
         raise UserError(
-            f"the {what} {source!r} cannot be loaded ({reason(error)}); give a transformers folder, or a hub name "
-            "that is in the local cache or can be reached"
-        ) from error
+            f"the {what} {source!r} does not say in its config.json what model it is; give a transformers folder"
+        )
+    return found
+
+
+class _Config:
+    @staticmethod
+    def from_pretrained(source: str, **options: Any) -> dict[str, Any]:
+        from transformers import PreTrainedConfig
+
+        found: dict[str, Any] = PreTrainedConfig.get_config_dict(source, **options)[0]
+        if not found:
+            raise OSError("it has no config.json")
+        return found
+
+
+def pretrained(kind: Any, source: str, what: str, option: str | None = None, **options: Any) -> Any:
+    """``kind.from_pretrained(source)``.
+
+    Raises UserError when it cannot be found, fetched or read; for a hub name it says what to download, and that the
+    folder goes to ``option`` ("--captioner" for the captioner).
+    """
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # without a network it tells of each of its retries
+    name, pin = _where(source)
+    try:
+        return kind.from_pretrained(name, **({"revision": pin} if pin else {}), **options)
+    except Exception as error:  # transformers and the hub raise many kinds; each means the same here
+        advice = "give a transformers folder, or a hub name that is in the local cache or can be reached"
+        if not Path(source).exists() and name.count("/") == 1:
+            download = f"hf download {name}{f' --revision {pin}' if pin else ''} --local-dir FOLDER"
+            advice = (
+                f"download {name} on a machine with a network ({download}) and give FOLDER to {option or f'--{what}'}"
+            )
+        raise UserError(f"the {what} {source!r} cannot be loaded ({reason(error)}); {advice}") from error
+
+
+def _where(source: str) -> tuple[str, str | None]:
+    """Folder or hub name, and the revision that a hub name is pinned to."""
+    if Path(source).exists():
+        return source, None
+    name, _, pin = source.partition("@")
+    return name, pin or None

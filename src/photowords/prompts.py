@@ -71,8 +71,9 @@ STYLE_TEMPLATES = (
 TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
 
 _OPENING = re.compile(
-    r"^(?:(?:this|there|it) is |arafed |"
-    r"(?:an?|the) (?:[\w-]+ )?(?:photo|photograph|picture|image|drawing|sketch) of )+",
+    r"^(?:(?:this|that|there|it) is |(?:these|those|there) are |araf+(?:i?ed|y) |"  # "arafed" is BLIP's own word
+    r"(?:(?:an?|the) (?:(?:black and white|close ?-? ?up|[\w-]+) )?)?"
+    r"(?:photo|photograph|picture|image|drawing|sketch|close ?-? ?up)s? of(?: |$))+",
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(r"^(?:a|an|the)\s+", re.IGNORECASE)

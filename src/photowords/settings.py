@@ -31,6 +31,9 @@ class InvertSettings:
         kind: "object" or "style": which templates the sentence is put into.
         held_out: fixed (t, noise, template) tuples of the held-out loss.
         evaluate_every: steps between held-out losses; step 0 and the last are always evaluated.
+        evaluate_at: the steps of the held-out losses instead; step 0 and the last are evaluated as well.
+        background_weight: what a latent cell outside the mask weighs in both losses, against 1 inside; None is 0.1.
+        flip: learn from the mirrored photo as well.
     """
 
     steps: int = 100
@@ -41,6 +44,9 @@ class InvertSettings:
     kind: str = "object"
     held_out: int = 96
     evaluate_every: int = 25
+    evaluate_at: tuple[int, ...] | None = None
+    background_weight: float | None = None
+    flip: bool = False
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "held_out", "evaluate_every"):
@@ -51,11 +57,21 @@ class InvertSettings:
             raise UserError(f"lr is {self.lr}, but the learning rate must be above 0")
         if self.kind not in KINDS:
             raise UserError(f"kind is {self.kind!r}, but it must be one of {', '.join(KINDS)}")
+        if self.background_weight is not None and not 0 <= self.background_weight <= 1:
+            raise UserError(f"background_weight is {self.background_weight}, but it must be from 0 to 1")
+        for step in self.evaluate_at or ():
+            _at_least("each step of evaluate_at", step, 0)
 
     @property
     def learning_rate(self) -> float:
         """The rate that AdamW gets."""
         return 5e-3 * self.batch if self.lr is None else self.lr
+
+    def is_evaluated(self, step: int) -> bool:
+        """Whether the held-out loss is measured after so many steps."""
+        if step in (0, self.steps):
+            return True
+        return step % self.evaluate_every == 0 if self.evaluate_at is None else step in self.evaluate_at
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
@@ -63,6 +79,8 @@ class InvertSettings:
         known = {f.name for f in dataclasses.fields(cls)}
         if unknown := sorted(set(fields) - known):
             raise UserError(f"unknown setting {unknown[0]!r}; the settings are {', '.join(sorted(known))}")
+        if isinstance(at := fields.get("evaluate_at"), list):  # JSON has no tuples
+            fields = {**fields, "evaluate_at": tuple(at)}
         return cls(**fields)
 
 

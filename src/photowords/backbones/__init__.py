@@ -38,14 +38,17 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(device: torch.device, name: str = "auto") -> torch.dtype:
-    """bf16 where the device is fast at it, else fp32. Raises UserError on an unknown name.
+    """bf16 where the device is fast at it, else fp32; PyTorch's own names (bfloat16) work too.
+
+    Raises UserError on an unknown name.
 
     fp16 is never chosen unasked: gradients of the placeholders underflow in it.
     """
     if name != "auto":
-        if name not in DTYPES:
+        known = {**DTYPES, **{str(dtype).removeprefix("torch."): dtype for dtype in DTYPES.values()}}
+        if name not in known:
             raise UserError(f"dtype {name!r} is unknown; choose from auto, {', '.join(DTYPES)}")
-        return DTYPES[name]
+        return known[name]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     fast = device.type == "cpu" and _cpu_has_bf16()

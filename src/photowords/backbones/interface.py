@@ -77,12 +77,20 @@ class Backbone(ABC):
             )
 
     @abstractmethod
-    def tokenize(self, text: str) -> list[str]:
-        """Each token's own piece of the text, without begin and end, as the first encoder splits it."""
+    def tokenize(self, text: str, encoder: str | None = None) -> list[str]:
+        """Each token's own piece of the text, without begin and end, as an encoder splits it (None: the first)."""
 
     @abstractmethod
     def word_vectors(self, text: str) -> dict[str, Tensor]:
         """encoder -> the frozen vectors of the text's tokens, (tokens, width), float32."""
+
+    @abstractmethod
+    def vocabulary(self, encoder: str | None = None) -> tuple[list[str], Tensor]:
+        """The whole words among an encoder's tokens (None: the first) and their vectors, (words, width), float32.
+
+        A word is "a", or two or more of the letters a to z, that the tokenizer reads as one token: English words, and,
+        where no list of known words comes with the model, names and common endings as well. In the tokens' order.
+        """
 
     @abstractmethod
     def unknown_words(self, text: str) -> list[str]:

@@ -87,8 +87,10 @@ class StableDiffusion(Backbone):
 
     # --- text ---
 
-    def tokenize(self, text: str) -> list[str]:
-        spans = self._pipe.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+    def tokenize(self, text: str, encoder: str | None = None) -> list[str]:
+        self._check_encoder(encoder)
+        how = {"add_special_tokens": False, "return_offsets_mapping": True, "verbose": False}  # it may yet be cut
+        spans = self._pipe.tokenizer(text, **how).offset_mapping
         pieces, done = [], 0
         for first, last in spans:  # the bytes of one letter may be several tokens: the first of them shows it
             pieces.append(text[max(first, done) : last])
@@ -101,6 +103,25 @@ class StableDiffusion(Backbone):
 
     def word_vectors(self, text: str) -> dict[str, Tensor]:
         return {ENCODER: self._table[self._ids(text)].float()}
+
+    def vocabulary(self, encoder: str | None = None) -> tuple[list[str], Tensor]:
+        self._check_encoder(encoder)
+        whole = {
+            token.removesuffix("</w>"): i
+            for token, i in self._pipe.tokenizer.get_vocab().items()
+            if token.endswith("</w>")
+        }
+        named = [word for word in sorted(whole, key=whole.__getitem__) if re.fullmatch("a|[a-z]{2,}", word)]
+        if self._world:
+            named = [word for word in named if word in self._world["known_words"]]
+        # Of some tokens the tokenizer never makes use by itself: its merges lead past them.
+        read = self._pipe.tokenizer(named, add_special_tokens=False).input_ids
+        words = [word for word, ids in zip(named, read, strict=True) if ids == [whole[word]]]
+        return words, self._table[[whole[word] for word in words]].float()
+
+    def _check_encoder(self, encoder: str | None) -> None:
+        if encoder not in (None, *self.encoders):
+            raise KeyError(f"{self.name} has no text encoder {encoder!r}, only {', '.join(self.encoders)}")
 
     def unknown_words(self, text: str) -> list[str]:
         if self._world is None:

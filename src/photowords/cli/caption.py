@@ -1,4 +1,4 @@
-"""photowords caption: what the readers say of a photo."""
+"""photowords caption: what the readers say of a photo, or of the object clicked in it."""
 
 from __future__ import annotations
 
@@ -7,41 +7,56 @@ from pathlib import Path
 from typing import Any
 
 from photowords.cli.options import add_json, add_model, say
+from photowords.cli.words import add_readers, add_selection, check, hint, selected
 
 
 def add(commands: Any) -> None:
     command = commands.add_parser(
         "caption",
         help="say what a photo shows, as the words an inversion would start from",
-        description="Run the captioner and the classifier on a photo and show the sentence that invert would start "
-        "from, token by token, without training anything.",
+        description="Run the captioner and the classifier on a photo, or on the object that is clicked in it, and show "
+        "the sentence that invert would start from, token by token, without training anything.",
     )
     command.add_argument("photo", type=Path, metavar="PHOTO", help="an image file")
-    command.add_argument("--captioner", metavar="NAME", help="transformers folder or hub name of a BLIP-type captioner")
-    command.add_argument("--classifier", metavar="NAME", help="transformers folder or hub name of an image classifier")
+    add_selection(command)
+    add_readers(command)
     add_model(command)
     add_json(command)
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    from photowords import backbones, images
-    from photowords.initializers import Hint, start
+    import dataclasses
 
+    from photowords import backbones, images
+    from photowords.initializers import start
+
+    check(args, "class-repeated")  # which uses the captioner and the classifier, as this command does
+    told = hint(args)
     photo = images.load_photo(args.photo)
+    chosen = selected(args, [args.photo])
+    if chosen and chosen[0]:
+        told = dataclasses.replace(told, mask=chosen[0].mask)
     backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
-    hint = Hint(captioner=args.captioner, classifier=args.classifier)
-    said = start("caption", [photo], backbone, hint)
-    classified = start("class", [photo], backbone, hint)
+    said = start("caption", [photo], backbone, told)
+    # Words to drop or freeze are the caption's.
+    classified = start("class", [photo], backbone, dataclasses.replace(told, drop=(), freeze=()))
     confidence = classified.provenance["class_confidence"]
+    if chosen and chosen[0]:
+        say(args, f"object    {chosen[0].provenance()['share']:.1%} of the photo (see: photowords mask)")
     say(args, f"caption   {said.provenance['caption']}")
+    for candidate, score in said.provenance.get("candidates", []):
+        say(args, f"          {score:.3f} {candidate}")
     say(args, f"sentence  {said.sentence}")
-    say(args, "tokens    " + " ".join(f"{name}={word}" for name, word in zip(said.names(), said.words, strict=True)))
+    tokens = zip(said.names(), said.placeholders, strict=True)
+    say(args, "tokens    " + " ".join(f"{name}={p.word}{'' if p.learned else '(frozen)'}" for name, p in tokens))
     say(args, f"class     {classified.sentence} ({confidence:.0%})")
     return {
         "caption": said.provenance["caption"],
         "sentence": said.sentence,
         "tokens": list(said.words),
+        "learned": [p.learned for p in said.placeholders],
         "class": classified.sentence,
         "class_confidence": confidence,
+        "provenance": {**classified.provenance, **said.provenance},
     }

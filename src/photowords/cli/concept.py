@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,21 @@ def add(commands: Any) -> None:
     show.add_argument("concept", type=Path, metavar="RUN_OR_FILE", help="run folder or embedding file of any tool")
     add_json(show)
     show.set_defaults(run=run_show)
+
+    words = verbs.add_parser(
+        "words",
+        help="what became of each word of a run",
+        description="For each placeholder of a finished run: its word, how far its vector moved, the vocabulary's "
+        "nearest words now, its share of the gradient, and what learning it gained (the held-out loss with this one "
+        "word put back to plain text). Prints a table and draws words.png in the run's folder.",
+    )
+    words.add_argument("concept", type=Path, metavar="RUN", help="run folder")
+    words.add_argument(
+        "--out", type=Path, metavar="FILE", help="the bar chart to write, a PNG (default: RUN/words.png)"
+    )
+    words.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best one here)")
+    add_json(words)
+    words.set_defaults(run=run_words)
 
     export = verbs.add_parser(
         "export",
@@ -64,6 +80,41 @@ def run_show(args: argparse.Namespace) -> dict[str, Any]:
         "placeholders": rows,
         "provenance": dict(concept.provenance),
     }
+
+
+def run_words(args: argparse.Namespace) -> dict[str, Any]:
+    from rich.console import Console
+    from rich.table import Table
+
+    from photowords import backbones, word_report
+    from photowords.inversion import Run
+
+    run = Run.open(args.concept)
+    backbone = backbones.load(str(run.about["model"]), args.device, str(run.about["dtype"]))
+    report = word_report.word_report(backbone, run)
+    chart = args.out or args.concept / "words.png"
+    word_report.plot(report, chart)
+    say(args, f"{report.sentence}  (step {report.step})")
+    losses = report.held_out
+    say(args, f"held-out loss {losses['start']:.4f} as plain words, {losses['learned']:.4f} learned")
+    table = Table("", "word", "cosine", "length", "nearest words now", "gradient", "put back", "gained by learning it")
+    for word in report.words:
+        share = "" if word.gradient_share is None else f"{word.gradient_share:.0%}"
+        table.add_row(
+            word.name,
+            word.word + ("" if word.learned else " (frozen)"),
+            f"{word.cosine:.3f}",
+            f"x {word.norm:.2f}",
+            ", ".join(f"{near} {cosine:.2f}" for near, cosine in word.nearest),
+            share,
+            f"{word.put_back:.4f}",
+            f"{word.worth:+.4f} ± {word.standard_error:.4f}",
+        )
+    if not args.json:
+        Console(width=None if sys.stdout.isatty() else 120).print(table)
+    say(args, f"how    {report.how}")
+    say(args, f"chart  {chart}")
+    return {**word_report.as_json(report), "chart": str(chart)}
 
 
 def run_export(args: argparse.Namespace) -> dict[str, Any]:

@@ -28,9 +28,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from photowords.cli.invert import Bar
     from photowords.demo import demo
 
-    with Bar() as bar:
+    with Bar(args) as bar:
         bar.begin(args.steps)
         result = demo(args.out, args.concept, args.steps, args.seed, bar)
-    say(args, f"sentence  {result['sentence']}")
-    say(args, f"picture   {result['picture']}  ({result['seconds']['total']:.0f} s)")
+    say(args, f"picture        {result['picture']}  ({result['seconds']['total']:.0f} s)")
     return result

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from photowords.cli.options import add_json, add_model, number, say
+from photowords.cli.words import GOES_WITH, INITS, add_readers, add_selection, check, hint, selected
 from photowords.errors import UserError
 
 
@@ -24,8 +25,10 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--init",
         default=None,
-        choices=("caption", "class", "words", "star", "multi-star"),
-        help="where the words come from: the captioner, the classifier, you (--words), or '*' (default: caption)",
+        choices=INITS,
+        help="where the words come from: the captioner, the classifier, you (--words), '*', or a control that tests "
+        "what a caption gains: its words shuffled, as many random words, another picture's caption, the class repeated "
+        "(default: caption)",
     )
     command.add_argument("--words", metavar="TEXT", help='your own words for it, such as "red tea kettle"')
     command.add_argument(
@@ -33,6 +36,9 @@ def add(commands: Any) -> None:
         type=number(int),
         metavar="N",
         help="how many '*' for multi-star (default: as many as the caption has tokens)",
+    )
+    command.add_argument(
+        "--other", type=Path, metavar="PHOTO", help="the picture of other-caption (default: a drawing that ships)"
     )
     command.add_argument("--name", help="how prompts will call it: {NAME} (default: concept)")
     command.add_argument("--kind", help="object or style: the templates to learn in (default: object)")
@@ -55,25 +61,28 @@ def add(commands: Any) -> None:
         metavar="N",
         help="sample pictures before and after, 0 to 4 (default: 4)",
     )
-    command.add_argument("--captioner", metavar="NAME", help="transformers folder or hub name of a BLIP-type captioner")
-    command.add_argument("--classifier", metavar="NAME", help="transformers folder or hub name of an image classifier")
+    command.add_argument(
+        "--background-weight",
+        type=number(float),
+        metavar="W",
+        help="what the loss outside the selected object counts, 0 to 1 (default: 0.1; 1 when nothing is selected)",
+    )
+    command.add_argument("--flip", action="store_true", default=None, help="learn from the mirrored photo as well")
     command.add_argument(
         "--resume", action="store_true", help="continue the run in RUN, to the same bits as if never stopped"
     )
+    add_selection(command)
+    add_readers(command)
     add_model(command)
     add_json(command)
     command.set_defaults(run=run)
 
 
-TRAINING = ("steps", "batch", "lr", "seed", "kind", "held_out", "evaluate_every")
+TRAINING = ("steps", "batch", "lr", "seed", "kind", "held_out", "evaluate_every", "background_weight", "flip")
 ABOUT = ("name", "init", "model", "samples")
-GOES_WITH = {
-    "words": ("words",),
-    "stars": ("multi-star",),
-    "captioner": ("caption", "multi-star"),
-    "classifier": ("class",),
-}
-"""Option -> the initializers that use it."""
+STARTING = ("click", "off", "box", "mask", "segmenter", "freeze", *GOES_WITH)
+"""What only the beginning of a run looks at."""
+OPTIONS = {"off": "not"}
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -82,18 +91,21 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.samples is not None and not 0 <= args.samples <= 4:
         raise UserError(f"--samples is {args.samples}, but it must be from 0 to 4")
     init = args.init or ("words" if args.words else "caption")
-    for option, users in GOES_WITH.items():
-        if getattr(args, option) is not None and ((args.resume and option != "words") or init not in users):
-            other = "--resume" if args.resume else f"--init {init}"
-            raise UserError(f"--{option} goes with --init {' or '.join(users)}, not with {other}")
+    if args.resume:
+        for option in STARTING:
+            if option != "words" and getattr(args, option) is not None:
+                raise UserError(f"--{OPTIONS.get(option, option)} is for the beginning of a run; resume it without")
+    else:
+        check(args, init)
+        if args.background_weight is not None and not (args.mask or args.click or args.off or args.box):
+            raise UserError("--background-weight needs a selected object: add --click, --box or --mask")
     from photowords.settings import InvertSettings
 
     given = {name: getattr(args, name) for name in TRAINING if getattr(args, name) is not None}
     settings = InvertSettings(**given)
-    with Bar() as bar:
+    with Bar(args) as bar:
         result = _resume(args, given, bar) if args.resume else _begin(args, settings, init, bar)
     losses = result["held_out_loss"]
-    say(args, f"sentence       {result['sentence']}")
     say(args, f"held-out loss  {losses['start']:.4f} -> {losses['final']:.4f}  ({losses['how']})")
     say(args, f"cost           {result['sample_steps']} UNet sample-steps, {sum(result['seconds'].values()):.1f} s")
     say(args, f"concept        {result['concept']}")
@@ -105,18 +117,20 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _begin(args: argparse.Namespace, settings: Any, init: str, bar: Bar) -> dict[str, Any]:
     from photowords import backbones, learning
-    from photowords.initializers import Hint
     from photowords.inversion.run import check_free
 
     check_free(args.out)
+    told = hint(args)
+    began = time.perf_counter()
+    chosen = selected(args, args.photos)
+    seconds = {"select": round(time.perf_counter() - began, 3)}
     began = time.perf_counter()
     backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
-    seconds = {"load": round(time.perf_counter() - began, 3)}
-    hint = Hint(args.words, args.stars, args.captioner, args.classifier)
+    seconds["load"] = round(time.perf_counter() - began, 3)
     samples = 4 if args.samples is None else args.samples
     bar.begin(settings.steps)
     name = args.name or "concept"
-    return learning.learn(backbone, args.photos, args.out, init, hint, name, settings, samples, bar, seconds)
+    return learning.learn(backbone, args.photos, args.out, init, told, name, settings, samples, bar, seconds, chosen)
 
 
 def _resume(args: argparse.Namespace, given: dict[str, Any], bar: Bar) -> dict[str, Any]:
@@ -145,9 +159,11 @@ def _resume(args: argparse.Namespace, given: dict[str, Any], bar: Bar) -> dict[s
 
 
 class Bar:
-    """A live bar on stderr: steps, losses, time left. Called with each step; silent where stderr is no terminal."""
+    """The sentence before training; then a live bar on stderr: steps, losses, time left. Called with each step; the
+    bar is silent where stderr is no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._args = args
         self._task: Any = None
         self._progress: Any = None
         self._held_out = ""
@@ -176,6 +192,9 @@ class Bar:
         self._task = self._progress.add_task("learning", total=steps, losses="")
 
     def __call__(self, step: Any, start: Any) -> None:
+        if step.index == 0:
+            frozen = [p.word for p in start.placeholders if not p.learned]
+            say(self._args, f"sentence       {start.sentence}" + (f"  (frozen: {', '.join(frozen)})" if frozen else ""))
         if step.held_out is not None:
             self._held_out = f"held out {step.held_out.mean():.4f}"
         loss = "" if step.loss is None else f"loss {step.loss:.3f}  "

@@ -1,49 +1,119 @@
-"""The papers' proposal: an image captioner's sentence."""
+"""The papers' proposal: an image captioner's sentence, of the whole photo or of the region that was clicked."""
 
 from __future__ import annotations
 
 import functools
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from PIL.Image import Image
+from torch import Tensor
 
+from photowords import clip
 from photowords.backbones import Backbone
-from photowords.errors import PhotowordsWarning, UserError, reason
+from photowords.errors import UserError, reason
+from photowords.initializers.florence import FlorencePrompter
 from photowords.initializers.hint import Hint, Start
-from photowords.pretrained import portable_name, pretrained, revision
-from photowords.prompts import sentence
+from photowords.initializers.region import seen
+from photowords.pretrained import config, portable_name, pretrained, revision
 
-BUDGET = 16
-"""Tokens that a caption may have; what is longer is cut at a word, since it would fill the prompt."""
+BEAMS = 3
+LONGEST = 30  # tokens
+MOST = 50  # candidates; each is a beam of its own, so this bounds the memory
+
+
+class PicturePrompter:
+    """The inputs of a captioner that is shown a picture and nothing else: a region is cut out on white."""
+
+    def __init__(self, source: str, config: Mapping[str, Any]) -> None:
+        from transformers import AutoImageProcessor, AutoTokenizer
+
+        self._processor: Any = pretrained(AutoImageProcessor, source, "captioner", backend="pil")
+        self._tokenizer: Any = pretrained(AutoTokenizer, source, "captioner")
+
+    def __call__(self, picture: Image, mask: Image | None) -> Mapping[str, Any]:
+        """What ``generate`` takes."""
+        return {"pixel_values": self._processor(images=seen(picture, mask), return_tensors="pt").pixel_values}
+
+    def decode(self, ids: Tensor) -> str:
+        """The words of an answer."""
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return text
+
+
+FAMILIES: dict[str, tuple[str, Callable[[str, Mapping[str, Any]], PicturePrompter | FlorencePrompter]]] = {
+    "blip": ("BLIP", PicturePrompter),
+    "blip-2": ("BLIP-2", PicturePrompter),
+    "git": ("GIT", PicturePrompter),
+    "vision-encoder-decoder": ("ViT+GPT-2", PicturePrompter),
+    "florence2": ("Florence-2", FlorencePrompter),
+}
+"""model_type of config.json -> what the family is called, and how it is asked."""
+KNOWN = ", ".join(name for name, _ in FAMILIES.values())
 
 
 class Captioner:
-    """A BLIP-type captioner from a transformers folder or hub name."""
+    """A captioner from a transformers folder or hub name, of any of ``FAMILIES``; float32 on the CPU.
+
+    Raises UserError when it cannot be had, or is of another family.
+    """
 
     def __init__(self, source: str) -> None:
-        from transformers import AutoModelForImageTextToText, AutoProcessor
+        from transformers import AutoModelForImageTextToText
 
         self.source = source
-        self._processor: Any = pretrained(AutoProcessor, source, "captioner")
+        settings = config(source, "captioner")
+        family = settings["model_type"]
+        if family not in FAMILIES:
+            raise UserError(
+                f"the captioner {source!r} is a {family} model, which cannot be used as a captioner here; "
+                f"choose one of the families {KNOWN}"
+            )
+        self._prompter = FAMILIES[family][1](source, settings)
         self._model: Any = pretrained(AutoModelForImageTextToText, source, "captioner", dtype=torch.float32).eval()
         self.revision = revision(source)
 
+    def __call__(self, picture: Image, mask: Image | None = None) -> str:
+        """The caption of an RGB picture, or of the region that a mask shows: the best of three beams.
+
+        Raises UserError when the model cannot do it, and for an empty mask or one of another size.
+        """
+        return self._say(self._prompter(picture, mask), num_beams=BEAMS)[0]
+
+    def candidates(self, picture: Image, count: int, seed: int = 0, mask: Image | None = None) -> list[str]:
+        """At most ``count`` different captions: the beams, likeliest first, then sampled ones where beams agree.
+
+        The same seed gives the same captions. Fewer come when the captioner has no more to say.
+        Raises UserError as a call does.
+        """
+        inputs = self._prompter(picture, mask)
+        said = _distinct(self._say(inputs, num_beams=max(BEAMS, count), num_return_sequences=count))
+        if len(said) < count:
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(seed)
+                sampled = self._say(inputs, do_sample=True, num_beams=1, top_p=0.95, num_return_sequences=4 * count)
+            said = _distinct([*said, *sampled])
+        return said[:count]
+
     @torch.no_grad()
-    def __call__(self, photo: Image) -> str:
-        """The caption of an RGB picture: the best of three beams. Raises UserError when the model is no captioner."""
+    def _say(self, inputs: Mapping[str, Any], **how: Any) -> list[str]:
         try:
-            inputs = self._processor(images=photo, return_tensors="pt")
-            ids = self._model.generate(pixel_values=inputs.pixel_values, num_beams=3, max_new_tokens=30)
-            text: str = self._processor.decode(ids[0], skip_special_tokens=True)
-        except Exception as error:  # other kinds of image-text model want other inputs, and say so in many ways
+            answers = self._model.generate(**inputs, max_new_tokens=LONGEST, **how)
+            return [self._prompter.decode(ids).strip() for ids in answers]
+        except Exception as error:  # a damaged or mismatched folder fails in many ways
             raise UserError(
-                f"the captioner {self.source!r} cannot caption a picture alone ({reason(error)}); "
-                "use a BLIP-type captioner"
+                f"the captioner {self.source!r} cannot caption a picture alone ({reason(error)}); use another "
+                f"captioner, of the families {KNOWN}"
             ) from error
-        return text.strip()
+
+
+def _distinct(texts: Sequence[str]) -> list[str]:
+    """In order, without empty ones and those that differ only in case and spaces from an earlier one."""
+    first: dict[str, str] = {}
+    for text in filter(None, texts):
+        first.setdefault(" ".join(text.lower().split()), text)
+    return list(first.values())
 
 
 @functools.lru_cache(maxsize=2)
@@ -53,18 +123,50 @@ def load(source: str) -> Captioner:
 
 
 def caption(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
-    """The sentence of the first photo's caption. Raises UserError for an empty caption or a missing captioner."""
+    """The caption of the first photo in the captioner's own words, or in the refiner's.
+
+    With ``hint.candidates`` above 1 it is the one of several that CLIP finds most like the picture.
+    Raises UserError for an empty caption, a missing reader and an unusable mask.
+    """
+    if not 1 <= hint.candidates <= MOST:
+        raise UserError(f"the number of candidates is {hint.candidates}, but it must be from 1 to {MOST}")
     captioner = load(hint.captioner or backbone.readers["captioner"])
-    said = captioner(photos[0])
+    photo = photos[0]
+    provenance: dict[str, Any] = {}
+    if hint.candidates == 1:
+        said = captioner(photo) if hint.mask is None else captioner(photo, hint.mask)
+    else:
+        several = captioner.candidates(photo, hint.candidates, hint.seed, hint.mask)
+        judge = clip.load(hint.reranker or backbone.readers["clip"])
+        ranked = rank(judge, seen(photo, hint.mask), several)
+        said = ranked[0][0] if ranked else ""
+        provenance = {
+            "candidates": ranked,
+            "reranker": portable_name(judge.source),
+            "reranker_revision": judge.revision,
+        }
     if not said:
         raise UserError(
             "the captioner said nothing about this photo; give the words yourself: --init words --words ..."
         )
-    kept = text = sentence(said)
-    while len(backbone.tokenize(kept)) > BUDGET and " " in kept:
-        kept = kept.rsplit(" ", 1)[0]
-    if kept != text:
-        warnings.warn(f"the caption {text!r} was cut to {kept!r}, {BUDGET} tokens", PhotowordsWarning, stacklevel=2)
-    return Start(
-        kept, {"caption": said, "captioner": portable_name(captioner.source), "captioner_revision": captioner.revision}
-    )
+    provenance |= {
+        "caption": said,
+        "captioner": portable_name(captioner.source),
+        "captioner_revision": captioner.revision,
+    }
+    if hint.mask is not None:
+        provenance["region"] = True
+    if hint.refiner and (refined := hint.refiner.refine(said, hint.budget)):
+        return Start(refined, {**provenance, "refined": refined, "refiner": hint.refiner.model})
+    return Start(said, provenance)
+
+
+def rank(judge: clip.Clip, picture: Image, texts: Sequence[str]) -> list[list[Any]]:
+    """[text, score] of each text, the one most like the picture first; score is CLIP's cosine, in [-1, 1].
+
+    CLIP is given "a photo of ..." because it learned from such sentences (CLIPScore, Hessel et al. 2021, prefixes too).
+    """
+    embedded = judge.texts([f"a photo of {text}" for text in texts])
+    scores = (embedded @ judge.images([picture])[0]).tolist()
+    ranked = sorted(zip(texts, scores, strict=True), key=lambda pair: -pair[1])
+    return [[text, score] for text, score in ranked]

@@ -1,36 +1,69 @@
-"""The papers' other start: an image classifier's label."""
+"""The papers' other start: an image classifier's label, or the word of a list that CLIP finds most like the photo."""
 
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from PIL.Image import Image
 
+from photowords import clip
 from photowords.backbones import Backbone
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.hint import Hint, Start
-from photowords.pretrained import portable_name, pretrained, revision
+from photowords.initializers.region import seen
+from photowords.pretrained import config, portable_name, pretrained, revision
+
+SHOWN = 5  # labels that the provenance keeps, likeliest first
 
 
 class Classifier:
-    """Any transformers image classifier, from a folder or hub name."""
+    """Any transformers image classifier, from a folder or hub name; float32 on the CPU."""
 
     def __init__(self, source: str) -> None:
         from transformers import AutoImageProcessor, AutoModelForImageClassification
 
         self.source = source
-        self._processor: Any = pretrained(AutoImageProcessor, source, "classifier")
+        self._processor: Any = pretrained(AutoImageProcessor, source, "classifier", backend="pil")
         self._model: Any = pretrained(AutoModelForImageClassification, source, "classifier", dtype=torch.float32).eval()
         self.revision = revision(source)
 
-    @torch.no_grad()
-    def __call__(self, photo: Image) -> tuple[str, float]:
+    def __call__(self, picture: Image) -> tuple[str, float]:
         """The likeliest label of an RGB picture, its first synonym only, and its probability."""
-        logits = self._model(**self._processor(images=photo, return_tensors="pt")).logits[0]
-        confidence, index = logits.softmax(-1).max(-1)
-        return self._model.config.id2label[int(index)].split(",")[0].strip(), float(confidence)
+        return self.labels(picture, 1)[0]
+
+    @torch.no_grad()
+    def labels(self, picture: Image, count: int = SHOWN) -> list[tuple[str, float]]:
+        """At most ``count`` labels of an RGB picture, first synonyms only, and their probabilities, likeliest first."""
+        logits = self._model(**self._processor(images=picture, return_tensors="pt")).logits[0]
+        best = logits.softmax(-1).topk(min(count, len(logits)))
+        names = self._model.config.id2label
+        return [
+            (names[index].split(",")[0].strip(), probability)
+            for index, probability in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+
+
+class ZeroShot:
+    """A CLIP that chooses among words: "a photo of a {word}" for each (Radford et al. 2021, section 3.1)."""
+
+    def __init__(self, judge: clip.Clip, words: Sequence[str]) -> None:
+        """Raises UserError when there is no word."""
+        self.source, self.revision = judge.source, judge.revision
+        self._judge = judge
+        self._words = list(dict.fromkeys(word.strip() for word in words if word.strip()))
+        if not self._words:
+            raise UserError("the list of labels is empty; give at least two words to choose from")
+
+    def labels(self, picture: Image, count: int = SHOWN) -> list[tuple[str, float]]:
+        """At most ``count`` words and their probabilities among all the words, likeliest first."""
+        texts = self._judge.texts([f"a photo of a {word}" for word in self._words])
+        cosines = texts @ self._judge.images([picture])[0]
+        best = (self._judge.scale * cosines).softmax(-1).topk(min(count, len(self._words)))
+        return [(self._words[i], p) for i, p in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
 
 
 @functools.lru_cache(maxsize=2)
@@ -40,14 +73,40 @@ def load(source: str) -> Classifier:
 
 
 def classify(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
-    """The label of the first photo."""
-    classifier = load(hint.classifier or backbone.readers["classifier"])
-    label, confidence = classifier(photos[0])
-    return Start(
-        label,
-        {
-            "class_confidence": confidence,
-            "classifier": portable_name(classifier.source),
-            "classifier_revision": classifier.revision,
-        },
-    )
+    """The label of the first photo, or of the object that the mask cuts out of it.
+
+    With ``hint.labels`` it is one of those, chosen by CLIP. Raises UserError for a missing reader, a CLIP without
+    labels to choose from, and an unusable mask.
+    """
+    reader = _reader(backbone, hint)
+    ranked = reader.labels(seen(photos[0], hint.mask))
+    label, confidence = ranked[0]
+    provenance = {
+        "class_confidence": confidence,
+        "class_candidates": [list(pair) for pair in ranked],
+        "classifier": portable_name(reader.source),
+        "classifier_revision": reader.revision,
+    }
+    return Start(label, provenance if hint.mask is None else {**provenance, "region": True})
+
+
+def _reader(backbone: Backbone, hint: Hint) -> Classifier | ZeroShot:
+    source = hint.classifier or backbone.readers["classifier"]
+    is_clip = hint.classifier is not None and config(source, "classifier")["model_type"] == "clip"
+    if not hint.labels:
+        if is_clip:
+            raise UserError(
+                f"the classifier {source!r} is a CLIP, which has no labels of its own; give it words with --labels"
+            )
+        return load(source)
+    if not is_clip:
+        chosen = backbone.readers["clip"]
+        if hint.classifier is not None:
+            warnings.warn(
+                f"the classifier {source!r} has labels of its own, so the CLIP {portable_name(chosen)!r} chooses "
+                "among yours",
+                PhotowordsWarning,
+                stacklevel=2,
+            )
+        source = chosen
+    return ZeroShot(clip.load(source, "--classifier"), hint.labels)

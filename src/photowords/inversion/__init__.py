@@ -3,5 +3,6 @@
 from photowords.inversion.loop import Diverged, Step, invert
 from photowords.inversion.loss import HeldOut
 from photowords.inversion.run import Run
+from photowords.inversion.views import View, views
 
-__all__ = ["Diverged", "HeldOut", "Run", "Step", "invert"]
+__all__ = ["Diverged", "HeldOut", "Run", "Step", "View", "invert", "views"]

@@ -2,6 +2,8 @@
 
 settings.json          what was asked for
 photos/0.png ...       the pictures, as they were read
+masks/0.png ...        white where the object is, for the photos that have a mask
+overlay.png            the masks over their photos, to look at
 start.safetensors      the concept at step 0
 checkpoints/           vectors and optimiser, every ``evaluate_every`` steps
 losses.jsonl           a line for each step
@@ -46,16 +48,23 @@ class Run:
         about: Mapping[str, Any],
         photos: Sequence[Image],
         start: Concept,
+        masks: Sequence[Image | None] = (),
+        overlay: Image | None = None,
     ) -> Run:
         """A new run. Raises UserError when the folder holds something already, or cannot be written."""
         check_free(folder)
         run = cls(folder, settings, about, [])
         # Under another name until it is whole, so that a kill never leaves a folder that is neither free nor a run.
         with files.atomic_folder(folder) as temporary:
-            for part in ("photos", "checkpoints", "samples"):
+            for part in ("photos", "masks", "checkpoints", "samples"):
                 files.make_folder(temporary / part)
             for number, photo in enumerate(photos):
                 images.save_png(photo, temporary / "photos" / f"{number}.png")
+            for number, mask in enumerate(masks):
+                if mask is not None:
+                    images.save_png(mask, temporary / "masks" / f"{number}.png")
+            if overlay is not None:
+                images.save_png(overlay, temporary / "overlay.png")
             formats.write(start, temporary / "start.safetensors", "photowords")
             run.save_settings(temporary)
         return run
@@ -85,6 +94,11 @@ class Run:
         found = sorted((self.folder / "photos").glob("*.png"), key=lambda path: int(path.stem))
         return [images.load_photo(path) for path in found]
 
+    def masks(self) -> list[Image | None]:
+        """The mask of each photo, mode "L"; None for a photo without."""
+        places = [self.folder / "masks" / f"{number}.png" for number in range(len(self.photos()))]
+        return [images.load_photo(path).convert("L") if path.exists() else None for path in places]
+
     def start(self) -> Concept:
         """The concept at step 0."""
         return formats.read(self.folder / "start.safetensors")
@@ -102,7 +116,8 @@ class Run:
             self._lines = [line for line in self._lines if json.loads(line)["step"] <= index]
             vectors = {key.removeprefix("vectors."): v for key, v in tensors.items() if key.startswith("vectors.")}
             state = {key.removeprefix("state."): v for key, v in tensors.items() if key.startswith("state.")}
-            return Step(index, None, None, self.start().with_vectors(vectors, step=index), sample_steps, state)
+            concept = self.start().with_vectors(vectors, step=index)
+            return Step(index, None, None, concept, None, sample_steps, state)
         self._lines = []
         return None
 
@@ -111,6 +126,8 @@ class Run:
         line: dict[str, Any] = {"step": step.index, "loss": step.loss, "sample_steps": step.sample_steps}
         if step.held_out is not None:
             line["held_out"] = step.held_out.mean().item()
+        if step.gradient is not None:
+            line["gradient"] = [float(f"{norm:.4g}") for norm in step.gradient.tolist()]
         self._lines.append(json.dumps(line))
         if step.held_out is not None:
             self.keep(step)
@@ -127,7 +144,8 @@ class Run:
             save_file(tensors, path, metadata)
 
     def losses(self) -> list[dict[str, Any]]:
-        """The recorded steps: step, loss, sample_steps, and held_out where it was evaluated."""
+        """The recorded steps: step, loss, sample_steps, gradient (a norm for each placeholder), and held_out where it
+        was evaluated."""
         return [json.loads(line) for line in self._lines]
 
     def plot(self) -> Path:

@@ -1,0 +1,49 @@
+"""photowords mask: see what a click selects, before anything is learned from it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from photowords.cli.options import add_json, say
+from photowords.cli.words import add_selection, selected
+from photowords.errors import UserError
+
+
+def add(commands: Any) -> None:
+    command = commands.add_parser(
+        "mask",
+        help="click on the object and see what was selected",
+        description="Turn clicks on a photo into the mask of an object. Writes FILE (white on black) and, beside it, "
+        "FILE's name with -overlay: the mask drawn over the photo. Look at it; where it is wrong, click again.",
+    )
+    command.add_argument("photo", type=Path, metavar="PHOTO", help="an image file")
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="mask to write, a PNG")
+    add_selection(command)
+    add_json(command)
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    from photowords import images, segmentation
+
+    if args.out.suffix.lower() != ".png":
+        raise UserError(f"the mask is written as a PNG; let --out end in .png, not {args.out.name!r}")
+    photo = images.load_photo(args.photo)
+    chosen = selected(args, [args.photo])
+    if not chosen or chosen[0] is None:
+        raise UserError("nothing was selected; add --click X,Y on the object, or --box X0,Y0,X1,Y1 around it")
+    mask, clicks = chosen[0].mask, chosen[0].clicks
+    overlay = args.out.with_name(f"{args.out.stem}-overlay.png")
+    segmentation.save_mask(mask, args.out)
+    images.save_png(segmentation.overlay(photo, mask, clicks), overlay)
+    facts = chosen[0].provenance()
+    say(
+        args,
+        f"object   {facts['share']:.1%} of the photo, in the box {','.join(map(str, segmentation.object_box(mask)))}",
+    )
+    say(args, f"mask     {args.out}")
+    say(args, f"look at  {overlay}")
+    say(args, f"next     photowords invert {args.photo} --mask {args.out} --out RUN")
+    return {**facts, "mask": str(args.out), "overlay": str(overlay), "box": list(segmentation.object_box(mask))}

@@ -1,0 +1,198 @@
+"""Options that say where the words come from and which object is meant; caption, invert and mask share them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from photowords.cli.options import number
+from photowords.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from photowords.initializers import Hint
+    from photowords.learning import Selection
+
+CAPTIONED = ("caption", "multi-star", "shuffled", "random-words", "other-caption", "class-repeated")
+"""Initializers that ask the captioner, if only for how many tokens there are."""
+CLASSIFIED = ("class", "class-repeated")
+INITS = ("caption", "class", "words", "star", *CAPTIONED[1:])
+GOES_WITH = {
+    "words": ("words",),
+    "stars": ("multi-star",),
+    "captioner": CAPTIONED,
+    "candidates": CAPTIONED,
+    "reranker": CAPTIONED,
+    "refiner": CAPTIONED,
+    "budget": CAPTIONED,
+    "classifier": CLASSIFIED,
+    "labels": CLASSIFIED,
+    "other": ("other-caption",),
+    "drop": ("caption", "class", "multi-star", "shuffled", "random-words", "class-repeated"),
+}
+"""Option -> the initializers that use it."""
+
+
+def add_readers(command: argparse.ArgumentParser) -> None:
+    """What reads the photo, and what is done to its words."""
+    group = command.add_argument_group("reading the photo")
+    group.add_argument(
+        "--captioner", metavar="NAME", help="folder or hub name of a BLIP, BLIP-2, GIT, ViT+GPT-2 or Florence-2 model"
+    )
+    group.add_argument(
+        "--candidates",
+        type=number(int),
+        metavar="N",
+        help="ask for N captions and take the one most like the picture by CLIP (default: 1)",
+    )
+    group.add_argument(
+        "--reranker", metavar="NAME", help="folder or hub name of the CLIP that chooses among candidates"
+    )
+    group.add_argument("--classifier", metavar="NAME", help="folder or hub name of an image classifier")
+    group.add_argument(
+        "--labels",
+        metavar="LIST",
+        help="classify among these words by zero-shot CLIP: separated by commas, or a text file with one a line",
+    )
+    group.add_argument(
+        "--refiner", metavar="URL", help="chat endpoint (OpenAI's protocol) that shortens the caption; off by default"
+    )
+    group.add_argument("--refiner-model", metavar="NAME", help="the model that the endpoint is asked for")
+    group.add_argument(
+        "--refiner-instruction", metavar="TEXT", help="what it is told to do with the caption (default: shorten it)"
+    )
+    group.add_argument("--budget", type=number(int), metavar="N", help="tokens that a caption may have (default: 16)")
+    group.add_argument("--drop", metavar="WORDS", help='words to leave out of the sentence: "toy,wooden"')
+    group.add_argument(
+        "--freeze", metavar="WORDS", help='words to keep as they are: "a,with", or stopwords for all the little ones'
+    )
+
+
+def add_selection(command: argparse.ArgumentParser) -> None:
+    """Which object in the photo."""
+    group = command.add_argument_group("choosing the object (pixels of the photo, from its top left)")
+    group.add_argument("--click", action="append", type=_point, metavar="X,Y", help="a point on it; may be repeated")
+    group.add_argument(
+        "--not", action="append", type=_point, metavar="X,Y", dest="off", help="a point beside it; may be repeated"
+    )
+    group.add_argument("--box", type=_box, metavar="X0,Y0,X1,Y1", help="a box around it")
+    group.add_argument(
+        "--mask", action="append", type=Path, metavar="FILE", help="a picture that is white where it is; one a photo"
+    )
+    group.add_argument(
+        "--segmenter", metavar="NAME", help="folder or hub name of a SAM (default: a graph cut, no weights needed)"
+    )
+
+
+def _numbers(text: str, count: int, form: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != count:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {form}")
+    return values
+
+
+def _point(text: str) -> Any:
+    return _numbers(text, 2, "a point; write it like 120,80")
+
+
+def _box(text: str) -> Any:
+    return _numbers(text, 4, "a box; write it like 20,30,200,180")
+
+
+def check(args: argparse.Namespace, init: str) -> None:
+    """Raise UserError for an option that this initializer would not look at."""
+    for option, users in GOES_WITH.items():
+        if getattr(args, option, None) is not None and init not in users:
+            raise UserError(f"--{option} goes with --init {' or '.join(users)}, not with --init {init}")
+    for option, needed in (
+        ("refiner_model", "refiner"),
+        ("refiner_instruction", "refiner"),
+        ("refiner", "refiner_model"),
+    ):
+        if getattr(args, option) is not None and getattr(args, needed) is None:
+            raise UserError(f"--{option.replace('_', '-')} needs --{needed.replace('_', '-')} beside it")
+
+
+def hint(args: argparse.Namespace) -> Hint:
+    """The words options as a Hint; its mask is the selection's."""
+    from photowords.initializers import Hint, Refiner
+
+    refiner = args.refiner and Refiner(args.refiner, args.refiner_model, args.refiner_instruction)
+    given = {
+        "words": getattr(args, "words", None),
+        "count": getattr(args, "stars", None),
+        "captioner": args.captioner,
+        "classifier": args.classifier,
+        "candidates": args.candidates,
+        "reranker": args.reranker,
+        "labels": _labels(args.labels),
+        "refiner": refiner,
+        "budget": args.budget,
+        "drop": _listed(args.drop),
+        "freeze": _listed(args.freeze),
+        "seed": getattr(args, "seed", None),
+        "other": _photo(getattr(args, "other", None)),
+    }
+    return Hint(**{name: value for name, value in given.items() if value is not None})
+
+
+def _listed(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _labels(text: str | None) -> tuple[str, ...] | None:
+    """A file's lines, or what stands between the commas."""
+    if text is None:
+        return None
+    try:
+        lines = Path(text).read_text(encoding="utf-8").replace("\n", ",") if Path(text).is_file() else text
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the labels {text} cannot be read as UTF-8 text; give one label a line") from error
+    labels = _listed(lines)
+    if not labels:
+        raise UserError(f"--labels {text!r} names no label; separate them by commas, or give a file with one a line")
+    return labels
+
+
+def _photo(path: Path | None) -> Image | None:
+    from photowords import images
+
+    return None if path is None else images.load_photo(path)
+
+
+def selected(args: argparse.Namespace, photos: Sequence[Path]) -> list[Selection | None]:
+    """The object in each photo, as the selection options say; empty where they say nothing.
+
+    Raises UserError when they contradict each other or do not fit the photos.
+    """
+    clicked = args.click or args.off or args.box
+    if args.mask and (clicked or args.segmenter):
+        raise UserError("--mask is the object already; leave out --click, --not, --box and --segmenter")
+    if args.segmenter and not clicked:
+        raise UserError("--segmenter needs to know the object: add --click X,Y or --box X0,Y0,X1,Y1")
+    if args.mask and len(args.mask) != len(photos):
+        raise UserError(f"{len(args.mask)} masks for {len(photos)} photos; give one --mask for each, in their order")
+    if clicked and len(photos) != 1:
+        raise UserError("clicks and boxes are for one photo; for several, give each its --mask (see: photowords mask)")
+    if not (args.mask or clicked):
+        return []
+    from photowords import images, segmentation
+    from photowords.learning import Selection
+
+    if args.mask:
+        sizes = [images.load_photo(photo).size for photo in photos]
+        return [
+            Selection(segmentation.load_mask(path, size), path.name)
+            for path, size in zip(args.mask, sizes, strict=True)
+        ]
+    clicks = segmentation.Clicks(tuple(args.click or ()), tuple(args.off or ()), args.box)
+    photo = images.load_photo(photos[0])
+    clicks.check(photo.size)  # before a segmenter is loaded
+    segmenter = segmentation.load(args.segmenter)
+    return [Selection(segmenter.open(photo)(clicks), segmenter.source, clicks)]

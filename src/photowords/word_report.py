@@ -1,0 +1,182 @@
+"""What became of each word of a finished run: where its vector went, and what it is worth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from photowords import files, formats
+from photowords.backbones import Backbone
+from photowords.concept import Concept
+from photowords.errors import UserError
+from photowords.inversion import HeldOut, Run, views
+from photowords.prompts import TEMPLATES, in_template
+
+NEAREST = 3  # vocabulary words shown beside a placeholder
+
+
+@dataclass(frozen=True)
+class Word:
+    """One placeholder after a run.
+
+    Attributes:
+        name: "<0>", "<1>", ...
+        word: the token that it started from.
+        learned: False for a frozen one.
+        cosine: between its vector at the start and now, in [-1, 1]; with several text encoders, of all vectors joined.
+        norm: now, against the start's: 1 is as long as before.
+        nearest: the vocabulary's words whose vectors are most alike now, with their cosines, best first (of the first
+            text encoder).
+        gradient_share: its part of the gradients' norms, summed over all steps, in [0, 1]; the shares sum to 1.
+            None for a run that recorded none.
+        put_back: the held-out loss with this one placeholder's vector put back to its word's own.
+        worth: ``put_back`` minus the learned concept's held-out loss: what learning this one vector gained.
+        standard_error: of ``worth``, paired over the held-out tuples.
+    """
+
+    name: str
+    word: str
+    learned: bool
+    cosine: float
+    norm: float
+    nearest: tuple[tuple[str, float], ...]
+    gradient_share: float | None
+    put_back: float
+    worth: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class WordReport:
+    """All words of a run; ``held_out`` maps "start" and "learned" to the losses they are compared with."""
+
+    sentence: str
+    step: int
+    held_out: dict[str, float]
+    words: tuple[Word, ...]
+    how: str
+
+
+def word_report(backbone: Backbone, run: Run) -> WordReport:
+    """Measure every placeholder of a run's concept.
+
+    A placeholder put back to its word's own vector is that word as plain text: the splice gives the text encoder
+    the same input. Raises UserError when the run has not learned anything yet, or is another backbone's.
+    """
+    if not run.concept_file.exists():
+        raise UserError(f"{run.folder} holds no learned concept yet; finish it with photowords invert --resume")
+    start, now = run.start(), formats.read(run.concept_file)
+    backbone.check(now)
+    seen = views(backbone, run.photos(), run.masks(), run.settings.background_weight)
+    prompts = [in_template(template, len(now)) for template in TEMPLATES[run.settings.kind]]
+    held_out = HeldOut(backbone, seen, prompts, run.settings.held_out)
+    learned = held_out({name: now.vectors(name) for name in now.encoders})
+    shares = _gradient_shares(run, len(now))
+    nearest = _nearest(backbone, now)
+    words = []
+    for row, (name, placeholder) in enumerate(zip(now.names(), now.placeholders, strict=True)):
+        before, after = _joined(start)[row], _joined(now)[row]
+        losses = held_out(_put_back(start, now, row))
+        difference = losses - learned
+        words.append(
+            Word(
+                name=name,
+                word=placeholder.word,
+                learned=placeholder.learned,
+                cosine=float(torch.cosine_similarity(before, after, dim=0)),
+                norm=float(after.norm() / before.norm()),
+                nearest=nearest[row],
+                gradient_share=None if shares is None else shares[row],
+                put_back=float(losses.mean()),
+                worth=float(difference.mean()),
+                standard_error=float(difference.std() / len(difference) ** 0.5),
+            )
+        )
+    first = held_out({name: start.vectors(name) for name in start.encoders})
+    how = (
+        f"held-out loss over {len(learned)} fixed (timestep, noise, template) tuples; each word put back alone, the "
+        "others as learned; errors are paired standard errors over the tuples"
+    )
+    step = int(now.provenance.get("step", 0))
+    return WordReport(
+        now.sentence, step, {"start": float(first.mean()), "learned": float(learned.mean())}, tuple(words), how
+    )
+
+
+def _joined(concept: Concept) -> Tensor:
+    """The vectors of all text encoders side by side, (placeholders, widths)."""
+    return torch.cat([concept.vectors(name) for name in concept.encoders], 1)
+
+
+def _put_back(start: Concept, now: Concept, row: int) -> dict[str, Tensor]:
+    vectors = {name: now.vectors(name) for name in now.encoders}
+    for name, table in vectors.items():
+        table[row] = start.vectors(name)[row]
+    return vectors
+
+
+def _gradient_shares(run: Run, placeholders: int) -> list[float] | None:
+    norms = [row["gradient"] for row in run.losses() if "gradient" in row]
+    if not norms:
+        return None
+    total = torch.tensor(norms).sum(0)
+    shares: list[float] = (total / total.sum().clamp(min=1e-30)).tolist()
+    assert len(shares) == placeholders
+    return shares
+
+
+def _nearest(backbone: Backbone, concept: Concept) -> list[tuple[tuple[str, float], ...]]:
+    encoder = concept.encoders[0]
+    vocabulary, table = backbone.vocabulary(encoder)
+    unit = torch.nn.functional.normalize(table, dim=1)
+    similar = torch.nn.functional.normalize(concept.vectors(encoder), dim=1) @ unit.T
+    best = similar.topk(min(NEAREST, len(vocabulary)))
+    return [
+        tuple((vocabulary[i], value) for i, value in zip(indices.tolist(), values.tolist(), strict=True))
+        for indices, values in zip(best.indices, best.values, strict=True)
+    ]
+
+
+def plot(report: WordReport, path: Path) -> None:
+    """Draw the words' worth, their turn (1 - cosine) and their shares of the gradient as bars, a PNG."""
+    from matplotlib.figure import Figure
+
+    words = report.words
+    labels = [f"{word.name} {word.word}" + ("" if word.learned else " (frozen)") for word in words]
+    places = range(len(words))
+    panels: Sequence[tuple[str, list[float], list[float] | None, str]] = [
+        ("held-out loss gained by learning it", [w.worth for w in words], [w.standard_error for w in words], "#0072b2"),
+        ("turned away from its word (1 - cosine)", [1 - w.cosine for w in words], None, "#d55e00"),
+        ("share of the gradient", [w.gradient_share or 0.0 for w in words], None, "#009e73"),
+    ]
+    figure = Figure(figsize=(9, 1.2 + 0.34 * len(words)), layout="constrained", dpi=150)
+    for number, (axes, (title, values, errors, colour)) in enumerate(
+        zip(figure.subplots(1, 3, sharey=True), panels, strict=True)
+    ):
+        axes.barh(places, values, xerr=errors, color=colour, height=0.66, error_kw={"elinewidth": 1, "capsize": 2})
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set_title(title, fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.locator_params(axis="x", nbins=4)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        if number == 0:
+            axes.set_yticks(places, labels)
+            axes.invert_yaxis()
+    figure.suptitle(f"{report.sentence}  (step {report.step})", fontsize=10)
+    with files.atomic(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def as_json(report: WordReport) -> dict[str, Any]:
+    """The report as plain JSON values."""
+    import dataclasses
+
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(report)))
+    return plain

@@ -1,0 +1,175 @@
+"""Controls: what each shares with the caption, exactly; the seed decides the rest."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+
+from photowords import pocket
+from photowords.backbones import Backbone
+from photowords.concept import Concept
+from photowords.errors import PhotowordsWarning, UserError
+from photowords.images import load_photo
+from photowords.initializers import Hint, Start, controls, start
+
+NAMES = ("backpack", "bird", "mug", "teddy_bear")
+AS_MANY = ("multi-star", "shuffled", "random-words", "class-repeated")
+
+Make = Callable[..., Concept]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def photo(request: pytest.FixtureRequest) -> Image.Image:
+    return load_photo(pocket.view(request.param))
+
+
+@pytest.fixture
+def make(pocket_model: Backbone, photo: Image.Image) -> Make:
+    return lambda init, **hint: start(init, [photo], pocket_model, Hint(**hint))
+
+
+@pytest.mark.parametrize("init", AS_MANY)
+def test_as_many_tokens_as_the_caption(init: str, make: Make) -> None:
+    for hint in ({}, {"seed": 1}, {"budget": 4}):
+        if hint.get("budget"):
+            with pytest.warns(PhotowordsWarning, match="cut at 4 tokens"):
+                caption = make("caption", **hint)
+            with pytest.warns(PhotowordsWarning, match="cut at 4 tokens"):
+                control = make(init, **hint)
+        else:
+            caption, control = make("caption", **hint), make(init, **hint)
+        assert len(control) == len(caption) == len(control.words), (init, control.sentence)
+        assert control.provenance["caption"] == caption.provenance["caption"]
+        assert control.provenance["init"] == init
+
+
+def test_shuffled_has_the_captions_words_in_another_order(make: Make) -> None:
+    caption = make("caption")
+    orders = set()
+    for seed in range(8):
+        shuffled = make("shuffled", seed=seed)
+        assert Counter(shuffled.words) == Counter(caption.words) and shuffled.words != caption.words
+        assert shuffled.provenance["made_from"] == caption.sentence
+        assert shuffled.provenance["control_seed"] == seed
+        orders.add(shuffled.sentence)
+    assert len(orders) >= 6
+    assert make("shuffled", seed=3).sentence == make("shuffled", seed=3).sentence
+
+
+def test_random_words_are_known_distinct_and_not_the_captions(make: Make, pocket_model: Backbone) -> None:
+    caption = make("caption")
+    known, drawn = set(pocket_model.vocabulary()[0]), set()
+    for seed in range(4):
+        words = make("random-words", seed=seed).words
+        assert len(set(words)) == len(words) and set(words) <= known and not set(words) & set(caption.words)
+        drawn.add(words)
+    assert len(drawn) == 4
+    again = make("random-words", seed=2)
+    assert again.words in drawn and again.provenance["made_from"] == caption.sentence
+
+
+def test_another_pictures_caption(make: Make) -> None:
+    caption = make("caption")
+    others = [make("other-caption", seed=seed) for seed in range(6)]
+    assert all(other.sentence != caption.sentence for other in others)
+    assert len({other.sentence for other in others}) >= 3
+    assert others[4].sentence == make("other-caption", seed=4).sentence
+    for seed, other in enumerate(others):
+        name = other.provenance["made_from"].removesuffix(", view 0 of the bank")
+        assert name in pocket.concepts() and name.split("_")[-1] in other.sentence
+        assert other.provenance["own_caption"] == caption.sentence and other.provenance["control_seed"] == seed
+
+
+def test_the_class_is_repeated(make: Make) -> None:
+    caption, label, repeated = make("caption"), make("class"), make("class-repeated")
+    expected = list(itertools.islice(itertools.cycle(label.words), len(caption)))
+    assert list(repeated.words) == expected and repeated.provenance["made_from"] == label.sentence
+    assert repeated.provenance["class_confidence"] == label.provenance["class_confidence"]
+
+
+@pytest.fixture
+def reading(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Readers that say what they are told; the caption is that of the photo's size."""
+
+    def read(*said: str, label: str = "mug") -> None:
+        sizes = {8 + i: text for i, text in enumerate(said)}
+
+        def caption(photos: list[Image.Image], backbone: Backbone, hint: Hint) -> Start:
+            assert hint.mask is None or hint.mask.size == photos[0].size
+            return Start(sizes.get(photos[0].width, said[-1]), {})
+
+        monkeypatch.setattr(controls, "caption", caption)
+        monkeypatch.setattr(controls, "classify", lambda *_: Start(label, {}))
+
+    return read
+
+
+def photos(size: int = 8) -> list[Image.Image]:
+    return [Image.new("RGB", (size, size))]
+
+
+def test_a_given_other_picture_is_described(tiny: Backbone, reading: Callable[..., None]) -> None:
+    reading("a red mug", "a photo of a cat with a", "the red mug")
+    (other,), (same,) = photos(9), photos(10)
+    hint = Hint(other=other, drop=("red",), mask=Image.new("L", (8, 8), 255))
+    described = start("other-caption", photos(), tiny, hint)
+    assert described.sentence == "cat" and described.provenance["own_caption"] == "mug"
+    with pytest.warns(PhotowordsWarning, match="has this photo's own caption, 'red mug': it is no control"):
+        assert start("other-caption", photos(), tiny, Hint(other=same)).sentence == "red mug"
+
+
+def test_a_bank_that_says_the_same_everywhere_is_refused(tiny: Backbone, reading: Callable[..., None]) -> None:
+    reading("a red mug")
+    with pytest.raises(UserError, match="every picture of the bank has this photo's own caption, 'red mug'; give"):
+        start("other-caption", photos(), tiny)
+
+
+def test_two_words_shuffled_change_places_and_keep_an_article(tiny: Backbone, reading: Callable[..., None]) -> None:
+    reading("red mug")
+    assert {start("shuffled", photos(), tiny, Hint(seed=seed)).sentence for seed in range(5)} == {"mug red"}
+    reading("mug")
+    assert start("shuffled", photos(), tiny).sentence == "mug"
+    reading("beside the mug")
+    orders = {start("shuffled", photos(), tiny, Hint(seed=seed)).sentence for seed in range(40)}
+    assert len(orders) == 5 and "the mug beside" in orders and "beside mug the" in orders, "nothing is trimmed"
+
+
+def test_the_caption_is_fitted_before_it_is_counted(tiny: Backbone, reading: Callable[..., None]) -> None:
+    reading("a photo of a red red mug with a", label="a bell")
+    with pytest.warns(PhotowordsWarning, match="repeated words left out"):
+        assert start("class-repeated", photos(), tiny).sentence == "bell bell"
+    reading("a red mug on a table")
+    assert start("multi-star", photos(), tiny, Hint(drop=("on a table",))).sentence == "* *"
+    assert start("multi-star", photos(), tiny, Hint(count=5)).sentence == "* * * * *"
+
+
+def test_a_repeated_class_is_cut_inside_a_word_to_the_exact_number(
+    tiny: Backbone, reading: Callable[..., None]
+) -> None:
+    reading("red mug on a blue table in the snow", label="qwertz bell")  # nine tokens; qwertz has several
+    pieces = len(tiny.tokenize("qwertz"))
+    assert 3 < pieces <= 6 and pieces + 1 < 9
+    repeated = start("class-repeated", photos(), tiny)
+    assert len(repeated) == 9 and repeated.sentence.startswith("qwertz bell q")
+    reading("red mug", label="猫")
+    with pytest.raises(UserError, match="the class '猫' cannot be repeated to exactly the caption's 2 tokens"):
+        start("class-repeated", photos(), tiny)
+
+
+def test_too_small_a_vocabulary_is_refused(
+    tiny: Backbone, reading: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading("red mug")
+    monkeypatch.setattr(tiny, "vocabulary", lambda encoder: (["red", "mug", "cat"], None))
+    with pytest.raises(UserError, match="knows 1 words beside the caption's, but 2 are wanted"):
+        start("random-words", photos(), tiny)
+
+
+def test_controls_can_be_frozen_like_any_start(tiny: Backbone, reading: Callable[..., None]) -> None:
+    reading("mug with a star")
+    shuffled = start("shuffled", photos(), tiny, Hint(freeze=("stopwords",)))
+    assert {p.word for p in shuffled.placeholders if not p.learned} == {"with", "a"}
