@@ -23,20 +23,20 @@ def trial(job: tuple[str, str, int]) -> dict[str, Any]:
     """One inversion; the backbone is loaded once a process."""
     import torch
 
-    from photowords import backbones, pocket
+    from photowords import backbones, clip, pocket
     from photowords.generation import generate
     from photowords.images import load_photo
     from photowords.initializers import start
     from photowords.inversion import invert
-    from photowords.metrics import ImageEncoder, all_pairs
+    from photowords.metrics import to_images
     from photowords.settings import InvertSettings
 
     torch.set_num_threads(1)
     concept_name, init, seed = job
     state = _STATE
     if not state:
-        state.update(backbone=backbones.load("pocket"), encoder=ImageEncoder())
-    backbone, encoder = state["backbone"], state["encoder"]
+        state.update(backbone=backbones.load("pocket"), clip=clip.load(str(pocket.CLIP)))
+    backbone, encoder = state["backbone"], state["clip"]
     photo = load_photo(pocket.view(concept_name))
     concept = start(init, [photo], backbone, name="it")
     began = time.perf_counter()
@@ -48,10 +48,10 @@ def trial(job: tuple[str, str, int]) -> dict[str, Any]:
     if init == "caption":
         record = json.loads((pocket.BANK / concept_name / "spec.json").read_text())
         scene = record["captions"][0].split(record["description"])[1]
-        truth = encoder([load_photo(pocket.view(concept_name, k)) for k in range(1, 5)])
+        truth = encoder.images([load_photo(pocket.view(concept_name, k)) for k in range(1, 5)])
         for when, shown in (("before", concept), ("after", steps[-1].concept)):
             pictures = generate(backbone, f"a photo of a {{it}}{scene}", [shown], SAMPLES)
-            row[f"similarity_{when}"] = all_pairs(encoder(pictures), truth)
+            row[f"similarity_{when}"] = to_images(encoder.images(pictures), truth).mean().item()
     return row
 
 

@@ -16,8 +16,9 @@ import time
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
 
-from recipes.pocket import autoencoder, data, words
+from recipes.pocket import autoencoder, data, judge, words
 from recipes.pocket.bank import PACKAGE
 
 PARTS = ("bank", "data", "autoencoder", "diffusion", "judge", "clip", "captioner", "classifier")
@@ -34,6 +35,9 @@ def install() -> None:
         target = PACKAGE / name
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(data.BUILD / name, target)
+    trunk = {key: value for key, value in load_file(judge.WEIGHTS).items() if key.startswith(("conv_in.", "blocks."))}
+    (PACKAGE / "features").mkdir(exist_ok=True)
+    save_file(trunk, PACKAGE / "features" / "model.safetensors")
     world = {
         "known_words": words.known_words(),
         "familiar_error": round(familiar_error(), 4),

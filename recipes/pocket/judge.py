@@ -2,9 +2,10 @@
 
 ``python -m recipes.pocket.judge`` writes ``recipes/pocket/judge.safetensors``.
 
-The judge belongs to the recipe, not to the package: it measures whether a generated picture shows what
+The judge itself belongs to the recipe, not to the package: it measures whether a generated picture shows what
 was asked for. It is trained on drawings only, never on generated pictures, but on drawings that are
-blurred, shrunk and enlarged, and made noisy at random, so that it reads slightly soft pictures fairly.
+blurred, shrunk and enlarged, and made noisy at random, so that it reads slightly soft pictures fairly. Its
+trunk ships: the package's ``pocket-lpips`` and ``pocket-sifid`` see with it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from photowords.metrics.features import Trunk
 from recipes.pocket import data
 from recipes.pocket.autoencoder import tensor
 from recipes.pocket.scenes import SCENES, STYLES
@@ -53,38 +55,18 @@ class Reading:
     style: str
 
 
-class Block(nn.Module):
-    """A residual block; halves the picture's side when ``stride`` is 2."""
-
-    def __init__(self, inner: int, outer: int, stride: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(8, inner)
-        self.conv1 = nn.Conv2d(inner, outer, 3, stride, 1)
-        self.conv2 = nn.Conv2d(outer, outer, 3, 1, 1)
-        self.skip = nn.Conv2d(inner, outer, 1) if inner != outer else nn.Identity()
-        self.stride = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
-        result: Tensor = y + self.skip(F.avg_pool2d(x, self.stride) if self.stride > 1 else x)
-        return result
-
-
-class Judge(nn.Module):
+class Judge(Trunk):
     """A small residual network, about 0.76M parameters, with one linear head for every attribute."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv_in = nn.Conv2d(3, 32, 5, 2, 2)
-        sizes = ((32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1))
-        self.blocks = nn.Sequential(*(Block(*size) for size in sizes))
         self.norm = nn.GroupNorm(8, 128)
         self.hidden = nn.Linear(2 * 128, 256)
         self.head = nn.Linear(256, sum(SIZES))
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """(n, 3, 64, 64) in [-1, 1] -> logits in the order of CHOICES, then hue (n, 2) and scale (n, 1)."""
-        y = F.silu(self.norm(self.blocks(self.conv_in(pictures))))
+        y = F.silu(self.norm(self.maps(pictures)[-1]))
         # The mean says how much there is of a thing, the maximum whether there is any.
         y = F.silu(self.hidden(torch.cat([y.mean((2, 3)), y.amax((2, 3))], 1)))
         return list(self.head(y).float().split(SIZES, 1))

@@ -1,5 +1,9 @@
-"""Pure functions of pictures, each with its direction and range."""
+"""Pure functions of pictures, embeddings and losses, each with its direction, range and source.
 
-from photowords.metrics.clip import ImageEncoder, all_pairs
+Scores of pictures come one for each picture, (n,); a metric is their mean.
+"""
 
-__all__ = ["ImageEncoder", "all_pairs"]
+from photowords.metrics.registry import METRICS, Metric
+from photowords.metrics.similarity import to_images, to_text
+
+__all__ = ["METRICS", "Metric", "to_images", "to_text"]

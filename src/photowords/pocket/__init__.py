@@ -9,6 +9,7 @@ PIPELINE = HERE / "pipeline"  # a diffusers StableDiffusionPipeline folder
 CAPTIONER = HERE / "captioner"  # a transformers BLIP folder
 CLASSIFIER = HERE / "classifier"  # a transformers ViT folder
 CLIP = HERE / "clip"  # a transformers CLIP folder, for scores
+FEATURES = HERE / "features" / "model.safetensors"  # a small conv net, for scores (metrics/features.py)
 BANK = HERE / "bank"  # twelve concepts, five true views each
 
 

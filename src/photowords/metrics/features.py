@@ -1,0 +1,65 @@
+"""The pocket's own feature net: what LPIPS's and SIFID's formulas see of the pocket's pictures."""
+
+from __future__ import annotations
+
+import functools
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from photowords import pocket
+from photowords.metrics import weights
+
+SIDE = 64
+
+
+class Block(nn.Module):
+    """A residual block; halves the picture's side when ``stride`` is 2."""
+
+    def __init__(self, inner: int, outer: int, stride: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, inner)
+        self.conv1 = nn.Conv2d(inner, outer, 3, stride, 1)
+        self.conv2 = nn.Conv2d(outer, outer, 3, 1, 1)
+        self.skip = nn.Conv2d(inner, outer, 1) if inner != outer else nn.Identity()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
+        result: Tensor = y + self.skip(F.avg_pool2d(x, self.stride) if self.stride > 1 else x)
+        return result
+
+
+class Trunk(nn.Module):
+    """A small residual network, 0.68M parameters, trained with a head to read the pocket's drawings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(3, 32, 5, 2, 2)
+        sizes = ((32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1))
+        self.blocks = nn.Sequential(*(Block(*size) for size in sizes))
+
+    def maps(self, pictures: Tensor) -> list[Tensor]:
+        """Pictures (n, 3, 64, 64) in [-1, 1] -> each block's output: (n, 32, 32, 32), then 64 channels of
+        16 x 16 twice and 128 of 8 x 8 twice."""
+        x, found = self.conv_in(pictures), []
+        for block in self.blocks:
+            x = block(x)
+            found.append(x)
+        return found
+
+
+@functools.lru_cache(maxsize=1)
+def load() -> tuple[Trunk, str]:
+    """The trained net, and how a score's record names it."""
+    net = Trunk()
+    weights.load(net, pocket.FEATURES)
+    return net, f"the pocket's feature net {weights.digest(pocket.FEATURES)}"
+
+
+def resized(pictures: Tensor) -> Tensor:
+    """Square pictures (n, 3, h, w) in [-1, 1] at the net's 64 pixels, antialiased, float32 on the CPU."""
+    pictures = pictures.cpu().float()
+    if pictures.shape[-2:] == (SIDE, SIDE):
+        return pictures
+    return F.interpolate(pictures, (SIDE, SIDE), mode="bicubic", antialias=True)
