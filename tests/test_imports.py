@@ -12,13 +12,26 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "photowords"
 
-NOUNS = ("errors", "settings", "concept", "formats", "reading", "images", "files", "prompts", "pocket", "pretrained")
+NOUNS = (
+    "errors",
+    "settings",
+    "concept",
+    "formats",
+    "reading",
+    "images",
+    "files",
+    "prompts",
+    "pocket",
+    "pretrained",
+    "clip",
+)
 METHOD = ("initializers", "inversion", "generation", "metrics")
 LAYERS = {
     **dict.fromkeys(NOUNS, 0),
     "backbones": 1,
     "segmentation": 1,
     **dict.fromkeys(METHOD, 2),
+    "word_report": 3,  # what became of each word of a run
     "learning": 3,  # from photos to a run folder: the whole job
     "evaluation": 3,  # a concept, sampled and scored
     "study": 4,  # many of both

@@ -10,10 +10,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from photowords.cli import caption, concept, demo, generate, invert, models
+from photowords.cli import caption, concept, demo, evaluate, generate, invert, mask, models, study
 from photowords.errors import PhotowordsWarning, UserError
 
-COMMANDS = (caption, invert, generate, concept, models, demo)
+COMMANDS = (mask, caption, invert, generate, concept, evaluate, study, models, demo)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,8 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print("error: the memory is full; try a smaller --batch, or --dtype bf16", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped; a run that was begun goes on with: photowords invert --out RUN --resume", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        told = str(stop) or "stopped; a run that was begun goes on with: photowords invert --out RUN --resume"
+        print(told, file=sys.stderr)
         return 1
     return 0
 

@@ -1,0 +1,163 @@
+"""photowords study: a grid of concepts, starts and seeds, and the figures made of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from photowords.cli.options import add_json, add_model, number, say
+from photowords.errors import UserError
+
+
+def add(commands: Any) -> None:
+    command = commands.add_parser(
+        "study",
+        help="run a grid of concepts, starts and seeds, and draw the figures",
+        description="Run every trial of a study's TOML file and make its report: tables, figures and one HTML page. "
+        "Finished trials are kept as they come, so the same command goes on where it was stopped.",
+    )
+    command.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the study, such as studies/quick.toml")
+    command.add_argument("--out", type=Path, metavar="DIR", help="folder of the study, to make or to go on with")
+    command.add_argument(
+        "--workers", type=number(int), metavar="N", help="processes (default: one for each CPU; one on a GPU)"
+    )
+    command.add_argument(
+        "--ray", metavar="ADDRESS", help="run on a Ray cluster instead: auto, local, HOST:PORT or ray://HOST:PORT"
+    )
+    command.add_argument("--dry-run", action="store_true", help="list the trials and how long they take; run none")
+    command.add_argument(
+        "--check", type=Path, metavar="DIR", help="compute a study's tables again from its trials and compare them"
+    )
+    add_model(command)
+    add_json(command)
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    if args.check is not None:
+        return _check(args)
+    if args.file is None:
+        raise UserError("no study was given; write photowords study FILE.toml --out DIR")
+    if args.out is None and not args.dry_run:
+        raise UserError("the study needs a folder; add --out DIR")
+    if args.workers is not None and args.workers < 1:
+        raise UserError(f"--workers is {args.workers}, but it must be at least 1")
+    if args.workers is not None and args.ray is not None:
+        raise UserError("--workers is for processes of this machine; a Ray cluster says itself how many it has")
+    from photowords import study
+
+    prepared = study.prepare(args.file, args.model, args.device, args.dtype)
+    if args.dry_run:
+        return _list(args, prepared)
+    with Board() as board:
+        result = study.run(prepared, args.out, board, args.workers, args.ray)
+    say(args, f"trials  {result['done']} of {result['trials']} done, in {args.out / 'trials'}")
+    say(args, f"report  {args.out / 'report' / 'report.html'}")
+    return result
+
+
+def _check(args: argparse.Namespace) -> dict[str, Any]:
+    from photowords.study.report import check
+
+    problems = check(args.check)
+    if problems:
+        raise UserError(f"the tables of {args.check} are not what its trials give: {'; '.join(problems)}")
+    say(args, f"the tables of {args.check} are exactly what its trials give")
+    return {"folder": str(args.check), "problems": problems}
+
+
+def _list(args: argparse.Namespace, prepared: Any) -> dict[str, Any]:
+    from photowords.study.cost import Meter
+
+    workers = args.workers or 1
+    seconds = Meter(prepared.trials, prepared.study.samples, prepared.seconds_per_pass, workers).seconds_left
+    for trial in prepared.trials:
+        say(args, f"{trial.id}  {trial.arm.settings.steps} steps")
+    say(args, f"{len(prepared.trials)} trials, about {_span(seconds)} on {_many(workers, 'worker')}")
+    return {"trials": [trial.id for trial in prepared.trials], "seconds": round(seconds)}
+
+
+class Board:
+    """A live table on stderr: each arm's trials, those at work and the time left; a line a trial where it is a file."""
+
+    def __init__(self) -> None:
+        self._live: Any = None
+        self._done: Counter[str] = Counter()
+        self._total: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+        self._running: dict[str, float] = {}
+        self._end = 0.0
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def begin(self, trials: Sequence[Any], done: Sequence[Any], seconds: float, workers: int | None) -> None:
+        """Say how much there is to do, and draw the table on a terminal."""
+        self._total.update(trial.arm.label for trial in trials)
+        self._done.update(trial.arm.label for trial in done)
+        self._expect(seconds)
+        left = len(trials) - len(done)
+        kept = f", {len(done)} of them done already" if done else ""
+        where = "on the Ray cluster, were it one worker" if workers is None else f"on {_many(workers, 'worker')}"
+        print(
+            f"{len(trials)} trials{kept}; the other {left} take about {_span(seconds)} {where}"
+            if left
+            else f"{len(trials)} trials, all done",
+            file=sys.stderr,
+        )
+        if left and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(self, console=Console(stderr=True), refresh_per_second=1)
+            self._live.start()
+
+    def started(self, trial: Any) -> None:
+        self._running[trial.id] = time.monotonic()
+
+    def ended(self, trial: Any, outcome: Any, seconds_left: float) -> None:
+        self._running.pop(trial.id, None)
+        self._expect(seconds_left)
+        (self._done if outcome.failure is None else self._failed)[trial.arm.label] += 1
+        if self._live is None:
+            count = f"{self._done.total() + self._failed.total()}/{self._total.total()}"
+            said = f"{outcome.seconds:.0f} s" if outcome.failure is None else f"failed: {outcome.failure}"
+            print(f"{count} {trial.id}  {said}, about {_span(seconds_left)} left", file=sys.stderr, flush=True)
+
+    def _expect(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def __rich__(self) -> Any:
+        from rich.table import Table
+
+        now = time.monotonic()
+        table = Table(caption=f"about {_span(max(0.0, self._end - now))} left", caption_justify="left")
+        for head in ("start", "done", "failed", "trials"):
+            table.add_column(head, justify="left" if head == "start" else "right")
+        for label, total in self._total.items():
+            table.add_row(label, str(self._done[label]), str(self._failed[label] or ""), str(total))
+        table.add_section()
+        for name, began in self._running.items():
+            table.add_row(name, "", "", _span(now - began))
+        return table
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _span(seconds: float) -> str:
+    """A time as people say it."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,69 @@
+"""How long a study takes: UNet passes counted beforehand, seconds a pass from what has been run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+
+from photowords.backbones import Backbone
+from photowords.settings import GenerateSettings
+from photowords.study import scoring
+from photowords.study.grid import Trial
+
+BACKWARD = 2
+"""Passes that a step back through the UNet takes, beside the one forward."""
+
+
+def passes(trial: Trial, samples: int) -> int:
+    """About how many pictures a trial sends through the UNet."""
+    arm, settings = trial.arm, trial.arm.settings
+    sampled = len(arm.score_at) * scoring.prompts(trial.spec["metrics"], settings.kind) + len(arm.pictures_at)
+    return (
+        settings.steps * settings.batch * (1 + BACKWARD)
+        + len(settings.evaluate_at or ()) * settings.held_out
+        + sampled * samples * GenerateSettings().steps * 2  # guidance doubles each
+    )
+
+
+@torch.no_grad()
+def seconds_per_pass(backbone: Backbone) -> float:
+    """Of one picture through the UNet on one thread, in a batch of four, timed here."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        side = backbone.picture_size
+        latents = backbone.encode(torch.zeros(1, 3, side, side)).mean.expand(4, -1, -1, -1)
+        conditioning = backbone.condition([["a photo"]], {}).expand(4, -1, -1)
+        t = torch.full((4,), backbone.timesteps // 2, device=backbone.device)
+        for _ in range(2):  # the first one warms up
+            began = time.perf_counter()
+            backbone.predict(latents, t, conditioning).sum().item()
+        return (time.perf_counter() - began) / 4
+    finally:
+        torch.set_num_threads(threads)
+
+
+class Meter:
+    """Seconds left, from the seconds that ended trials took; before the first, from one timed pass."""
+
+    def __init__(self, todo: Sequence[Trial], samples: int, seconds_per_pass: float, workers: int) -> None:
+        self._samples, self._workers = samples, workers
+        self._left = sum(passes(trial, samples) for trial in todo)
+        self._seconds, self._passes = 0.0, 0
+        self._guess = seconds_per_pass
+
+    def ended(self, trial: Trial, seconds: float) -> None:
+        """Count a trial that took so many seconds on its worker; 0 for one that failed, which tells no rate."""
+        count = passes(trial, self._samples)
+        self._left -= count
+        if seconds:
+            self._passes += count
+            self._seconds += seconds
+
+    @property
+    def seconds_left(self) -> float:
+        """Of wall clock, all workers at work."""
+        rate = self._seconds / self._passes if self._passes else self._guess
+        return self._left * rate / self._workers

@@ -1,0 +1,146 @@
+"""A study's folder: written so that a kill at any moment leaves whole trials, and the rest to do.
+
+study.toml, plan.json   what was asked for, and what it means here
+trials/ID.json          a finished trial; written whole and last, so that a trial that is there is done
+pictures/ID/            strips of samples
+photos/CONCEPT.png      the photos, square and small
+timings.jsonl           seconds of each trial; no result
+report/                 tables and figures, made again at each run
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL.Image import Image
+
+from photowords import __version__, files, images
+from photowords.backbones import Backbone
+from photowords.errors import PhotowordsWarning, UserError
+from photowords.study import grid, scoring
+from photowords.study.grid import Trial
+from photowords.study.plan import Study
+from photowords.study.trial import Outcome
+
+PHOTO_SIDE = 256
+LEFT = ".*.photowords"
+"""What ``files.atomic`` leaves behind when it is killed."""
+MUST_AGREE = ("name", "trials", "threads", "photowords", "torch")
+"""Of plan.json, to go on in its folder. A trial's id holds all that determines its result."""
+
+
+def open_(out: Path, record: Mapping[str, Any], toml: bytes, photos: Mapping[str, Image]) -> None:
+    """Make the folder, or find that it is this study's. Raises UserError where it is not, or cannot be written."""
+    known = out / "plan.json"
+    if known.exists():
+        _check_same(known, record)
+    elif out.exists() and (not out.is_dir() or any(not path.match(LEFT) for path in out.iterdir())):
+        raise UserError(f"{out} holds something that is no study; give --out a new or an empty folder")
+    files.make_folder(out)
+    for left in out.rglob(LEFT):
+        left.unlink()
+    # First, so that a kill leaves a folder that is known again; all else is written at each run.
+    files.write_json(known, record)
+    for part in ("trials", "pictures", "photos"):
+        files.make_folder(out / part)
+    files.write_bytes(out / "study.toml", toml)
+    for name, photo in photos.items():
+        square = images.to_pil(images.to_tensor(photo, min(PHOTO_SIDE, *photo.size)))[0]
+        images.save_png(square, out / "photos" / f"{name}.png")
+
+
+def _check_same(known: Path, record: Mapping[str, Any]) -> None:
+    try:
+        there = json.loads(known.read_text())
+        differ = [key for key in MUST_AGREE if there[key] != record[key]]
+        if [arm["pictures_at"] for arm in there["arms"]] != [arm["pictures_at"] for arm in record["arms"]]:
+            differ.append("pictures_at")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{known} cannot be read, so its study cannot go on; give another --out") from error
+    if differ:
+        raise UserError(
+            f"{known.parent} is a study with other {', '.join(differ)}; "
+            "go on with the same file, model and versions, or give another --out"
+        )
+
+
+def is_done(out: Path, trial: Trial) -> bool:
+    """Whether the trial's file is there and is its own. One that is damaged is moved aside, with a warning."""
+    path = out / "trials" / f"{trial.id}.json"
+    if not path.exists():
+        return False
+    try:
+        record = json.loads(path.read_text())
+        if record["id"] == trial.id and grid.canonical(record["spec"]) == grid.canonical(trial.spec):
+            return True
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    aside = path.with_name(f"{path.name}.damaged")
+    warnings.warn(f"{path} is damaged; it is now {aside.name}, and the trial is done again", PhotowordsWarning, 2)
+    os.replace(path, aside)
+    return False
+
+
+def keep(out: Path, trial: Trial, outcome: Outcome) -> None:
+    """Pictures first and the trial last: a trial that is there is whole."""
+    if outcome.pictures:
+        files.make_folder(out / "pictures" / trial.id)
+    for name, data in outcome.pictures.items():
+        files.write_bytes(out / "pictures" / trial.id / name, data)
+    files.write_json(out / "trials" / f"{trial.id}.json", outcome.record)
+    log(out / "timings.jsonl", json.dumps({"id": trial.id, "seconds": round(outcome.seconds, 3)}))
+
+
+def log(path: Path, line: str) -> None:
+    """Add a line to a file that is no result: one that cannot be written stops nothing."""
+    with suppress(OSError), path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+def plan_record(study: Study, trials: Sequence[Trial], backbone: Backbone) -> dict[str, Any]:
+    """plan.json: what the file means on this model and with these versions."""
+    spec = trials[0].spec
+    return {
+        "name": study.name,
+        "question": study.question,
+        "model": backbone.name,
+        "revision": backbone.revision,
+        **spec["model"],
+        "threads": 1,
+        "photowords": __version__,
+        "torch": str(torch.__version__),
+        "metrics": spec["metrics"],
+        "samples": study.samples,
+        "protocol": {trial.arm.name: trial.spec["protocol"] for trial in trials},
+        "seeds": list(study.seeds),
+        "concepts": [
+            {
+                "name": s.name,
+                "photo": next(t.spec["photo"] for t in trials if t.subject is s),
+                "class": s.label,
+                "words": s.words,
+            }
+            for s in study.subjects
+        ],
+        "arms": [
+            {
+                "name": arm.name,
+                "label": arm.label,
+                "init": arm.init,
+                "steps": arm.settings.steps,
+                "evaluate_at": list(arm.settings.evaluate_at or ()),
+                "score_at": list(arm.score_at),
+                "pictures_at": list(arm.pictures_at),
+            }
+            for arm in study.arms
+        ],
+        "trials": [trial.id for trial in trials],
+        "report": [scoring.block(table, backbone) for table in study.report],
+    }

@@ -1,0 +1,105 @@
+"""The last two sections of a report: what was run and how its numbers are made, and the files they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from photowords.metrics.registry import METRICS
+from photowords.study import statistics
+from photowords.study.document import Part, Record, Section, Table, Text
+from photowords.study.results import SMOOTHED, Results
+
+LOSSES = {
+    "training-loss": f"equation 1 on the batch of the step, before its update; shown is the {SMOOTHED}",
+    "held-out-loss": "equation 1 on fixed (t, noise, template) tuples that training never draws, one set for all arms",
+}
+LISTED = ("name", "question", "trials", "arms", "concepts", "report")
+"""Of plan.json, what stands elsewhere in the report."""
+
+
+def protocol(study: Results) -> Section:
+    """What was run, on what, and how the numbers are made."""
+    plan = dict(study.plan)
+    shared = plan.get("protocol")
+    if isinstance(shared, dict) and shared and all(each == next(iter(shared.values())) for each in shared.values()):
+        plan["protocol"] = next(iter(shared.values()))  # told for each arm, and the same in all
+    told = _flat({key: value for key, value in plan.items() if key not in LISTED}) | {"concepts": _line(study.concepts)}
+    arms: list[Any] = study.plan["arms"]
+    ways = {arm["name"]: {key: v for key, v in arm.items() if key not in ("name", "label")} for arm in arms}
+    for trial in study.trials:
+        ways[trial.arm].setdefault("settings", trial.spec.get("settings", {}))
+    shown = [metric for metric in study.metrics if study.steps(metric)]
+    ranges = {metric: METRICS[metric].range if metric in METRICS else "0 upwards" for metric in shown}
+    metrics = [
+        [metric, study.direction(metric), ranges[metric], LOSSES.get(metric) or study.how(metric)] for metric in shown
+    ]
+    text = (
+        "Means are over concepts of the means over seeds, so that each concept weighs the same. Intervals are 95 % "
+        f"percentile bootstraps, {statistics.RESAMPLES:,} resamples, generator seed {statistics.SEED}: concepts are "
+        "drawn with replacement, and in each drawn concept its seeds are; for medians concepts alone are drawn. "
+        "Where there is but one value there is no interval. Differences are paired by concept and seed."
+    )
+    limits = "What this does not show: anything about models, photos or settings other than these."
+    if study.plan.get("model") == "pocket" or any(metric.startswith("pocket-") for metric in shown):
+        limits += (
+            " The pocket model draws a small world of its own at 64 pixels: its losses and its pocket- metrics compare "
+            "with nothing published."
+        )
+    parts: list[Part] = [
+        Text(text),
+        Table("What was run, from plan.json.", ["what", "value"], [[key, value] for key, value in told.items()]),
+        Table(
+            "The arms.",
+            ["arm", "in figures", "how"],
+            [[a["name"], a.get("label", ""), _line(ways[a["name"]])] for a in arms],
+        ),
+        Table("The metrics.", ["metric", "better", "range", "how"], metrics),
+        Text(limits),
+    ]
+    return Section("Protocol", parts)
+
+
+def trials(study: Results) -> Section:
+    """The trials that all of the report came from, with the hashes of their files."""
+    columns = ("ids", "concept", "arm", "seed", "sentence", "placeholders", "steps", "diverged", "sha256")
+    rows: list[Record] = [
+        {"ids": trial.id, "concept": trial.concept, "arm": trial.arm, "seed": trial.seed}
+        | {"sentence": trial.sentence, "placeholders": trial.placeholders, "steps": max(trial.checkpoints, default=0)}
+        | {"diverged": trial.diverged, "sha256": trial.sha256}
+        for trial in study.trials
+    ]
+    body = []
+    sources: dict[str, tuple[str, ...]] = {}
+    for arm in study.arms:
+        own = list(study.of(arm.name).values())
+        vectors = sorted({trial.placeholders for trial in own})
+        count = "–" if not vectors else f"{vectors[0]}" if len(vectors) == 1 else f"{vectors[0]} to {vectors[-1]}"
+        body.append([arm.label, str(len(own)), count, own[0].sentence if own else "–"])
+        sources[arm.label] = tuple(trial.id for trial in own)
+    caption = "The finished trials: trials/ID.json holds each, tables/trials.csv the SHA-256 of each."
+    head = ["arm", "trials", "placeholders", "starts from, for example"]
+    parts: list[Part] = [Table(caption, head, body, sources, "trials")]
+    if diverged := [f"{trial.id} ({trial.diverged})" for trial in study.trials if trial.diverged]:
+        parts.append(Text(f"Stopped early, and counted where they were measured: {'; '.join(diverged)}."))
+    if study.missing:
+        more = f" and {len(study.missing) - 10} more" if len(study.missing) > 10 else ""
+        parts.append(Text(f"Not finished: {', '.join(study.missing[:10])}{more}."))
+    return Section("Trials", parts, {"trials": rows or [dict.fromkeys(columns)]})
+
+
+def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    """Nested tables as one, without what is empty: "settings.steps" -> "100"."""
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{above}{key}.")
+        elif value not in (None, "", []):
+            flat[f"{above}{key}"] = _line(value)
+    return flat
+
+
+def _line(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {text}" for key, text in _flat(value).items())
+    return ", ".join(map(_line, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,221 @@
+"""A study's report: Markdown, tables, figures and one self-contained page; and the check of it against the trials."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from photowords import files
+from photowords.errors import UserError
+from photowords.metrics.registry import METRICS
+from photowords.study import analyses, blocks, figures, protocol, results
+from photowords.study.document import Document, to_csv, to_html, to_markdown
+from photowords.study.results import Results
+
+BLOCKS: dict[str, tuple[str, ...]] = {
+    "curves": ("title", "arms", "metrics", "x", "log"),
+    "table": ("title", "arms", "metrics", "step", "reference"),
+    "reach": ("title", "arms", "metric", "reference"),
+    "gallery": ("title", "arms", "step"),
+    "frontier": ("title", "arms", "x", "y"),
+    "ablation": ("title", "arms", "metric", "by", "step"),
+}
+"""Kind of [[report]] block -> the keys that it knows beside ``kind``."""
+
+MAKERS = {
+    "curves": blocks.curves,
+    "table": blocks.table,
+    "reach": analyses.reach,
+    "gallery": blocks.gallery,
+    "frontier": analyses.frontier,
+    "ablation": analyses.ablation,
+}
+NEEDED = {
+    "curves": ("metrics",),
+    "table": ("metrics",),
+    "reach": ("reference",),
+    "frontier": ("x", "y"),
+    "ablation": ("metric", "by"),
+}
+CHOICES = {("curves", "x"): ("steps", "sample-steps"), ("ablation", "by"): ("seed", "arm")}
+
+
+def check_block(block: Mapping[str, Any], arms: list[str]) -> None:
+    """Raise UserError for a [[report]] block that cannot be made: a key, arm, metric or choice is unknown or lacks."""
+    kind = block.get("kind")
+    if kind not in BLOCKS:
+        raise UserError(f"the [[report]] kind {kind!r} is unknown; choose from {', '.join(BLOCKS)}")
+    where = f"the {kind} block"
+    if unknown := [key for key in block if key not in ("kind", *BLOCKS[kind])]:
+        raise UserError(f"{where} has the unknown key {unknown[0]!r}; the known keys are {', '.join(BLOCKS[kind])}")
+    if missing := [key for key in NEEDED.get(kind, ()) if not block.get(key)]:
+        raise UserError(f"{where} has no {missing[0]}; add {missing[0]} = ...")
+    for key in ("metrics", "arms"):
+        value = block.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise UserError(f"{key} of {where} is {value!r}, but it must be a list of names")
+    steps = block.get("step", [])
+    steps = steps if isinstance(steps, list) and kind == "table" else [steps] if "step" in block else []
+    if not all(type(step) is int and step >= 0 for step in steps):
+        raise UserError(f"step of {where} is {block['step']!r}, but it must be a whole number of at least 0")
+    for (of, key), known in CHOICES.items():
+        if kind == of and block.get(key, known[0]) not in known:
+            raise UserError(f"{key} of {where} is {block[key]!r}; choose from {', '.join(known)}")
+    for arm in [*block.get("arms", []), *([block["reference"]] if "reference" in block else [])]:
+        if arm not in arms:
+            raise UserError(f"{where} names the arm {arm!r}, which the study has not; its arms are {', '.join(arms)}")
+    axes = ("metric", "x", "y") if kind != "curves" else ("metric",)
+    for metric in [*block.get("metrics", []), *(block[key] for key in axes if key in block)]:
+        if not results.known(metric):
+            names = ", ".join(["training-loss", *METRICS])
+            raise UserError(f"{where} names the metric {metric!r}, which does not exist; choose from {names}")
+
+
+def write(folder: Path | str) -> dict[str, Any]:
+    """Write a study's report, of as many trials as are finished, into ``folder``/report.
+
+    That folder is made beside its place and put there whole, so that a stopped report leaves the one before; what else
+    was in it is gone. The same trials give the same bytes.
+
+    Returns:
+        trials, planned (numbers), report, page (paths of report.md and report.html), tables, figures (numbers).
+
+    Raises:
+        UserError: no study's folder, a damaged file in it, a block that cannot be made, or report/ cannot be written.
+    """
+    folder = Path(folder)
+    study = results.read(folder)
+    document = _document(study)
+    target, new, old = folder / "report", folder / ".report.new", folder / ".report.old"
+    if target.exists() and any(target.iterdir()) and not (target / "report.md").exists():
+        raise UserError(f"{target} holds something else than a report; move it away")
+    for left in (new, old):  # by a report that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with files.atomic_folder(new) as making:
+        files.make_folder(making / "figures")
+        files.make_folder(making / "tables")
+        drawn = {}
+        for drawing in document.drawings:
+            png, svg = drawn[drawing.name] = figures.save(drawing.draw())
+            files.write_bytes(making / "figures" / f"{drawing.name}.png", png)
+            files.write_bytes(making / "figures" / f"{drawing.name}.svg", svg)
+        for name, text in _texts(document).items():
+            files.write_text(making / name, text)
+        for name, rows in document.data.items():
+            _parquet(making / "tables" / f"{name}.parquet", rows)
+        files.write_text(making / "report.html", to_html(document, folder, drawn))
+    try:
+        if target.exists():
+            os.replace(target, old)
+        os.replace(new, target)
+    except OSError as error:
+        raise UserError(f"cannot put the report at {target}: {error.strerror}; it is complete in {new}") from error
+    shutil.rmtree(old, ignore_errors=True)
+    return {
+        "trials": len(study.trials),
+        "planned": len(study.planned),
+        "report": str(target / "report.md"),
+        "page": str(target / "report.html"),
+        "tables": len(document.data),
+        "figures": len(document.drawings),
+    }
+
+
+def check(folder: Path | str) -> list[str]:
+    """Recompute a report's numbers from the trial files; a sentence for each thing that differs, none if all is right.
+
+    Markdown and CSV are compared by their bytes; of figures and the page only that they are there. Raises UserError
+    for no study's folder or a damaged file in it.
+    """
+    folder = Path(folder)
+    document = _document(results.read(folder))
+    place = folder / "report"
+    if not place.is_dir():
+        return [f"{folder} has no report; write one first"]
+    texts = _texts(document)
+    found = _changed_trials(place / "tables" / "trials.csv", texts["tables/trials.csv"])
+    for name, expected in texts.items():
+        file = place / name
+        if not file.is_file():
+            found.append(f"report/{name} is missing; write the report again")
+        elif (actual := file.read_bytes()) != expected.encode():
+            found.append(
+                f"report/{name} differs from what the trials give, first in line {_first_line(actual, expected)}"
+            )
+    drawings = [f"figures/{drawing.name}.{suffix}" for drawing in document.drawings for suffix in ("png", "svg")]
+    for name in (*drawings, "report.html"):
+        if not (place / name).is_file():
+            found.append(f"report/{name} is missing; write the report again")
+    known = {*texts, *drawings, "report.html", *(f"tables/{name}.parquet" for name in document.data)}
+    for file in sorted(place.rglob("*")):
+        if file.is_file() and (name := file.relative_to(place).as_posix()) not in known:
+            found.append(f"report/{name} is no part of the report; remove it or write the report again")
+    return found
+
+
+def _document(study: Results) -> Document:
+    names = [arm.name for arm in study.arms]
+    sections = []
+    for number, block in enumerate(study.plan.get("report", []), start=1):
+        check_block(block, names)
+        sections.append(MAKERS[block["kind"]](study, block, f"{number:02d}-{block['kind']}"))
+    status = f"{len(study.trials)} of {len(study.planned)} trials are finished"
+    if study.missing:
+        status += "; all numbers are of these alone, and arms may stand on different concepts and seeds"
+    title = str(study.plan.get("name", study.folder.name))
+    return Document(
+        title,
+        str(study.plan.get("question", "")),
+        f"{status}.",
+        [*sections, protocol.protocol(study), protocol.trials(study)],
+    )
+
+
+def _texts(document: Document) -> dict[str, str]:
+    """The files whose bytes are checked: name within the report's folder -> text."""
+    tables = {f"tables/{name}.csv": to_csv(rows) for name, rows in document.data.items()}
+    return {"report.md": to_markdown(document), **tables}
+
+
+def _parquet(file: Path, rows: Any) -> None:
+    """The same rows with their full precision, where pyarrow (the extra ``data``) is installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        return
+    with files.atomic(file) as path:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), path)
+
+
+def _changed_trials(file: Path, expected: str) -> list[str]:
+    """Sentences for trial files that changed, came or went since the report was written."""
+    if not file.is_file():
+        return []
+    before, now = (_hashes(text) for text in (file.read_text(encoding="utf-8", errors="replace"), expected))
+    found = [
+        f"trials/{id_}.json has changed since the report was written"
+        for id_ in now
+        if before.get(id_, now[id_]) != now[id_]
+    ]
+    found += [f"trials/{id_}.json is in the report, but not in the study's folder" for id_ in before if id_ not in now]
+    if new := [id_ for id_ in now if id_ not in before]:
+        found.append(
+            f"the report is of {len(before)} trials, but {len(before) + len(new)} are finished; write it again"
+        )
+    return found
+
+
+def _hashes(table: str) -> dict[str, str]:
+    return {row["ids"]: row.get("sha256") or "" for row in csv.DictReader(io.StringIO(table)) if row.get("ids")}
+
+
+def _first_line(actual: bytes, expected: str) -> int:
+    pairs = zip(actual.decode(errors="replace").split("\n"), expected.split("\n"), strict=False)
+    same = next((n for n, (a, b) in enumerate(pairs) if a != b), None)
+    return (min(len(actual.split(b"\n")), expected.count("\n") + 1) if same is None else same) + 1

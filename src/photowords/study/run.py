@@ -1,0 +1,170 @@
+"""Runs the trials of a study that are not done yet, and keeps each as soon as it is."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from PIL.Image import Image
+
+from photowords import backbones, images
+from photowords.backbones import Backbone
+from photowords.errors import PhotowordsWarning, UserError
+from photowords.study import cost, folder, grid, plan, workers
+from photowords.study.grid import Trial
+from photowords.study.plan import Study
+from photowords.study.trial import Job, Outcome, begin, score
+
+
+class Watcher(Protocol):
+    """Is told what happens."""
+
+    def begin(self, trials: Sequence[Trial], done: Sequence[Trial], seconds: float, workers: int | None) -> None:
+        """All trials, those done already, the seconds that the others should take, and on how many workers."""
+
+    def started(self, trial: Trial) -> None: ...
+
+    def ended(self, trial: Trial, outcome: Outcome, seconds_left: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study on one model: its trials, its pictures, and what plan.json says. Nothing is written yet."""
+
+    file: Path
+    study: Study
+    trials: Sequence[Trial]
+    record: Mapping[str, Any]
+    photos: Mapping[Path, Image]
+    source: str
+    device: str
+    dtype: str
+    seconds_per_pass: float
+
+    def job(self, trial: Trial) -> Job:
+        """What a worker needs for a trial."""
+        subject, other = trial.subject, trial.other
+        return Job(
+            trial,
+            self.photos[subject.photo],
+            None if other is None else self.photos[other.photo],
+            [self.photos[path] for path in subject.truth],
+            self.source,
+            self.device,
+            self.dtype,
+            self.study.samples,
+        )
+
+
+def prepare(file: Path, model: str | None = None, device: str = "auto", dtype: str = "auto") -> Prepared:
+    """Read a study, load its model and photos, and lay out the trials. Raises UserError for whatever is wrong."""
+    study = plan.read(file)
+    photos = {path: images.load_photo(path) for s in study.subjects for path in (s.photo, *s.truth)}
+    backbone = backbones.load(model or study.model, device, dtype)
+    trials = grid.trials(study, backbone)
+    prepared = Prepared(
+        file,
+        study,
+        trials,
+        folder.plan_record(study, trials, backbone),
+        photos,
+        backbone.source,
+        str(backbone.device),
+        next(name for name, kind in backbones.DTYPES.items() if kind == backbone.dtype),
+        cost.seconds_per_pass(backbone),
+    )
+    _rehearse(prepared, backbone)
+    del backbone  # the workers load their own
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return prepared
+
+
+def _rehearse(prepared: Prepared, backbone: Backbone) -> None:
+    """Make each arm's start once and score one of them hastily, so that what is missing is said before training."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PhotowordsWarning)  # the trials will say it
+        for number, _ in enumerate(prepared.study.arms):
+            job = prepared.job(prepared.trials[number])
+            concept = begin(job, backbone)
+        if job.trial.spec["metrics"]:
+            score(job, backbone, concept, quick=True)
+
+
+def run(
+    prepared: Prepared, out: Path, watcher: Watcher, count: int | None = None, ray: str | None = None
+) -> dict[str, Any]:
+    """Run the trials that ``out`` lacks and make the report; a summary as plain JSON values.
+
+    ``count`` processes (default: one for each CPU, or one on a GPU), or the Ray cluster at the address ``ray``.
+    Raises UserError when ``out`` is another study's or no study's, when it cannot be written, and, once all the
+    others are done and reported, for trials that failed.
+    """
+    study_photos = {subject.name: prepared.photos[subject.photo] for subject in prepared.study.subjects}
+    folder.open_(out, prepared.record, prepared.file.read_bytes(), study_photos)
+    done = [trial for trial in prepared.trials if folder.is_done(out, trial)]
+    kept = {trial.id for trial in done}
+    todo = [trial for trial in prepared.trials if trial.id not in kept]
+    count = None if ray else (count or _default_count(prepared.device))
+    meter = cost.Meter(todo, prepared.study.samples, prepared.seconds_per_pass, count or 1)
+    watcher.begin(prepared.trials, done, meter.seconds_left, count)
+    jobs = [prepared.job(trial) for trial in todo]
+    failures: dict[str, str] = {}
+    told: set[str] = set()
+    try:
+        with closing(workers.on_ray(jobs, ray) if ray else workers.on_processes(jobs, count or 1)) as events:
+            for event in events:
+                trial, outcome = todo[event.index], event.outcome
+                if outcome is None:
+                    watcher.started(trial)
+                    continue
+                for sentence in outcome.warnings:
+                    if sentence not in told:
+                        told.add(sentence)
+                        warnings.warn(f"{trial.id}: {sentence}", PhotowordsWarning, stacklevel=2)
+                if outcome.record is None:
+                    failures[trial.id] = outcome.failure or "it failed"
+                    folder.log(out / "errors.log", f"{trial.id}: {outcome.failure}\n{outcome.trace}")
+                else:
+                    folder.keep(out, trial, outcome)
+                    done.append(trial)
+                meter.ended(trial, outcome.seconds if outcome.record else 0.0)
+                watcher.ended(trial, outcome, meter.seconds_left)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"stopped; {len(done)} of {len(prepared.trials)} trials are kept, and the same command goes on"
+        ) from None
+    summary = {
+        "study": prepared.study.name,
+        "folder": str(out),
+        "trials": len(prepared.trials),
+        "done": len(done),
+        "report": report(out) if done else None,
+    }
+    if failures:
+        names, sentence = list(failures), next(iter(failures.values()))
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        raise UserError(
+            f"{len(failures)} of {len(prepared.trials)} trials are not done ({shown}): {sentence}; "
+            "the others are kept, and the same command tries these again"
+        )
+    return summary
+
+
+def report(out: Path) -> dict[str, Any]:
+    """Make the report of a study's folder from its trial files."""
+    from photowords.study.report import write  # matplotlib
+
+    return write(out)
+
+
+def _default_count(device: str) -> int:
+    if device != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,203 @@
+"""One trial: from a photo to the record of what was learned, measured at its checkpoints. Writes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import math
+import time
+import traceback
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from photowords import backbones, evaluation, images
+from photowords.backbones import Backbone
+from photowords.concept import Concept
+from photowords.errors import PhotowordsWarning, UserError, reason
+from photowords.evaluation import Score
+from photowords.generation import generate
+from photowords.initializers import Hint, start
+from photowords.inversion import Diverged, Step, invert
+from photowords.metrics.losses import by_thirds, paired_difference
+from photowords.prompts import TEMPLATES
+from photowords.settings import GenerateSettings, InvertSettings
+from photowords.study import grid, scoring
+from photowords.study.grid import Trial
+
+STRIP = 4
+"""Pictures in a strip, seeds 0, 1, ..."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial with all that a worker on another machine needs: pictures, not paths; the model by name."""
+
+    trial: Trial
+    photo: Image
+    other: Image | None
+    truth: Sequence[Image]
+    model: str
+    device: str
+    dtype: str
+    samples: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker answers.
+
+    Attributes:
+        record: the trial's JSON values; None where it failed.
+        pictures: file name -> PNG bytes of a strip.
+        failure: one sentence where it failed; ``trace`` says where, for a fault that is ours.
+        warnings: sentences, each once.
+        seconds: of the whole trial. Not a result.
+    """
+
+    record: dict[str, Any] | None = None
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    failure: str | None = None
+    trace: str = ""
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def work(job: Job) -> Outcome:
+    """Run a trial in this process, which keeps the backbone for the next one. A failure is an answer, not an error."""
+    # One thread wherever it runs: sums are split by threads, and the last bits with them.
+    torch.set_num_threads(1)
+    began = time.perf_counter()
+    record: dict[str, Any] | None = None
+    pictures: dict[str, bytes] = {}
+    failure, trace = None, ""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PhotowordsWarning)
+        try:
+            backbone = _backbone(job.model, job.device, job.dtype)
+            began = time.perf_counter()  # loading is paid once a worker
+            record, pictures = _run(job, backbone)
+        except UserError as error:
+            failure = str(error)
+        except Exception as error:
+            failure, trace = f"{type(error).__name__}: {reason(error)}", traceback.format_exc()
+    said = dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, PhotowordsWarning))
+    return Outcome(record, pictures, failure, trace, tuple(said), time.perf_counter() - began)
+
+
+@functools.lru_cache(maxsize=1)
+def _backbone(model: str, device: str, dtype: str) -> Backbone:
+    return backbones.load(model, device, dtype)
+
+
+def _run(job: Job, backbone: Backbone) -> tuple[dict[str, Any], dict[str, bytes]]:
+    trial, arm = job.trial, job.trial.arm
+    if backbone.fingerprint != trial.spec["model"]["fingerprint"]:
+        raise UserError(f"the worker's {job.model} is another model than the study's; give it the same one")
+    concept = begin(job, backbone)
+    settings = dataclasses.replace(arm.settings, seed=trial.seed)
+    first: Tensor | None = None
+    losses: list[float | None] = []
+    checkpoints: list[dict[str, Any]] = []
+    how: dict[str, str] = {}
+    pictures: dict[str, bytes] = {}
+    diverged: str | None = None
+    try:
+        for step in invert(backbone, concept, [job.photo], settings):
+            if step.loss is not None:
+                losses.append(_round(step.loss))
+            if step.held_out is None:
+                continue
+            first = step.held_out if first is None else first
+            scored = bool(trial.spec["metrics"]) and step.index in arm.score_at
+            scores = score(job, backbone, step.concept) if scored else {}
+            how |= {name: one.how for name, one in scores.items()}
+            checkpoints.append(_checkpoint(step, first, settings, backbone.timesteps, scores))
+            if step.index in arm.pictures_at:
+                pictures[f"step_{step.index:06d}.png"] = _strip(backbone, step.concept, settings, job.samples)
+    except Diverged as error:
+        diverged = str(error)
+    record = {
+        "id": trial.id,
+        "concept": trial.subject.name,
+        "arm": arm.name,
+        "init": arm.init,
+        "seed": trial.seed,
+        "spec": trial.spec,
+        "sentence": concept.sentence,
+        "placeholders": len(concept),
+        "class": concept.sentence if arm.init == "class" else trial.subject.label,
+        "caption": concept.provenance.get("caption"),
+        "training_loss": losses,
+        "checkpoints": checkpoints,
+        "how": how,
+        "diverged": diverged,
+    }
+    return record, pictures
+
+
+def begin(job: Job, backbone: Backbone) -> Concept:
+    """The concept at step 0. A class that the study gives takes the place of the classifier's."""
+    trial = job.trial
+    given = grid.hint(trial.arm, trial.subject)
+    told: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    init = "words" if trial.arm.init == "class" and "words" in told else trial.arm.init
+    return start(init, [job.photo], backbone, Hint(**told, seed=trial.seed, other=job.other), trial.subject.name)
+
+
+def _checkpoint(
+    step: Step, first: Tensor, settings: InvertSettings, timesteps: int, scores: Mapping[str, Score]
+) -> dict[str, Any]:
+    assert step.held_out is not None
+    difference, error = paired_difference(step.held_out, first)
+    # The tuples are stratified in t, lowest first, as ``inversion.HeldOut`` lays them out.
+    t = ((torch.arange(len(first)) + 0.5) * timesteps / len(first)).long()
+    return {
+        "step": step.index,
+        "sample_steps": step.sample_steps,
+        "training_sample_steps": step.index * settings.batch,
+        "held_out": {
+            "mean": _round(step.held_out.double().mean().item()),
+            "difference": _round(difference),
+            "standard_error": _round(error),
+            "thirds": [_round(mean) for mean in by_thirds(step.held_out, t, timesteps)],
+            "losses": [_round(loss) for loss in step.held_out.tolist()],
+        },
+        "scores": {
+            name: {
+                "value": _round(one.value),
+                "spread": _round(one.spread),
+                "samples": one.samples,
+                "direction": one.direction,
+            }
+            for name, one in scores.items()
+        },
+    }
+
+
+def score(job: Job, backbone: Backbone, concept: Concept, quick: bool = False) -> dict[str, Score]:
+    """The study's metrics of a concept; ``quick`` samples next to nothing, to find out what is missing."""
+    protocol = scoring.protocol(job.trial.arm.settings.kind, job.samples)
+    if quick:
+        protocol = dataclasses.replace(protocol, samples=1, settings=GenerateSettings(steps=1))
+    return evaluation.evaluate(backbone, concept, [job.photo], job.trial.spec["metrics"], protocol, job.truth)
+
+
+def _strip(backbone: Backbone, concept: Concept, settings: InvertSettings, samples: int) -> bytes:
+    """Samples of the first template side by side, as the bytes of a PNG file."""
+    prompt = TEMPLATES[settings.kind][0].format(f"{{{concept.name}}}")
+    pictures = generate(backbone, prompt, [concept], range(min(samples, STRIP)))
+    file = io.BytesIO()
+    images.side_by_side(pictures).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _round(value: float | None) -> float | None:
+    """To 8 significant digits, as files keep it; None for what is no number."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.8g}")

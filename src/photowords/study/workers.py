@@ -1,0 +1,182 @@
+"""Where trials run: processes of this machine, or a Ray cluster. Both answer with the same events."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+from collections import deque
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any
+
+from photowords.errors import UserError, reason
+
+if TYPE_CHECKING:
+    from photowords.study.trial import Job, Outcome
+
+TRIES = 2
+"""A trial whose worker dies is tried once more, on a fresh worker."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A trial, by its place among the jobs, has begun (``outcome`` None) or ended."""
+
+    index: int
+    outcome: Outcome | None = None
+
+
+def on_processes(jobs: Sequence[Job], count: int) -> Generator[Event, None, None]:
+    """Run jobs in ``count`` spawned processes of one thread each. Closing the iterator ends the processes."""
+    # Spawned, because torch's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    waiting = deque((index, 1) for index in range(len(jobs)))
+    idle = [_Worker(context) for _ in range(min(count, len(jobs)))]
+    busy: dict[Connection, _Worker] = {}
+    try:
+        while waiting or busy:
+            while waiting and idle:
+                worker = idle.pop()
+                index, attempt = waiting.popleft()
+                worker.give(jobs[index], index, attempt)
+                busy[worker.pipe] = worker
+                yield Event(index)
+            for pipe in wait(list(busy)):
+                worker = busy.pop(pipe)  # type: ignore[call-overload]
+                try:
+                    outcome = worker.pipe.recv()
+                except (EOFError, OSError):
+                    died = worker.stop(patience=10)  # it is ending, and can soon say how
+                    idle.append(_Worker(context))
+                    if worker.attempt < TRIES:
+                        waiting.appendleft((worker.index, worker.attempt + 1))
+                        continue
+                    outcome = _lost(died)
+                else:
+                    idle.append(worker)
+                yield Event(worker.index, outcome)
+    finally:
+        for worker in [*idle, *busy.values()]:
+            worker.stop()
+
+
+class _Worker:
+    """A process at the other end of a pipe, and the job it has."""
+
+    def __init__(self, context: Any) -> None:
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()  # so that the process's end is the pipe's
+        self.index, self.attempt = -1, 0
+
+    def give(self, job: Job, index: int, attempt: int) -> None:
+        self.index, self.attempt = index, attempt
+        with suppress(OSError):  # of one that is dead already, which its silence will tell
+            self.pipe.send(job)
+
+    def stop(self, patience: float = 0.2) -> str:
+        """End the process; says how it had ended by itself within so many seconds."""
+        self.pipe.close()
+        self._process.join(patience)
+        code = self._process.exitcode
+        self._process.kill()
+        self._process.join()
+        if code is not None and code < 0:
+            return f"was killed by signal {-code} ({signal.strsignal(-code)})"
+        return f"ended with status {code}"
+
+
+def _serve(pipe: Connection) -> None:
+    """The life of a process: jobs in, outcomes out, until the pipe is closed or its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    from photowords.study.trial import work
+
+    while True:
+        try:
+            pipe.send(work(pipe.recv()))
+        except (EOFError, OSError):
+            return
+
+
+def _end_with(parent: Any) -> None:
+    """A killed parent leaves no process at work."""
+    parent.join()
+    os._exit(1)
+
+
+def on_ray(jobs: Sequence[Job], address: str) -> Generator[Event, None, None]:
+    """Run jobs as tasks of a Ray cluster, one CPU each, and one GPU where the study is on cuda.
+
+    ``address``: "auto" for the cluster at hand, "local" for one on this machine, host:port, or ray://host:port.
+    Its machines need photowords and the model. Raises UserError without Ray, and where no cluster answers.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError('--ray needs Ray, which is not installed; run: pip install "photowords[ray]"') from error
+    ours = not ray.is_initialized()
+    if ours:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        try:
+            _knock(address)
+            ray.init(address, log_to_driver=False, logging_level="error")
+        except Exception as error:  # a connection refused, a version that differs, a port that is no number
+            raise UserError(
+                f"no Ray cluster answers at {address!r} ({reason(error)}); start one with: ray start --head"
+            ) from error
+    gpus = 1 if jobs and jobs[0].device.startswith("cuda") else 0
+    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_work)
+    waiting = deque((index, 1) for index in range(len(jobs)))
+    busy: dict[Any, tuple[int, int]] = {}
+    try:
+        while waiting or busy:
+            # The cluster may grow and shrink; more tasks than it has room for would only wait there.
+            room = int(ray.cluster_resources().get("GPU" if gpus else "CPU", 0))
+            while waiting and len(busy) < max(room, 1):
+                index, attempt = waiting.popleft()
+                busy[task.remote(jobs[index])] = (index, attempt)
+                yield Event(index)
+            done, _ = ray.wait(list(busy), num_returns=1, timeout=10)
+            for reference in done:
+                index, attempt = busy.pop(reference)
+                try:
+                    outcome = ray.get(reference)
+                except Exception as error:  # the worker or its machine is gone, or cannot import the package
+                    if attempt < TRIES:
+                        waiting.appendleft((index, attempt + 1))
+                        continue
+                    outcome = _lost(f"failed ({reason(error)})")
+                yield Event(index, outcome)
+    finally:
+        for reference in busy:
+            ray.cancel(reference, force=True)
+        if ours:
+            ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError or ValueError where nobody answers at host:port: Ray itself would try for minutes."""
+    if ":" in address:
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        socket.create_connection((host, int(port)), timeout=5).close()
+
+
+def _work(job: Job) -> Outcome:
+    from photowords.study.trial import work
+
+    return work(job)
+
+
+def _lost(how: str) -> Outcome:
+    from photowords.study.trial import Outcome
+
+    return Outcome(failure=f"its worker {how}, {TRIES} times")
