@@ -3,9 +3,9 @@
 ``python benchmarks/masks.py`` draws pictures of two objects (``recipes.pocket.two``), clicks on one of them, and
 learns it in three ways, 100 steps each with the defaults:
 
-mask      the region's sentence, and the mask in the loss
-sentence  the region's sentence, and the plain loss: what the mask adds beyond the words
-photo     the whole photo's caption and the plain loss: as if nobody had clicked
+mask      the region's sentence, the square around the object, and the mask's weights in the loss: what invert does
+crop      the region's sentence, the square around the object, and the plain loss: what the weights add
+sentence  the region's sentence and the whole photo, plainly: what the mask adds beyond the words
 
 Each concept is drawn with four seeds in each of two prompts, and the recipe's judge says which object it sees.
 """
@@ -31,7 +31,7 @@ from photowords.settings import InvertSettings
 from recipes.pocket import judge
 from recipes.pocket.two import draw_pair
 
-ARMS = ("mask", "sentence", "photo")
+ARMS = ("mask", "crop", "sentence")
 PROMPTS = ("a photo of a {it}", "a photo of a {it} on the beach")
 SEEDS = (100, 101, 102, 103)
 _STATE: dict[str, Any] = {}
@@ -47,10 +47,10 @@ def trial(job: tuple[int, str, int, Path]) -> dict[str, Any]:
     side = number % 2
     point = click.deepest(pair.masks[side])
     mask = segmentation.load().open(pair.picture)(segmentation.Clicks((point,)))
-    hint = Hint() if arm == "photo" else Hint(mask=mask)
-    concept = start("caption", [pair.picture], _STATE["backbone"], hint, "it")
-    masks = [mask] if arm == "mask" else []
-    *_, last = invert(_STATE["backbone"], concept, [pair.picture], InvertSettings(steps=steps), masks=masks)
+    concept = start("caption", [pair.picture], _STATE["backbone"], Hint(mask=mask), "it")
+    settings = InvertSettings(steps=steps, background_weight=1.0 if arm == "crop" else None)
+    masks = [] if arm == "sentence" else [mask]
+    *_, last = invert(_STATE["backbone"], concept, [pair.picture], settings, masks=masks)
     pictures = [
         picture for prompt in PROMPTS for picture in generate(_STATE["backbone"], prompt, [last.concept], SEEDS)
     ]

@@ -15,6 +15,7 @@ from torch import Tensor
 from photowords.errors import UserError
 from photowords.files import atomic
 
+OBJECT_SHARE = 0.78  # of a square's side, that an object in the middle of a photo usually takes
 LEAST_SIDE = 8  # pixels; less than this shows nothing
 MOST_PIXELS = 100_000_000
 # What white may be in the modes of more than 8 bits: the first that the brightest pixel does not exceed.
@@ -80,12 +81,16 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def square_box(size: tuple[int, int], mask: Image.Image | None = None) -> tuple[int, int, int, int]:
-    """The largest square of a picture: its middle, or as near to the middle of the mask's object as it goes.
+    """The square of a picture to look at: its largest middle one, or the one around the mask's object.
 
-    Left, top, right and bottom in pixels. An empty mask counts as none.
+    The object's longer side takes ``OBJECT_SHARE`` of the square's where the picture is large enough; the square is as
+    near to the object's middle as the picture allows. Left, top, right and bottom in pixels. An empty mask counts as none.
     """
-    left, top, right, bottom = (mask and mask.getbbox()) or (0, 0, *size)
+    box = mask.getbbox() if mask else None
+    left, top, right, bottom = box or (0, 0, *size)
     side = min(size)
+    if box:
+        side = min(side, max(LEAST_SIDE, round(max(right - left, bottom - top) / OBJECT_SHARE)))
     x = min(max((left + right - side) // 2, 0), size[0] - side)
     y = min(max((top + bottom - side) // 2, 0), size[1] - side)
     return x, y, x + side, y + side

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from photowords import images
 from photowords.backbones import Backbone, LatentDistribution
 from photowords.errors import UserError
+from photowords.segmentation import check_mask
 
 
 @dataclass(frozen=True)
@@ -36,22 +37,20 @@ def views(
     background_weight: float | None = None,
     mirrored: bool = False,
 ) -> list[View]:
-    """A view of each photo: its square, moved to hold the masked object where there is a mask.
+    """A view of each photo: its middle square, or the square around the masked object (``images.square_box``).
 
     masks: one for each photo or none at all; mode "L", the photo's size, 255 on the object.
     background_weight: of a cell without object, against 1 of one that is all object; in between they mix by area.
         None is 0.1 with a mask; without a mask every cell weighs the same.
     mirrored: left and right changed, mask and picture alike.
-    Raises UserError for a mask of another size than its photo, and for an empty one.
+    Raises UserError as ``square``.
     """
     outside = 0.1 if background_weight is None else background_weight
     found = []
     for photo, mask in zip(photos, masks or [None] * len(photos), strict=True):
-        if mask is not None:
-            _check(mask, photo)
         if mirrored:
             photo, mask = ImageOps.mirror(photo), mask and ImageOps.mirror(mask)
-        box = images.square_box(photo.size, mask)
+        box = square(photo, mask)
         latents = backbone.encode(images.to_tensor(photo, backbone.picture_size, box))
         weight = torch.ones_like(latents.mean[:, :1])
         if mask is not None:
@@ -61,9 +60,17 @@ def views(
     return found
 
 
-def _check(mask: Image, photo: Image) -> None:
-    if mask.size != photo.size:
-        (w, h), (pw, ph) = mask.size, photo.size
-        raise UserError(f"the mask is {w}x{h} pixels, but its photo is {pw}x{ph}; give a mask of the photo's size")
-    if mask.getextrema()[1] == 0:
-        raise UserError("the mask is empty: no pixel of it is white; mark the object in white")
+def square(photo: Image, mask: Image | None) -> tuple[int, int, int, int]:
+    """The square of a photo that is learned (``images.square_box``).
+
+    Raises UserError for a mask of another size than its photo, for an empty one, and where the square holds no object.
+    """
+    if mask is None:
+        return images.square_box(photo.size)
+    check_mask(mask, photo)
+    box = images.square_box(photo.size, mask)
+    if mask.crop(box).getbbox() is None:  # pieces at the two ends of a long photo
+        raise UserError(
+            "what is marked lies too far apart for one square of the photo; mark one thing, or crop the photo"
+        )
+    return box
