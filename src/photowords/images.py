@@ -84,7 +84,7 @@ def square_box(size: tuple[int, int], mask: Image.Image | None = None) -> tuple[
     """The square of a picture to look at: its largest middle one, or the one around the mask's object.
 
     The object's longer side takes ``OBJECT_SHARE`` of the square's where the picture is large enough; the square is as
-    near to the object's middle as the picture allows. Left, top, right and bottom in pixels. An empty mask counts as none.
+    near to the object's middle as the picture allows. Left, top, right and bottom in pixels; an empty mask is none.
     """
     box = mask.getbbox() if mask else None
     left, top, right, bottom = box or (0, 0, *size)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from PIL import ImageOps
 from PIL.Image import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -48,14 +47,13 @@ def views(
     outside = 0.1 if background_weight is None else background_weight
     found = []
     for photo, mask in zip(photos, masks or [None] * len(photos), strict=True):
-        if mirrored:
-            photo, mask = ImageOps.mirror(photo), mask and ImageOps.mirror(mask)
         box = square(photo, mask)
-        latents = backbone.encode(images.to_tensor(photo, backbone.picture_size, box))
+        picture = images.to_tensor(photo, backbone.picture_size, box)
+        latents = backbone.encode(picture.flip(-1) if mirrored else picture)
         weight = torch.ones_like(latents.mean[:, :1])
         if mask is not None:
-            covered = F.interpolate(images.coverage(mask, box), latents.mean.shape[-2:], mode="area")
-            weight = outside + (1 - outside) * covered.to(weight)
+            covered = F.interpolate(images.coverage(mask, box), latents.mean.shape[-2:], mode="area").to(weight)
+            weight = outside + (1 - outside) * (covered.flip(-1) if mirrored else covered)
         found.append(View(latents, weight / weight.mean()))
     return found
 
