@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 from PIL import Image
 from test_cli import MUG, refused, run
 
-from photowords import formats, pocket
+from photowords import formats, pocket, segmentation
+from photowords.segmentation.graphcut import GraphCut
 
 
 @pytest.fixture
@@ -67,6 +70,9 @@ def test_caption_describes_the_clicked_object(photo: Path, capsys: pytest.Captur
         (("--click", "10,10", "--mask", "m.png"), "--mask is the object already"),
         (("--segmenter", "somewhere"), "--segmenter needs to know the object"),
         ((), "nothing was selected"),
+        (("--click", "-5,10"), "the click -5,10 is outside the picture"),
+        (("--click", "nan,10"), "the click nan,10 is outside the picture"),
+        (("--box", "0,0,inf,9"), "reaches outside the picture"),
     ],
 )
 def test_bad_selections_get_one_sentence(
@@ -86,6 +92,12 @@ def test_bad_selections_get_one_sentence(
         (("--init", "star", "--candidates", "3"), "--candidates goes with"),
         (("--drop", "zebra"), "zebra"),
         (("--labels", " , "), "names no label"),
+        (("--labels", "no.txt"), "names one label, and there is no such file"),
+        (("--words", ""), "--init words needs the words"),
+        (("--reranker", "somewhere"), "--reranker needs --candidates"),
+        (("--init", "multi-star", "--stars", "2", "--budget", "3"), "--budget is about the caption"),
+        (("--refiner", "", "--refiner-model", "small"), "the refiner's URL must look like"),
+        (("--refiner", "http://localhost:1", "--refiner-model", " "), "the refiner's model has no name"),
     ],
 )
 def test_bad_options_leave_nothing(
@@ -109,6 +121,65 @@ def test_a_mask_of_another_size_and_two_photos_are_refused(
     assert "one photo" in message
 
 
+def test_the_photo_is_never_overwritten(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("m.png", "m-overlay.png"):
+        folder = tmp_path / Path(name).stem
+        folder.mkdir()
+        own = Path(shutil.copy(photo, folder / name))
+        message = refused(capsys, "mask", own, "--click", "120,170", "--out", folder / "m.png")
+        assert "would overwrite" in message
+        assert own.read_bytes() == photo.read_bytes() and os.listdir(folder) == [name]
+
+
+def test_pieces_too_far_apart_for_one_square_are_refused(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide, ends = Image.new("RGB", (900, 256), "gray"), Image.new("L", (900, 256))
+    wide.paste(Image.open(photo), (0, 0))
+    for left in (0, 860):
+        ends.paste(255, (left, 100, left + 40, 150))
+    wide.save(tmp_path / "wide.png")
+    ends.save(tmp_path / "ends.png")
+    options = ("--mask", tmp_path / "ends.png", "--background-weight", 0)
+    assert "too far apart" in refused(capsys, "invert", tmp_path / "wide.png", "--out", tmp_path / "run", *options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_long_list_of_labels_and_a_file_with_a_byte_order_mark(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = ",".join(["teapot", *(f"thing {number}" for number in range(60))])  # longer than a file's name can be
+    (tmp_path / "labels.txt").write_text("teapot\r\nmug\r\n", encoding="utf-8-sig")
+    for labels, count in ((many, 5), (tmp_path / "labels.txt", 2)):
+        status, printed, _ = run(capsys, "caption", photo, "--labels", labels, "--json")
+        result = json.loads(printed)
+        assert status == 0 and result["class"] == "teapot"
+        candidates = result["provenance"]["class_candidates"]
+        assert candidates[0][0] == "teapot" and len(candidates) == count
+
+
+def test_a_run_does_not_say_in_which_folder_its_segmenter_was(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Folder(GraphCut):
+        source = str(tmp_path)
+
+    monkeypatch.setattr(segmentation, "load", lambda source: Folder())
+    options = ("--click", "120,170", "--segmenter", tmp_path, "--steps", 1, "--held-out", 2, "--samples", 0)
+    status, printed, _ = run(capsys, "invert", photo, "--out", tmp_path / "run", *options)
+    assert status == 0 and "overlay.png" in printed
+    provenance = formats.read(tmp_path / "run").provenance
+    assert provenance["masks"][0]["source"] == tmp_path.name and str(tmp_path) not in json.dumps(provenance)
+
+
+def test_a_resumed_run_refuses_what_only_its_beginning_looks_at(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in ("--refiner-model", "--refiner-instruction", "--segmenter"):
+        message = refused(capsys, "invert", "--out", tmp_path, "--resume", option, "x")
+        assert f"{option} is for the beginning of a run" in message
+
+
 def test_concept_words_prints_a_table_and_draws_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
     options = ("--words", "blue mug", "--steps", 3, "--held-out", 4, "--samples", 0)
@@ -118,3 +189,4 @@ def test_concept_words_prints_a_table_and_draws_it(tmp_path: Path, capsys: pytes
     result = json.loads(run(capsys, "concept", "words", out, "--json")[1])
     assert [word["word"] for word in result["words"]] == ["blue", "mug"]
     assert "is not a run" in refused(capsys, "concept", "words", tmp_path)
+    assert "end in .png" in refused(capsys, "concept", "words", out, "--out", tmp_path / "words.svg")

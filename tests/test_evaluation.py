@@ -265,6 +265,22 @@ def test_the_command_scores_an_embedding_file_with_its_photo(run, capsys):
     assert printed.out == "" and "learned" in printed.err
 
 
+def test_a_run_of_any_name_is_shown(run, tmp_path, capsys):
+    shutil.copytree(run.folder, tmp_path / "[red] :cat: []")
+    call(tmp_path / "[red] :cat: []", "--metrics", "held-out-loss", "--dtype", "fp32", "--device", "cpu")
+    assert "[red] :cat: []" in capsys.readouterr().out
+
+
+def test_what_json_has_no_number_for_is_null(run, tmp_path, capsys, monkeypatch):
+    # The PSNR of identical pictures is infinite.
+    monkeypatch.setattr(measures, "generate", lambda backbone, *_: [images.load_photo(pocket.view("mug"))])
+    out = tmp_path / "scores.json"
+    words = ("--metrics", "psnr", "--samples", 1, "--photo", pocket.view("mug"), "--truth", pocket.view("mug"))
+    result = call(run.concept_file, *words, "--out", out)
+    assert result["runs"][0]["scores"]["learned"]["psnr"]["value"] is None and "inf" in capsys.readouterr().out
+    assert json.loads(out.read_text(), parse_constant=pytest.fail) == json.loads(json.dumps(result, allow_nan=False))
+
+
 def test_the_command_lists_every_metric(capsys):
     result = call("--list")
     shown = capsys.readouterr().out
@@ -281,6 +297,7 @@ def test_the_command_lists_every_metric(capsys):
         (("RUN", "--photo", "x.png"), "--photo goes with an embedding file"),
         (("RUN", "nowhere"), "nowhere does not exist"),
         (("RUN", "--samples", "0"), "samples is 0"),
+        (("RUN", "--out", "RUN"), "is a folder; name a file, such as"),
         (("RUN", "--truth", "nowhere.png"), r"nowhere\.png does not exist"),
     ],
 )

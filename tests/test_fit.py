@@ -44,7 +44,7 @@ def quietly(text: str, backbone: Backbone, budget: int = 16, drop: tuple[str, ..
 def test_openings_and_dangling_words_go(said: str, expected: str, tiny: Backbone) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert fit(said, tiny, 16) == Fitted(expected, tuple(expected.split()))
+        assert fit(said, tiny, 16) == Fitted(expected)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_the_budget_never_exceeds_the_room_beside_the_longest_template(tiny: Bac
     longest = max(len(tiny.tokenize(template.format(""))) for template in OBJECT_TEMPLATES + STYLE_TEMPLATES)
     assert room(tiny) == tiny.context - 2 - longest
     words = " ".join(tiny.vocabulary()[0][20:60])
-    assert len(quietly(words, tiny, 1000).words) == room(tiny)
+    assert len(quietly(words, tiny, 1000).text.split()) == room(tiny)
     with pytest.raises(UserError, match="the budget is 0 tokens, but it must be at least 1"):
         fit("cat", tiny, 0)
 
@@ -156,7 +156,7 @@ def test_the_sentence_of_a_sentence_is_itself(tiny: Backbone) -> None:
             continue
         fitted_some += 1
         assert quietly(once.text, tiny, 6).text == once.text, said
-        assert count_tokens(once.text, tiny) <= 6 and once.text == " ".join(once.words)
+        assert count_tokens(once.text, tiny) <= 6
     assert fitted_some > 200
 
 

@@ -288,7 +288,9 @@ def test_crops_and_flips_move_mask_and_picture_together(tiny: Backbone) -> None:
         assert torch.equal(view.latents.mean, tiny.encode(picture).mean), "the crop holds the object"
         columns = view.weight[0, 0].sum(0)
         centre = (columns * torch.arange(8)).sum() / columns.sum()
-        assert centre == pytest.approx(7 - 3.55 if mirrored else 3.55, abs=0.05)  # pixels 9-69 of 77: the cells 0.94-7.17
+        assert centre == pytest.approx(
+            7 - 3.55 if mirrored else 3.55, abs=0.05
+        )  # pixels 9-69 of 77: the cells 0.94-7.17
 
 
 def test_learning_with_flips_draws_both_sides(tiny: Backbone, mug: Image.Image) -> None:

@@ -287,7 +287,7 @@ def test_florence_locations_stay_within_the_steps(mug: Image.Image) -> None:
 
 @pytest.mark.parametrize("read", [caption, classify])
 def test_an_unusable_mask_is_refused(read: Any, pocket_model: Backbone, mug: Image.Image) -> None:
-    with pytest.raises(UserError, match="mask is 10x20 pixels, but the photo is 256x256"):
+    with pytest.raises(UserError, match="mask is 10x20 pixels, but its photo is 256x256"):
         read([mug], pocket_model, Hint(mask=Image.new("L", (10, 20), 255)))
     with pytest.raises(UserError, match="mask is empty"):
         read([mug], pocket_model, Hint(mask=Image.new("L", mug.size)))

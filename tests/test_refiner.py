@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -256,7 +257,7 @@ def test_a_password_in_the_url_is_refused_and_not_said() -> None:
             Refiner("http://host", "small", timeout=timeout)
 
 
-def test_the_caption_is_refined(server: Server, pocket_model: Backbone, mug: Image.Image) -> None:
+def test_the_caption_is_refined(server: Server, pocket_model: Backbone, mug: Image.Image, tmp_path: Path) -> None:
     raw = caption([mug], pocket_model, Hint())
     server.reply = say("shiny mug")
     refined = caption([mug], pocket_model, Hint(refiner=Refiner(server.url, "small"), budget=3))
@@ -264,6 +265,8 @@ def test_the_caption_is_refined(server: Server, pocket_model: Backbone, mug: Ima
     assert refined.provenance == {**raw.provenance, "refined": "shiny mug", "refiner": "small"}
     assert server.asked[0][2]["messages"][1]["content"] == raw.provenance["caption"]
     assert "at most 3 words" in server.asked[0][2]["messages"][0]["content"]
+    local = Refiner(server.url, str(tmp_path))  # some servers call a model by its folder
+    assert caption([mug], pocket_model, Hint(refiner=local)).provenance["refiner"] == tmp_path.name
     server.reply = send(b"{}", 500)
     with pytest.warns(PhotowordsWarning, match="the caption stays as it is"):
         assert caption([mug], pocket_model, Hint(refiner=Refiner(server.url, "small"))) == raw

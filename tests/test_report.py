@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from photowords.errors import UserError
-from photowords.study import report, results, statistics
+from photowords.study import analyses, blocks, figures, report, results, statistics
+from photowords.study.document import Drawing
 
 CONCEPTS = ("mug", "cat", "clock", "boat")
 ARMS = {"star": "*", "class": "class", "caption": "caption"}
@@ -229,6 +230,13 @@ def test_medians_take_what_is_not_reached_as_latest():
     assert statistics.median([7.0] * 5)[:3] == (7, 7, 7)
 
 
+def test_half_the_concepts_never_reached_is_no_speed():
+    assert analyses._times_sooner([0, 0, 6.0, 8.0]).mean == 0  # not the 3 that a mean of 0 and 6 gives
+    e = analyses._times_sooner([0, 2.0, 4.0])
+    assert (e.mean, e.low, e.high) == (2, 0, 4)
+    assert analyses._times_sooner([math.inf] * 3)[:3] == (math.inf,) * 3
+
+
 def test_the_best_balance_is_of_both_metrics_and_knows_their_direction():
     points = [[0.0, 10.0], [0.5, 6.0], [1.0, 0.0]]
     assert statistics.balance(points, ["higher", "higher"]).tolist() == pytest.approx([0, 2 * 0.5 * 0.6 / 1.1, 0])
@@ -366,10 +374,20 @@ def test_the_best_stop_is_marked(study):
     rows = table(study, "06-frontier")
     best = [row for row in rows if row["best_stop"] == "1"]
     assert [row["arm"] for row in best] == list(ARMS)
+    text = (study / "report" / "report.md").read_text()
+    for label in ARMS.values():  # whichever step is the best, each arm has a row for the plain backbone
+        assert f"| {label.replace('*', chr(92) + '*')}: plain backbone (step 0)" in text
     for row in best:
         own = [r for r in rows if r["arm"] == row["arm"]]
         assert float(row["balance"]) == max(float(r["balance"]) for r in own)
         assert sum(float(r["share"]) for r in own) == pytest.approx(1)
+
+
+def test_the_ringed_step_is_named_where_points_crowd():
+    near = [0.5, 0.5001, 0.9]
+    line = figures.Series(0, "a", near, near, near, near, steps=[0, 25, 50], x_low=near, x_high=near, marked=1)
+    (axes,) = figures.frontier([line], "x", "y").axes
+    assert [text.get_text() for text in axes.texts] == ["25", "50"]
 
 
 def test_ablation_leaves_only_what_the_seed_does(study):
@@ -429,6 +447,21 @@ def test_figures_keep_their_text_and_are_readable_at_half_width(study):
         assert sizes and min(sizes) >= 7, file.name
         if "gallery" not in file.name:
             assert float(re.search(r'width="([\d.]+)pt"', svg)[1]) == pytest.approx(3.3 * 72)
+
+
+def test_panels_of_one_metric_have_the_same_limits(study):
+    read = results.read(study)
+    few = {"kind": "curves", "metrics": ["held-out-loss", "training-loss"], "arms": ["star"]}
+    read = dataclasses.replace(read, plan={**read.plan, "report": [BLOCKS[0], few]})
+    limits = {}
+    for block in read.plan["report"]:
+        for part in blocks.curves(read, block, "a").parts:
+            if isinstance(part, Drawing):
+                limits.setdefault(part.name, []).append(part.draw().axes[0].get_ylim())
+    one, other = limits["a-held-out-loss"]
+    assert one == pytest.approx(other)
+    caption, star = (statistics.estimate(read.values(arm, "held-out-loss", 100)) for arm in ("caption", "star"))
+    assert one[0] < caption.low < star.low and len(limits["a-pocket-lpips"]) == 1
 
 
 def test_the_same_trials_give_the_same_bytes(study, tmp_path):
@@ -506,6 +539,13 @@ def test_check_finds_what_was_changed(tmp_path):
     ]
     report.write(folder)
 
+    page = (place / "report.html").read_text()
+    cell = re.search(r"<td>(0\.\d+) \[", page)[1]
+    (place / "report.html").write_text(page.replace(f"<td>{cell} [", "<td>0.001 ["))
+    assert report.check(folder) == ["report/report.html differs from what the trials and the figures in report/ give"]
+    (place / "report.html").write_text(page)
+    assert report.check(folder) == []
+
     first = sorted((folder / "trials").iterdir())[0]
     kept = first.read_bytes()
     edit(folder, first.stem, lambda t: t["checkpoints"][-1]["held_out"].update(mean=0.5))
@@ -518,6 +558,19 @@ def test_check_finds_what_was_changed(tmp_path):
     report.write(folder)
     first.write_bytes(kept)
     assert report.check(folder)[0] == "the report is of 11 trials, but 12 are finished; write it again"
+
+
+def test_check_finds_other_rows_in_parquet(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    folder = make(tmp_path / "out", blocks=BLOCKS[2:3], concepts=CONCEPTS[:2], steps=(0, 100), scored=(100,))
+    report.write(folder)
+    assert report.check(folder) == []
+    file = folder / "report" / "tables" / "01-table.parquet"
+    parquet.write_table(parquet.read_table(file).slice(1), file)
+    differs = ["report/tables/01-table.parquet differs from what the trials give"]
+    assert report.check(folder) == differs
+    file.write_bytes(b"PAR1")
+    assert report.check(folder) == differs
 
 
 def test_a_stopped_report_leaves_the_one_before(tmp_path, monkeypatch):
@@ -557,6 +610,11 @@ def test_what_is_no_report_is_not_overwritten(tmp_path):
         ({"kind": "gallery", "step": [1]}, "step of the gallery block is [1]"),
         ({"kind": "reach", "reference": "moon"}, "names the arm 'moon', which the study has not; its arms are star"),
         ({"kind": "curves", "metrics": ["lpips"], "x": "years"}, "x of the curves block is 'years'; choose from steps"),
+        ({"kind": ["table"]}, "kind of a [[report]] block is ['table'], but it must be a text"),
+        ({"kind": "reach", "reference": "star", "metric": 3}, "metric of a [[report]] block is 3"),
+        ({"kind": "frontier", "x": ["lpips"], "y": "sifid"}, "x of a [[report]] block is ['lpips']"),
+        ({"kind": "table", "metrics": ["lpips"], "title": 3}, "title of a [[report]] block is 3"),
+        ({"kind": "curves", "metrics": ["lpips"], "log": "no"}, "log of the curves block is 'no', but it must be true"),
         ({"kind": "ablation", "metric": "lpips", "by": "mood"}, "by of the ablation block is 'mood'; choose from seed"),
     ],
 )

@@ -202,6 +202,17 @@ def test_the_overlay_keeps_the_object_and_dims_the_rest(two_discs: Image.Image) 
     segmentation.overlay(two_discs, Image.new("L", SIZE), Clicks(on=((0, 0), (159, 127))))  # dots cut off by the edge
 
 
+def test_the_overlay_of_a_large_photo_has_its_size_and_outline(two_discs: Image.Image) -> None:
+    size = (SIZE[0] * 10, SIZE[1] * 10)
+    mask = Image.fromarray(LEFT).convert("L").resize(size, Image.Resampling.NEAREST)
+    drawn = segmentation.overlay(two_discs.resize(size, Image.Resampling.NEAREST), mask)
+    assert drawn.size == size
+    left = segmentation.object_box(mask)[0]
+    red, green, _ = drawn.getpixel((left - 4, 605))  # type: ignore[misc]
+    assert red > 200 and green < 120, "pink beside the object"
+    assert min(drawn.getpixel((left - 9, 605))) > 200, "white around that"  # type: ignore[arg-type]
+
+
 def test_masks_are_saved_and_read(tmp_path: Path) -> None:
     truth = np.asarray(Image.fromarray(LEFT).convert("L"))
     whole = Image.fromarray(truth)

@@ -169,6 +169,9 @@ def test_shipped_studies_are_the_ones_that_the_paper_needs() -> None:
         ("evaluate_at = [0, 2]", "evaluate_at = [0, -2]", "holds -2"),
         ("score_at = [0, 2]", "score_at = [0, 1]", "score_at has step 1, which evaluate_at has not"),
         ("pictures_at = [2]", "pictures_at = [1]", "pictures_at has step 1, which score_at has not"),
+        ("score_at = [0, 2]\npictures_at = [2]", "score_at = []", "score_at is empty, but the study has metrics"),
+        ('init = "star"', 'init = "star"\ndrop = ["red"]', "drop, which goes with init class or caption or"),
+        ('init = "star"', 'init = "star"\ncaptioner = "a"', "captioner, which goes with init caption or"),
         ("[settings]", '[[report]]\nkind = "pie"\n[settings]', "'pie' is unknown.*curves"),
     ],
 )
@@ -177,6 +180,14 @@ def test_a_bad_file_gets_one_sentence(tmp_path: Path, old: str, new: str, said: 
     with pytest.raises(UserError, match=said) as caught:
         plan.read(file)
     assert str(file) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_true_views_are_missed_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "mine.png").write_bytes(pocket.view("mug").read_bytes())
+    text = SMALL.replace("pocket-lpips", "psnr")
+    assert plan.read(write(tmp_path, text)).metrics == ("psnr",)  # the bank's concepts have other views
+    with pytest.raises(UserError, match=r"psnr compares with true views, and concept mine has none; add truth"):
+        plan.read(write(tmp_path, text.replace('"cup"', '"mine.png"')))
 
 
 def test_a_missing_file_gets_one_sentence(tmp_path: Path) -> None:
@@ -189,6 +200,7 @@ def test_a_missing_file_gets_one_sentence(tmp_path: Path) -> None:
     [
         ("lpisp", "metric 'lpisp' is unknown"),
         ("held-out-loss", "measured in every study"),
+        ("word-swap", "a word to swap, which a study has not; use photowords evaluate --swap"),
         ("lpips", r"the weights .* are not in"),  # VGG's are nowhere here, which is found out before any training
     ],
 )
@@ -406,6 +418,14 @@ def test_a_kill_before_the_first_trial_leaves_a_folder_that_is_known_again(
     assert results(tmp_path) == results(finished)
 
 
+def test_a_kill_while_the_report_is_made_leaves_a_folder_that_goes_on(prepared: study.Prepared, half: Path) -> None:
+    made = half / ".0123456789ab.photowords" / "tables"  # as ``files.atomic_folder`` leaves it
+    made.mkdir(parents=True)
+    (made / ".ba9876543210.photowords").write_text("half of a table")
+    study.run(prepared, half, Silent())
+    assert not made.parent.exists()
+
+
 # --- where trials run ---
 
 KILLED = """
@@ -430,7 +450,7 @@ def test_processes_that_are_killed_leave_trials_that_count(
         while not list(out.glob("trials/*.json")) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
-        assert process.stderr and "4 trials; the other 4 take about " in process.stderr.read()  # workers end with it
+        assert process.stderr and "4 trials take about " in process.stderr.read()  # workers end with it
     found = {name: data for name, data in results(out).items() if not Path(name).name.startswith(".")}
     assert any(name.startswith("trials") for name in found)
     assert found.items() <= results(finished).items()
@@ -516,7 +536,7 @@ def test_the_time_left_follows_what_trials_took(prepared: study.Prepared) -> Non
 
 
 def test_processes_by_default_one_for_each_cpu() -> None:
-    assert RUN._default_count("cpu") >= 1 and RUN._default_count("cuda") == 1
+    assert study.default_workers("cpu") >= 1 and study.default_workers("cuda") == 1
 
 
 # --- the command ---
@@ -540,9 +560,7 @@ def test_the_command_lists_runs_and_checks(
     status, out, err = command(capsys, prepared.file, "--out", tmp_path / "out", "--json", *model)
     assert status == 0 and json.loads(out)["done"] == 4
     said = [line for line in err.splitlines() if not line.startswith("warning: ")]
-    assert said[0].startswith("4 trials; the other 4 take about ") and said[4].startswith(
-        f"4/4 {prepared.trials[3].id}"
-    )
+    assert said[0].startswith("4 trials take about ") and said[4].startswith(f"4/4 {prepared.trials[3].id}")
 
     status, out, _ = command(capsys, "--check", tmp_path / "out")
     assert status == 0 and "exactly what its trials give" in out

@@ -22,6 +22,7 @@ from photowords.generation import generate
 from photowords.initializers import Hint, start
 from photowords.inversion import Run, Step, invert
 from photowords.inversion.run import check_free
+from photowords.inversion.views import square
 from photowords.prompts import TEMPLATES
 from photowords.settings import GenerateSettings, InvertSettings
 
@@ -34,19 +35,21 @@ class Selection:
 
     Attributes:
         mask: mode "L", the photo's size, 255 on the object.
-        source: the segmenter's name, or the mask file's.
+        source: the segmenter's name, or the mask file's, without a folder of this machine.
+        revision: the hub's commit of the segmenter, None for others.
         clicks: what the segmenter was asked; None for a mask from a file.
     """
 
     mask: Image
     source: str
     clicks: segmentation.Clicks | None = None
+    revision: str | None = None
 
     def provenance(self) -> dict[str, Any]:
         """As plain JSON values; ``share`` is how much of the photo the object covers."""
         share = round(sum(self.mask.histogram()[128:]) / (self.mask.width * self.mask.height), 4)
-        clicks = {} if self.clicks is None else {"clicks": dataclasses.asdict(self.clicks)}
-        return {"source": self.source, "share": share, **clicks}
+        asked = {} if self.clicks is None else {"revision": self.revision, "clicks": dataclasses.asdict(self.clicks)}
+        return {"source": self.source, "share": share, **asked}
 
 
 class Clock:
@@ -98,8 +101,8 @@ def learn(
         chosen: list[Selection | None] = [*selections] or [None] * len(photos)
         masks = [each.mask if each else None for each in chosen]
         for path, photo, mask in zip(photo_files, photos, masks, strict=True):
-            square = images.to_tensor(photo, backbone.picture_size, images.square_box(photo.size, mask))
-            if not backbone.is_familiar(square):
+            picture = images.to_tensor(photo, backbone.picture_size, square(photo, mask))
+            if not backbone.is_familiar(picture):
                 warnings.warn(
                     f"{path.name} lies outside the small world that {backbone.name} knows; expect a poor likeness "
                     "(real photos want a real model: --model sd15)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Word:
             None for a run that recorded none.
         put_back: the held-out loss with this one placeholder's vector put back to its word's own.
         worth: ``put_back`` minus the learned concept's held-out loss: what learning this one vector gained.
-        standard_error: of ``worth``, paired over the held-out tuples.
+        standard_error: of ``worth``, paired over the held-out tuples; None where there is one tuple.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Word:
     gradient_share: float | None
     put_back: float
     worth: float
-    standard_error: float
+    standard_error: float | None
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,11 @@ def word_report(backbone: Backbone, run: Run) -> WordReport:
     A placeholder put back to its word's own vector is that word as plain text: the splice gives the text encoder
     the same input. Raises UserError when the run has not learned anything yet, or is another backbone's.
     """
-    if not run.concept_file.exists():
+    start = run.start()
+    now = formats.read(run.concept_file) if run.concept_file.exists() else start
+    step = int(now.provenance.get("step", 0))
+    if step == 0:
         raise UserError(f"{run.folder} holds no learned concept yet; finish it with photowords invert --resume")
-    start, now = run.start(), formats.read(run.concept_file)
     backbone.check(now)
     seen = views(backbone, run.photos(), run.masks(), run.settings.background_weight)
     prompts = [in_template(template, len(now)) for template in TEMPLATES[run.settings.kind]]
@@ -89,13 +92,13 @@ def word_report(backbone: Backbone, run: Run) -> WordReport:
                 name=name,
                 word=placeholder.word,
                 learned=placeholder.learned,
-                cosine=float(torch.cosine_similarity(before, after, dim=0)),
+                cosine=float(torch.cosine_similarity(before, after, dim=0).clamp(-1, 1)),
                 norm=float(after.norm() / before.norm()),
                 nearest=nearest[row],
                 gradient_share=None if shares is None else shares[row],
                 put_back=float(losses.mean()),
                 worth=float(difference.mean()),
-                standard_error=float(difference.std() / len(difference) ** 0.5),
+                standard_error=float(difference.std() / n**0.5) if (n := len(difference)) > 1 else None,
             )
         )
     first = held_out({name: start.vectors(name) for name in start.encoders})
@@ -103,7 +106,6 @@ def word_report(backbone: Backbone, run: Run) -> WordReport:
         f"held-out loss over {len(learned)} fixed (timestep, noise, template) tuples; each word put back alone, the "
         "others as learned; errors are paired standard errors over the tuples"
     )
-    step = int(now.provenance.get("step", 0))
     return WordReport(
         now.sentence, step, {"start": float(first.mean()), "learned": float(learned.mean())}, tuple(words), how
     )
@@ -136,6 +138,7 @@ def _nearest(backbone: Backbone, concept: Concept) -> list[tuple[tuple[str, floa
     vocabulary, table = backbone.vocabulary(encoder)
     unit = torch.nn.functional.normalize(table, dim=1)
     similar = torch.nn.functional.normalize(concept.vectors(encoder), dim=1) @ unit.T
+    similar = similar.clamp(-1, 1)  # rounding goes beyond
     best = similar.topk(min(NEAREST, len(vocabulary)))
     return [
         tuple((vocabulary[i], value) for i, value in zip(indices.tolist(), values.tolist(), strict=True))
@@ -151,7 +154,12 @@ def plot(report: WordReport, path: Path) -> None:
     labels = [f"{word.name} {word.word}" + ("" if word.learned else " (frozen)") for word in words]
     places = range(len(words))
     panels: Sequence[tuple[str, list[float], list[float] | None, str]] = [
-        ("held-out loss gained by learning it", [w.worth for w in words], [w.standard_error for w in words], "#0072b2"),
+        (
+            "held-out loss gained by learning it",
+            [w.worth for w in words],
+            [w.standard_error or 0.0 for w in words],
+            "#0072b2",
+        ),
         ("turned away from its word (1 - cosine)", [1 - w.cosine for w in words], None, "#d55e00"),
         ("share of the gradient", [w.gradient_share or 0.0 for w in words], None, "#009e73"),
     ]
@@ -176,7 +184,5 @@ def plot(report: WordReport, path: Path) -> None:
 
 def as_json(report: WordReport) -> dict[str, Any]:
     """The report as plain JSON values."""
-    import dataclasses
-
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(report)))
     return plain

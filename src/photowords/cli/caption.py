@@ -35,14 +35,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     told = hint(args)
     photo = images.load_photo(args.photo)
     chosen = selected(args, [args.photo])
-    if chosen and chosen[0]:
+    if chosen:
         told = dataclasses.replace(told, mask=chosen[0].mask)
     backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
     said = start("caption", [photo], backbone, told)
     # Words to drop or freeze are the caption's.
     classified = start("class", [photo], backbone, dataclasses.replace(told, drop=(), freeze=()))
     confidence = classified.provenance["class_confidence"]
-    if chosen and chosen[0]:
+    if chosen:
         say(args, f"object    {chosen[0].provenance()['share']:.1%} of the photo (see: photowords mask)")
     say(args, f"caption   {said.provenance['caption']}")
     for candidate, score in said.provenance.get("candidates", []):

@@ -89,16 +89,19 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
     from photowords import backbones, word_report
     from photowords.inversion import Run
 
+    chart = args.out or args.concept / "words.png"
+    if chart.suffix.lower() != ".png":
+        raise UserError(f"the bar chart is a PNG; let --out end in .png, not {chart.name!r}")
     run = Run.open(args.concept)
     backbone = backbones.load(str(run.about["model"]), args.device, str(run.about["dtype"]))
     report = word_report.word_report(backbone, run)
-    chart = args.out or args.concept / "words.png"
     word_report.plot(report, chart)
     say(args, f"{report.sentence}  (step {report.step})")
     losses = report.held_out
     say(args, f"held-out loss {losses['start']:.4f} as plain words, {losses['learned']:.4f} learned")
     table = Table("", "word", "cosine", "length", "nearest words now", "gradient", "put back", "gained by learning it")
     for word in report.words:
+        error = "" if word.standard_error is None else f" ± {word.standard_error:.4f}"
         share = "" if word.gradient_share is None else f"{word.gradient_share:.0%}"
         table.add_row(
             word.name,
@@ -108,7 +111,7 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
             ", ".join(f"{near} {cosine:.2f}" for near, cosine in word.nearest),
             share,
             f"{word.put_back:.4f}",
-            f"{word.worth:+.4f} ± {word.standard_error:.4f}",
+            f"{word.worth:+.4f}{error}",
         )
     if not args.json:
         Console(width=None if sys.stdout.isatty() else 120).print(table)

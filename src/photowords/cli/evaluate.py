@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     metrics = [name.strip() for name in args.metrics.split(",")] if args.metrics else None
     evaluation.check(metrics or ())
     photos, truth = ([images.load_photo(path) for path in paths] for paths in (args.photo, args.truth))
-    if args.out:
+    if args.out:  # what cannot be written is said before anything is sampled
+        if args.out.is_dir():
+            raise UserError(f"--out {args.out} is a folder; name a file, such as {args.out / 'scores.json'}")
         files.make_folder(args.out.parent)
     subjects = [_open(path, bool(photos)) for path in args.runs]
     rows = [_evaluate(args, *subject, metrics, photos, truth) for subject in subjects]
-    result = {"runs": rows}
+    result = {"runs": _finite(rows)}
     if args.out:
         files.write_json(args.out, result)
     _show(args, rows)
@@ -153,7 +156,17 @@ def _show(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
             table.add_row(Path(row["run"]).name if first else "", which, *cells)
         table.add_section()
     stream = sys.stderr if args.json else sys.stdout
-    Console(file=stream, width=None if stream.isatty() else 200).print(table)
+    width = None if stream.isatty() else 200
+    Console(file=stream, width=width, markup=False, emoji=False).print(table)  # a folder may be called [red]
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for a number that JSON has not: the PSNR of identical pictures is infinite."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(score: dict[str, Any] | None) -> str:

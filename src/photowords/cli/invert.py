@@ -80,7 +80,7 @@ def add(commands: Any) -> None:
 
 TRAINING = ("steps", "batch", "lr", "seed", "kind", "held_out", "evaluate_every", "background_weight", "flip")
 ABOUT = ("name", "init", "model", "samples")
-STARTING = ("click", "off", "box", "mask", "segmenter", "freeze", *GOES_WITH)
+STARTING = ("click", "off", "box", "mask", "segmenter", "freeze", *GOES_WITH, "refiner_model", "refiner_instruction")
 """What only the beginning of a run looks at."""
 OPTIONS = {"off": "not"}
 
@@ -90,11 +90,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError("no photo was given; write photowords invert PHOTO --out RUN")
     if args.samples is not None and not 0 <= args.samples <= 4:
         raise UserError(f"--samples is {args.samples}, but it must be from 0 to 4")
-    init = args.init or ("words" if args.words else "caption")
+    init = args.init or ("caption" if args.words is None else "words")
     if args.resume:
         for option in STARTING:
             if option != "words" and getattr(args, option) is not None:
-                raise UserError(f"--{OPTIONS.get(option, option)} is for the beginning of a run; resume it without")
+                said = OPTIONS.get(option, option).replace("_", "-")
+                raise UserError(f"--{said} is for the beginning of a run; resume it without")
     else:
         check(args, init)
         if args.background_weight is not None and not (args.mask or args.click or args.off or args.box):
@@ -105,6 +106,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     settings = InvertSettings(**given)
     with Bar(args) as bar:
         result = _resume(args, given, bar) if args.resume else _begin(args, settings, init, bar)
+    if (drawn := args.out / "overlay.png").exists():
+        say(args, f"object         {drawn}")
     losses = result["held_out_loss"]
     say(args, f"held-out loss  {losses['start']:.4f} -> {losses['final']:.4f}  ({losses['how']})")
     say(args, f"cost           {result['sample_steps']} UNet sample-steps, {sum(result['seconds'].values()):.1f} s")

@@ -32,10 +32,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f"the mask is written as a PNG; let --out end in .png, not {args.out.name!r}")
     photo = images.load_photo(args.photo)
     chosen = selected(args, [args.photo])
-    if not chosen or chosen[0] is None:
+    if not chosen:
         raise UserError("nothing was selected; add --click X,Y on the object, or --box X0,Y0,X1,Y1 around it")
     mask, clicks = chosen[0].mask, chosen[0].clicks
     overlay = args.out.with_name(f"{args.out.stem}-overlay.png")
+    for target in (args.out, overlay):
+        for source in (args.photo, *(args.mask or ())):
+            if target.exists() and target.samefile(source):
+                raise UserError(f"{target} would overwrite {source}; give another name to --out")
     segmentation.save_mask(mask, args.out)
     images.save_png(segmentation.overlay(photo, mask, clicks), overlay)
     facts = chosen[0].provenance()

@@ -72,9 +72,10 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _list(args: argparse.Namespace, prepared: Any) -> dict[str, Any]:
+    from photowords import study
     from photowords.study.cost import Meter
 
-    workers = args.workers or 1
+    workers = args.workers or (1 if args.ray else study.default_workers(prepared.device))
     seconds = Meter(prepared.trials, prepared.study.samples, prepared.seconds_per_pass, workers).seconds_left
     for trial in prepared.trials:
         say(args, f"{trial.id}  {trial.arm.settings.steps} steps")
@@ -106,19 +107,17 @@ class Board:
         self._done.update(trial.arm.label for trial in done)
         self._expect(seconds)
         left = len(trials) - len(done)
-        kept = f", {len(done)} of them done already" if done else ""
+        todo = f"{len(trials)} trials, {len(done)} of them done already; the other {left}" if done else f"{left} trials"
         where = "on the Ray cluster, were it one worker" if workers is None else f"on {_many(workers, 'worker')}"
         print(
-            f"{len(trials)} trials{kept}; the other {left} take about {_span(seconds)} {where}"
-            if left
-            else f"{len(trials)} trials, all done",
+            f"{todo} take about {_span(seconds)} {where}" if left else f"{len(trials)} trials, all done",
             file=sys.stderr,
         )
         if left and sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(self, console=Console(stderr=True), refresh_per_second=1)
+            self._live = Live(self, console=Console(stderr=True, markup=False, emoji=False), refresh_per_second=1)
             self._live.start()
 
     def started(self, trial: Any) -> None:

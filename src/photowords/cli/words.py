@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,13 +51,13 @@ def add_readers(command: argparse.ArgumentParser) -> None:
         help="ask for N captions and take the one most like the picture by CLIP (default: 1)",
     )
     group.add_argument(
-        "--reranker", metavar="NAME", help="folder or hub name of the CLIP that chooses among candidates"
+        "--reranker", metavar="NAME", help="folder or hub name of the CLIP that chooses among --candidates"
     )
     group.add_argument("--classifier", metavar="NAME", help="folder or hub name of an image classifier")
     group.add_argument(
         "--labels",
         metavar="LIST",
-        help="classify among these words by zero-shot CLIP: separated by commas, or a text file with one a line",
+        help="classify among two or more words by zero-shot CLIP: with commas between, or a text file, one a line",
     )
     group.add_argument(
         "--refiner", metavar="URL", help="chat endpoint (OpenAI's protocol) that shortens the caption; off by default"
@@ -73,6 +75,8 @@ def add_readers(command: argparse.ArgumentParser) -> None:
 
 def add_selection(command: argparse.ArgumentParser) -> None:
     """Which object in the photo."""
+    # Else argparse takes -5,10 for an option, and its complaint says nothing of a point outside the photo.
+    command._negative_number_matcher = re.compile(r"-[\d.]")
     group = command.add_argument_group("choosing the object (pixels of the photo, from its top left)")
     group.add_argument("--click", action="append", type=_point, metavar="X,Y", help="a point on it; may be repeated")
     group.add_argument(
@@ -114,16 +118,22 @@ def check(args: argparse.Namespace, init: str) -> None:
         ("refiner_model", "refiner"),
         ("refiner_instruction", "refiner"),
         ("refiner", "refiner_model"),
+        ("reranker", "candidates"),
     ):
         if getattr(args, option) is not None and getattr(args, needed) is None:
             raise UserError(f"--{option.replace('_', '-')} needs --{needed.replace('_', '-')} beside it")
+    if getattr(args, "stars", None) is not None:
+        for option, users in GOES_WITH.items():
+            if option != "stars" and init in users and getattr(args, option) is not None:
+                raise UserError(f"--{option} is about the caption, which --stars does without; leave out one of both")
 
 
 def hint(args: argparse.Namespace) -> Hint:
     """The words options as a Hint; its mask is the selection's."""
     from photowords.initializers import Hint, Refiner
 
-    refiner = args.refiner and Refiner(args.refiner, args.refiner_model, args.refiner_instruction)
+    address = args.refiner
+    refiner = None if address is None else Refiner(address, args.refiner_model, args.refiner_instruction)
     given = {
         "words": getattr(args, "words", None),
         "count": getattr(args, "stars", None),
@@ -150,13 +160,17 @@ def _labels(text: str | None) -> tuple[str, ...] | None:
     """A file's lines, or what stands between the commas."""
     if text is None:
         return None
+    is_file = os.path.isfile(text)  # False also where Path.is_file raises: a list may be longer than a name can be
     try:
-        lines = Path(text).read_text(encoding="utf-8").replace("\n", ",") if Path(text).is_file() else text
+        lines = Path(text).read_text(encoding="utf-8-sig").replace("\n", ",") if is_file else text
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the labels {text} cannot be read as UTF-8 text; give one label a line") from error
     labels = _listed(lines)
-    if not labels:
-        raise UserError(f"--labels {text!r} names no label; separate them by commas, or give a file with one a line")
+    if not labels or len(labels) < 2:
+        count, missing = "one label" if labels else "no label", "" if is_file else ", and there is no such file"
+        raise UserError(
+            f"--labels {text!r} names {count}{missing}; separate at least two by commas, or give a file with one a line"
+        )
     return labels
 
 
@@ -166,7 +180,7 @@ def _photo(path: Path | None) -> Image | None:
     return None if path is None else images.load_photo(path)
 
 
-def selected(args: argparse.Namespace, photos: Sequence[Path]) -> list[Selection | None]:
+def selected(args: argparse.Namespace, photos: Sequence[Path]) -> list[Selection]:
     """The object in each photo, as the selection options say; empty where they say nothing.
 
     Raises UserError when they contradict each other or do not fit the photos.
@@ -177,13 +191,17 @@ def selected(args: argparse.Namespace, photos: Sequence[Path]) -> list[Selection
     if args.segmenter and not clicked:
         raise UserError("--segmenter needs to know the object: add --click X,Y or --box X0,Y0,X1,Y1")
     if args.mask and len(args.mask) != len(photos):
-        raise UserError(f"{len(args.mask)} masks for {len(photos)} photos; give one --mask for each, in their order")
+        raise UserError(
+            f"the number of masks is {len(args.mask)} and that of photos {len(photos)}; "
+            "give one --mask for each photo, in their order"
+        )
     if clicked and len(photos) != 1:
         raise UserError("clicks and boxes are for one photo; for several, give each its --mask (see: photowords mask)")
     if not (args.mask or clicked):
         return []
     from photowords import images, segmentation
     from photowords.learning import Selection
+    from photowords.pretrained import portable_name
 
     if args.mask:
         sizes = [images.load_photo(photo).size for photo in photos]
@@ -195,4 +213,5 @@ def selected(args: argparse.Namespace, photos: Sequence[Path]) -> list[Selection
     photo = images.load_photo(photos[0])
     clicks.check(photo.size)  # before a segmenter is loaded
     segmenter = segmentation.load(args.segmenter)
-    return [Selection(segmenter.open(photo)(clicks), segmenter.source, clicks)]
+    mask = segmenter.open(photo)(clicks)
+    return [Selection(mask, portable_name(segmenter.source), clicks, segmenter.revision)]

@@ -157,7 +157,7 @@ def caption(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
     if hint.mask is not None:
         provenance["region"] = True
     if hint.refiner and (refined := hint.refiner.refine(said, hint.budget)):
-        return Start(refined, {**provenance, "refined": refined, "refiner": hint.refiner.model})
+        return Start(refined, {**provenance, "refined": refined, "refiner": portable_name(hint.refiner.model)})
     return Start(said, provenance)
 
 

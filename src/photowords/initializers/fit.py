@@ -29,12 +29,10 @@ class Fitted:
 
     Attributes:
         text: the sentence, single spaces between its words.
-        words: its words.
         notes: what was changed, one clause each; openings and dangling little words go unsaid.
     """
 
     text: str
-    words: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -73,7 +71,7 @@ def fit(text: str, backbone: Backbone, budget: int, drop: Sequence[str] = ()) ->
             PhotowordsWarning,
             stacklevel=2,
         )
-    return Fitted(fitted, tuple(words), (*notes, *lost))
+    return Fitted(fitted, (*notes, *lost))
 
 
 def drop_words(words: Sequence[str], drop: Sequence[str]) -> list[str]:

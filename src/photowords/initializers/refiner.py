@@ -48,7 +48,7 @@ class Refiner:
             words is always asked for.
         timeout: seconds for the whole exchange.
 
-    Raises UserError for a URL of another kind, one that holds a password, and a timeout that is not positive.
+    Raises UserError for a URL of another kind, one that holds a password, no model, and a timeout that is not positive.
     """
 
     url: str
@@ -67,6 +67,8 @@ class Refiner:
             raise UserError("the refiner's URL must look like http://localhost:8080/v1 or https://host/v1")
         if "@" in url.netloc:
             raise UserError(f"the refiner's URL must not hold a password; put the key into {KEYS[0]}")
+        if not self.model.strip():
+            raise UserError("the refiner's model has no name; give the one that the endpoint knows")
         if not (math.isfinite(self.timeout) and self.timeout > 0):
             raise UserError(f"the refiner's timeout is {self.timeout} s, but it must be above 0")
         object.__setattr__(self, "endpoint", _endpoint(url))

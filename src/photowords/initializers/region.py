@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from PIL.Image import Image
 
-from photowords.errors import UserError
+from photowords.segmentation import check_mask, cut_out, object_box
 
 
 def seen(picture: Image, mask: Image | None) -> Image:
     """The picture, or the masked object cut out on white, RGB."""
     if mask is None:
         return picture
-    from photowords.segmentation import cut_out
-
-    return cut_out(picture, _fitting(mask, picture))
+    check_mask(mask, picture)
+    return cut_out(picture, mask)
 
 
 def box(picture: Image, mask: Image) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of the masked object in pixels, right and bottom excluded."""
-    from photowords.segmentation import object_box
-
-    return object_box(_fitting(mask, picture))
-
-
-def _fitting(mask: Image, picture: Image) -> Image:
-    if mask.size != picture.size:
-        had, needed = (f"{image.width}x{image.height}" for image in (mask, picture))
-        raise UserError(f"the mask is {had} pixels, but the photo is {needed}; give a mask of the photo's size")
-    return mask
+    check_mask(mask, picture)
+    return object_box(mask)

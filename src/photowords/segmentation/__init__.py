@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from photowords.segmentation.drawing import overlay
 from photowords.segmentation.interface import Clicks, Segmenter
-from photowords.segmentation.masks import clean, cut_out, load_mask, object_box, save_mask
+from photowords.segmentation.masks import check_mask, clean, cut_out, load_mask, object_box, save_mask
 
-__all__ = ["Clicks", "Segmenter", "clean", "cut_out", "load", "load_mask", "object_box", "overlay", "save_mask"]
+__all__ = [
+    "Clicks",
+    "Segmenter",
+    "check_mask",
+    "clean",
+    "cut_out",
+    "load",
+    "load_mask",
+    "object_box",
+    "overlay",
+    "save_mask",
+]
 
 
 def load(source: str | None = None, device: str = "cpu") -> Segmenter:

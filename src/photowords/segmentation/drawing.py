@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from photowords.segmentation.interface import Clicks
-from photowords.segmentation.masks import to_array
+from photowords.segmentation.masks import to_array, to_image
+from photowords.segmentation.superpixels import resized
 
 OUTLINE = (255, 64, 160)
 ON, OFF = (32, 178, 76), (222, 45, 38)
 BOX = (255, 200, 0)
+MOST = 1024  # the longer side at which the outline is found
 FINE = 4  # the dots are drawn this much larger and shrunk, so that they are round
 
 
@@ -21,21 +23,19 @@ def overlay(photo: Image.Image, mask: Image.Image, clicks: Clicks | None = None)
     """
     from scipy import ndimage
 
-    pixels = np.asarray(photo.convert("RGB"), np.float32)
-    inside = to_array(mask)
-    unit = max(photo.size) / 256  # lengths grow with the picture
-    grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
-    dim = 0.35 * (0.75 * grey[..., None] + 0.25 * pixels) + 28
-    soft = ndimage.gaussian_filter(inside.astype(np.float32), 0.5)[..., None]
-    drawn = pixels * soft + dim * (1 - soft)
-    # White between the line and the background keeps the line visible on any colour.
+    photo, mask = photo.convert("RGB"), to_image(to_array(mask))
+    dim = Image.blend(photo.convert("L").convert("RGB"), photo, 0.25).point(lambda value: 0.35 * value + 28)
+    picture = Image.composite(photo, dim, mask.filter(ImageFilter.GaussianBlur(0.5)))
+    # A large photo's outline is thick, so it is found on a smaller mask: distances take much time and memory.
+    inside = to_array(resized(mask, min(MOST, max(photo.size))))
     away = ndimage.distance_transform_edt(~inside) if inside.any() else np.full(inside.shape, np.inf)
-    for width, colour in ((1.7 * unit, (255, 255, 255)), (1.1 * unit, OUTLINE)):
-        line = np.clip(max(1.0, width) + 0.5 - away, 0, 1) * (away > 0)
-        drawn += (np.array(colour, np.float32) - drawn) * line[..., None]
-    picture = Image.fromarray(np.clip(drawn + 0.5, 0, 255).astype(np.uint8))
+    # White between the line and the background keeps the line visible on any colour.
+    for width, colour in ((1.7, (255, 255, 255)), (1.1, OUTLINE)):
+        line = np.clip(max(1.0, width * max(inside.shape) / 256) + 0.5 - away, 0, 1) * (away > 0)
+        opacity = Image.fromarray(np.rint(line * 255).astype(np.uint8))
+        picture.paste(colour, mask=opacity.resize(photo.size, Image.Resampling.BILINEAR))
     if clicks is not None:
-        _draw_clicks(picture, clicks, unit)
+        _draw_clicks(picture, clicks, max(photo.size) / 256)  # lengths grow with the picture
     return picture
 
 

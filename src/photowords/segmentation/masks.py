@@ -115,6 +115,16 @@ def object_box(mask: Image.Image) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
+def check_mask(mask: Image.Image, photo: Image.Image) -> None:
+    """Raises UserError unless the mask is of the photo's size and has an object."""
+    if mask.size != photo.size:
+        raise UserError(
+            f"the mask is {mask.width}x{mask.height} pixels, but its photo is {photo.width}x{photo.height}; "
+            "give a mask of the photo's size"
+        )
+    object_box(mask)
+
+
 def cut_out(photo: Image.Image, mask: Image.Image, share: float = 0.78) -> Image.Image:
     """The object alone in the middle of a pure white square, RGB, as captioners see it best.
 

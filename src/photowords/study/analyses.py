@@ -54,8 +54,7 @@ def reach(results: Results, block: Block, name: str) -> Section:
             continue
         rows += reached
         needed = [row["sample_steps"] if row["reached"] else math.inf for row in reached]
-        sooner = [row["ratio"] for row in reached]
-        middle, speed = statistics.median(needed), statistics.median(sooner)
+        middle, speed = statistics.median(needed), _times_sooner([row["ratio"] for row in reached])
         count = f"{sum(at < math.inf for at in needed)} of {len(needed)}"
         said = "reference" if arm == reference else ratio(speed.mean)
         between = f" [{ratio(speed.low)}, {ratio(speed.high)}]" if arm != reference and speed.high > 0 else ""
@@ -76,8 +75,9 @@ def reach(results: Results, block: Block, name: str) -> Section:
         f"Training sample-steps to the {goal}: medians over concepts, with 95 % bootstrap intervals over concepts. For "
         "each concept, curves are means over seeds; the cost is where an arm's curve first is as good as the "
         "reference's last checkpoint, the loss taken as linear in log(sample-steps) between checkpoints; the "
-        "reference's own cost is found in the same way. Times sooner: the reference's cost / the arm's. A concept that "
-        "is not reached within an arm's steps counts as later than any that is."
+        "reference's own cost is found in the same way. Times sooner: 1 / the median share of the "
+        "reference's cost that the arm needs. A concept that is not reached within an arm's steps counts as later than "
+        "any that is."
     )
     head = ["arm", "sample-steps", "concepts that reach it", "times sooner"]
     why = (
@@ -125,7 +125,7 @@ def frontier(results: Results, block: Block, name: str) -> Section:
         named = {own[0]: "plain backbone (step 0)"} if steps[0] == 0 else {}
         named.setdefault(own[-1], f"last, step {steps[-1]}")
         if marked:
-            named[best] = f"best stop, step {points[best][1]}"
+            named[best] = f"{named[best]}, the best stop" if best in named else f"best stop, step {points[best][1]}"
         for i in sorted(named):
             label = f"{arm.label}: {named[i]}"
             chosen = f"{100 * shares[own.index(i)]:.0f} %" if marked and i == best else ""
@@ -227,6 +227,13 @@ def _reached(results: Results, arm: Arm, reference: Arm, metric: str, concept: s
     row: Row = {"metric": metric, "arm": arm.name, "reference": reference.name, "concept": concept, "target": target}
     row |= {"reached": int(at < math.inf), "sample_steps": at if at < math.inf else None, "spent": round(cost_[-1])}
     return row | {"reference_sample_steps": base, "ratio": times, "ids": " ".join(used)}
+
+
+def _times_sooner(ratios: Sequence[float]) -> statistics.Estimate:
+    """The median, as 1 / that of the share of the reference's cost: never (0) is a share that is later than any."""
+    e = statistics.median([math.inf if ratio == 0 else 1 / ratio for ratio in ratios])
+    mean, low, high = (math.inf if share == 0 else 1 / share for share in (e.mean, e.high, e.low))
+    return e._replace(mean=mean, low=low, high=high)
 
 
 def _mean_curve(trials: Sequence[Trial], metric: str) -> tuple[list[float], list[float]]:

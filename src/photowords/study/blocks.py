@@ -65,7 +65,8 @@ def curves(results: Results, block: Block, name: str) -> Section:
         caption = sentence(f"{called(metric)} against {against}{smooth}: {OVER} (shaded); {trials} an arm.")
         x_label = f"training {against} (steps × batch)" if against == "sample-steps" else against
         y_label = axis(results, metric) + (f"\n{SMOOTHED}" if dense else "")
-        draw = partial(figures.curves, lines, x_label, y_label, log, ends)
+        across = _shown(results, metric, lines)
+        draw = partial(figures.curves, lines, x_label, y_label, log, ends, across)
         parts.append(Drawing(f"{name}-{metric}", caption, draw, name))
     why = "concepts differ in level, so shades that overlap do not say that arms are equal: paired differences do"
     if panels.get("training-loss"):
@@ -212,6 +213,18 @@ def _curve(results: Results, arm: Arm, metric: str, against: str, log: bool) -> 
     x = [step * batch for step in steps] if against == "sample-steps" else steps
     mean, low, high = ([e[place] for e in estimates] for place in range(3))
     return Series(arm.number, arm.label, x, mean, low, high, dense=metric == "training-loss"), rows
+
+
+def _shown(results: Results, metric: str, lines: Sequence[Series]) -> tuple[float, float]:
+    """The least and the largest number that any of the report's panels of a metric shows, so that they compare."""
+    blocks = [
+        b for b in results.plan["report"] if b["kind"] == "curves" and metric in map(results.metric, b["metrics"])
+    ]
+    here = {line.number for line in lines}
+    others = {arm.number: arm for block in blocks for arm in chosen_arms(results, block) if arm.number not in here}
+    drawn = [*lines, *(_curve(results, arm, metric, "steps", False)[0] for arm in others.values())]
+    values = [value for line in drawn for value in (*line.y, *line.low, *line.high) if value == value]
+    return min(values), max(values)
 
 
 def _pictures(results: Results, rows: Sequence[tuple[str, str, Mapping[str, str]]], columns: Sequence[str]) -> Any:

@@ -87,8 +87,19 @@ class Strip(NamedTuple):
     note: str = ""
 
 
-def curves(series: Sequence[Series], x_label: str, y_label: str, log: bool, ends: tuple[float, float]) -> Any:
-    """One panel: a metric against steps. ``ends``: the first x above 0 and the last, the same in a block's panels."""
+def curves(
+    series: Sequence[Series],
+    x_label: str,
+    y_label: str,
+    log: bool,
+    ends: tuple[float, float],
+    across: tuple[float, float],
+) -> Any:
+    """One panel: a metric against steps.
+
+    ``ends``: the first x above 0 and the last, the same in a block's panels; ``across``: the least and the largest y,
+    the same in all panels of the metric.
+    """
     with _figure(HALF, 2.4 + _legend_height(series)) as figure:
         axes = figure.subplots()
         for line in series:
@@ -105,6 +116,8 @@ def curves(series: Sequence[Series], x_label: str, y_label: str, log: bool, ends
             axes.set_xlim(-0.03 * last, 1.03 * last)
             axes.locator_params(axis="x", nbins=6)
             axes.xaxis.set_major_formatter(lambda x, _: short(x))
+        axes.update_datalim([(last, across[0]), (last, across[1])])
+        axes.autoscale_view(scalex=False)
         axes.set(xlabel=x_label, ylabel=y_label)
         axes.grid(axis="y", color="#e6e6e6", linewidth=0.5)
         axes.set_axisbelow(True)
@@ -314,8 +327,8 @@ def _name_points(figure: Any, axes: Any, series: Sequence[Series]) -> None:
     figure.draw_without_rendering()  # the layout decides where points fall
     taken: list[tuple[float, float]] = []
     for line in series:
-        # The first, the last and the ringed step are named before the others.
-        order = sorted(range(len(line.x)), key=lambda i: (i not in (line.marked, 0, len(line.x) - 1), i))
+        # The ringed step is named before all others, then the first and the last.
+        order = sorted(range(len(line.x)), key=lambda i: (i != line.marked, i not in (0, len(line.x) - 1), i))
         for i in order:
             x, y = axes.transData.transform((line.x[i], line.y[i])) / figure.dpi * 72
             if all(abs(x - a) > 17 or abs(y - b) > 9 for a, b in taken):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -31,7 +32,7 @@ from photowords.study.trial import Outcome
 
 PHOTO_SIDE = 256
 LEFT = ".*.photowords"
-"""What ``files.atomic`` leaves behind when it is killed."""
+"""What ``files.atomic`` and ``files.atomic_folder`` leave behind when they are killed."""
 MUST_AGREE = ("name", "trials", "threads", "photowords", "torch")
 """Of plan.json, to go on in its folder. A trial's id holds all that determines its result."""
 
@@ -44,8 +45,11 @@ def open_(out: Path, record: Mapping[str, Any], toml: bytes, photos: Mapping[str
     elif out.exists() and (not out.is_dir() or any(not path.match(LEFT) for path in out.iterdir())):
         raise UserError(f"{out} holds something that is no study; give --out a new or an empty folder")
     files.make_folder(out)
-    for left in out.rglob(LEFT):
-        left.unlink()
+    for left in list(out.rglob(LEFT)):  # some may lie in others
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
     # First, so that a kill leaves a folder that is known again; all else is written at each run.
     files.write_json(known, record)
     for part in ("trials", "pictures", "photos"):

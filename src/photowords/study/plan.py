@@ -31,10 +31,14 @@ HINTS: dict[str, type] = {
     "freeze": list,
 }
 """What an arm may tell its initializer -> its type in TOML."""
+CAPTIONED = ("caption", "multi-star", "shuffled", "random-words", "other-caption", "class-repeated")
 USED_BY = {
     "words": ("words",),
     "count": ("multi-star",),
+    "captioner": CAPTIONED,
     "classifier": ("class", "class-repeated"),
+    "budget": ("class", *CAPTIONED),
+    "drop": ("class", *CAPTIONED),
 }
 """Of those -> the only initializers that they mean something to."""
 
@@ -158,6 +162,11 @@ def _study(table: Table, folder: Path) -> Study:
         silent = [subject.name for subject in study.subjects if not (arm.hint.get("words") or subject.words)]
         if arm.init == "words" and silent:
             raise UserError(f"arm {arm.name} has no words for {silent[0]}; add words to the arm or to the concept")
+    if metrics and steps["score_at"] == []:
+        raise UserError("score_at is empty, but the study has metrics; name steps there, or take it out")
+    blind = [subject.name for subject in study.subjects if not subject.truth]
+    if blind and (seen := [name for name in metrics if name in ("psnr", "ssim")]):
+        raise UserError(f"{seen[0]} compares with true views, and concept {blind[0]} has none; add truth = [...] to it")
     return study
 
 

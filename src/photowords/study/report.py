@@ -43,10 +43,14 @@ NEEDED = {
     "ablation": ("metric", "by"),
 }
 CHOICES = {("curves", "x"): ("steps", "sample-steps"), ("ablation", "by"): ("seed", "arm")}
+TEXTS = ("kind", "title", "reference", "metric", "x", "y", "by")
 
 
 def check_block(block: Mapping[str, Any], arms: list[str]) -> None:
     """Raise UserError for a [[report]] block that cannot be made: a key, arm, metric or choice is unknown or lacks."""
+    for key in TEXTS:
+        if not isinstance(block.get(key, ""), str):
+            raise UserError(f"{key} of a [[report]] block is {block[key]!r}, but it must be a text")
     kind = block.get("kind")
     if kind not in BLOCKS:
         raise UserError(f"the [[report]] kind {kind!r} is unknown; choose from {', '.join(BLOCKS)}")
@@ -63,6 +67,8 @@ def check_block(block: Mapping[str, Any], arms: list[str]) -> None:
     steps = steps if isinstance(steps, list) and kind == "table" else [steps] if "step" in block else []
     if not all(type(step) is int and step >= 0 for step in steps):
         raise UserError(f"step of {where} is {block['step']!r}, but it must be a whole number of at least 0")
+    if type(block.get("log", False)) is not bool:
+        raise UserError(f"log of {where} is {block['log']!r}, but it must be true or false")
     for (of, key), known in CHOICES.items():
         if kind == of and block.get(key, known[0]) not in known:
             raise UserError(f"{key} of {where} is {block[key]!r}; choose from {', '.join(known)}")
@@ -99,16 +105,15 @@ def write(folder: Path | str) -> dict[str, Any]:
     with files.atomic_folder(new) as making:
         files.make_folder(making / "figures")
         files.make_folder(making / "tables")
-        drawn = {}
         for drawing in document.drawings:
-            png, svg = drawn[drawing.name] = figures.save(drawing.draw())
+            png, svg = figures.save(drawing.draw())
             files.write_bytes(making / "figures" / f"{drawing.name}.png", png)
             files.write_bytes(making / "figures" / f"{drawing.name}.svg", svg)
         for name, text in _texts(document).items():
             files.write_text(making / name, text)
         for name, rows in document.data.items():
             _parquet(making / "tables" / f"{name}.parquet", rows)
-        files.write_text(making / "report.html", to_html(document, folder, drawn))
+        files.write_text(making / "report.html", to_html(document, folder, _drawn(document, making)))
     try:
         if target.exists():
             os.replace(target, old)
@@ -129,8 +134,9 @@ def write(folder: Path | str) -> dict[str, Any]:
 def check(folder: Path | str) -> list[str]:
     """Recompute a report's numbers from the trial files; a sentence for each thing that differs, none if all is right.
 
-    Markdown and CSV are compared by their bytes; of figures and the page only that they are there. Raises UserError
-    for no study's folder or a damaged file in it.
+    Markdown, CSV and the page are compared by their bytes, Parquet (where pyarrow is installed) by its rows. Figures
+    are not drawn again, but the page must show the ones that are there. Raises UserError for no study's folder or a
+    damaged file in it.
     """
     folder = Path(folder)
     document = _document(results.read(folder))
@@ -148,9 +154,16 @@ def check(folder: Path | str) -> list[str]:
                 f"report/{name} differs from what the trials give, first in line {_first_line(actual, expected)}"
             )
     drawings = [f"figures/{drawing.name}.{suffix}" for drawing in document.drawings for suffix in ("png", "svg")]
-    for name in (*drawings, "report.html"):
-        if not (place / name).is_file():
-            found.append(f"report/{name} is missing; write the report again")
+    missing = [name for name in (*drawings, "report.html") if not (place / name).is_file()]
+    found += [f"report/{name} is missing; write the report again" for name in missing]
+    if (
+        not missing
+        and (place / "report.html").read_bytes() != to_html(document, folder, _drawn(document, place)).encode()
+    ):
+        found.append("report/report.html differs from what the trials and the figures in report/ give")
+    for name, rows in document.data.items():
+        if _parquet_differs(place / "tables" / f"{name}.parquet", rows):
+            found.append(f"report/tables/{name}.parquet differs from what the trials give")
     known = {*texts, *drawings, "report.html", *(f"tables/{name}.parquet" for name in document.data)}
     for file in sorted(place.rglob("*")):
         if file.is_file() and (name := file.relative_to(place).as_posix()) not in known:
@@ -182,6 +195,15 @@ def _texts(document: Document) -> dict[str, str]:
     return {"report.md": to_markdown(document), **tables}
 
 
+def _drawn(document: Document, place: Path) -> dict[str, tuple[bytes, bytes]]:
+    """The figures of a report's folder: name -> PNG, SVG."""
+    files_ = {drawing.name: place / "figures" / drawing.name for drawing in document.drawings}
+    return {
+        name: (file.with_name(f"{name}.png").read_bytes(), file.with_name(f"{name}.svg").read_bytes())
+        for name, file in files_.items()
+    }
+
+
 def _parquet(file: Path, rows: Any) -> None:
     """The same rows with their full precision, where pyarrow (the extra ``data``) is installed."""
     try:
@@ -191,6 +213,20 @@ def _parquet(file: Path, rows: Any) -> None:
         return
     with files.atomic(file) as path:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), path)
+
+
+def _parquet_differs(file: Path, rows: Any) -> bool:
+    """Whether a file that is there holds other rows than these; False without pyarrow."""
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        return False
+    if not file.is_file():
+        return False  # written without pyarrow
+    try:
+        return to_csv(pyarrow.parquet.read_table(file).to_pylist()) != to_csv(rows)
+    except (OSError, ValueError, IndexError):  # damaged, or without a row
+        return True
 
 
 def _changed_trials(file: Path, expected: str) -> list[str]:

@@ -102,7 +102,7 @@ def run(
 ) -> dict[str, Any]:
     """Run the trials that ``out`` lacks and make the report; a summary as plain JSON values.
 
-    ``count`` processes (default: one for each CPU, or one on a GPU), or the Ray cluster at the address ``ray``.
+    ``count`` processes (default: ``default_workers``), or the Ray cluster at the address ``ray``.
     Raises UserError when ``out`` is another study's or no study's, when it cannot be written, and, once all the
     others are done and reported, for trials that failed.
     """
@@ -111,7 +111,7 @@ def run(
     done = [trial for trial in prepared.trials if folder.is_done(out, trial)]
     kept = {trial.id for trial in done}
     todo = [trial for trial in prepared.trials if trial.id not in kept]
-    count = None if ray else (count or _default_count(prepared.device))
+    count = None if ray else (count or default_workers(prepared.device))
     meter = cost.Meter(todo, prepared.study.samples, prepared.seconds_per_pass, count or 1)
     watcher.begin(prepared.trials, done, meter.seconds_left, count)
     jobs = [prepared.job(trial) for trial in todo]
@@ -164,7 +164,8 @@ def report(out: Path) -> dict[str, Any]:
     return write(out)
 
 
-def _default_count(device: str) -> int:
+def default_workers(device: str) -> int:
+    """Processes where none were asked for: one for each CPU that may be used, or one on a GPU."""
     if device != "cpu":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -35,6 +35,10 @@ def metrics(names: Sequence[str], backbone: Backbone) -> list[str]:
     for name, asked in zip(found, names, strict=True):
         if name in LOSSES:
             raise UserError(f"{asked} is measured in every study; take it out of metrics")
+        if name.endswith("word-swap"):
+            raise UserError(
+                f"{asked} needs a word to swap, which a study has not; use photowords evaluate --swap OLD=NEW"
+            )
         if found.count(name) > 1:
             raise UserError(f"metrics has {name} twice on {backbone.name}; keep one")
     evaluation.check(found)

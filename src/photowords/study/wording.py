@@ -72,11 +72,11 @@ def significant(value: float) -> str:
     return "–" if value != value else "0" if abs(value) < 1e-12 else f"{value:.3g}"
 
 
-def cost(e: Estimate) -> str:
-    """Sample-steps with their interval; infinite is "not reached"."""
+def cost(e: Estimate, spent: float) -> str:
+    """Sample-steps with their interval; infinite is more than the ``spent`` that did not suffice: "> 4,000"."""
 
     def text(value: float) -> str:
-        return "not reached" if value == math.inf else f"{value:,.0f}"
+        return f"> {spent:,.0f}" if value == math.inf else f"{value:,.0f}"
 
     return text(e.mean) + ("" if e.low != e.low or e.low == math.inf else f" [{text(e.low)}, {text(e.high)}]")
 
