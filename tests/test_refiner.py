@@ -173,6 +173,7 @@ def hang_up(handler: BaseHTTPRequestHandler) -> None:
         (say(""), "answered with nothing"),
         (say(' "..." \n'), "answered with nothing"),
         (say("Sure:"), "answered with nothing"),
+        (say("The"), "answered with nothing"),
         (say("one two three four five six"), "6 words where at most 5"),
         (gibber, "does not speak HTTP"),
         (hang_up, "does not speak HTTP|cannot be reached or breaks off"),

@@ -354,7 +354,7 @@ def test_what_is_never_reached_is_said(tmp_path):
     star = [row for row in table(folder, "01-reach") if row["arm"] == "star"]
     assert [(row["reached"], row["sample_steps"], row["ratio"]) for row in star] == [("0", "", "0")] * 4
     text = (folder / "report" / "report.md").read_text()
-    assert "| \\* | not reached | 0 of 4 | not reached |" in text
+    assert "| \\* | \\> 400 | 0 of 4 | not reached |" in text
 
 
 def test_bold_needs_intervals_that_do_not_overlap():

@@ -6,6 +6,7 @@ A hub name may end in ``@`` and a branch, tag or commit: ``Salesforce/blip-image
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def pretrained(kind: Any, source: str, what: str, option: str | None = None, **o
         return kind.from_pretrained(name, **({"revision": pin} if pin else {}), **options)
     except Exception as error:  # transformers and the hub raise many kinds; each means the same here
         advice = "give a transformers folder, or a hub name that is in the local cache or can be reached"
-        if not Path(source).exists() and name.count("/") == 1:
+        if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(source).exists():
             download = f"hf download {name}{f' --revision {pin}' if pin else ''} --local-dir FOLDER"
             advice = (
                 f"download {name} on a machine with a network ({download}) and give FOLDER to {option or f'--{what}'}"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from photowords.cli.options import add_json, add_model, say
-from photowords.cli.words import add_readers, add_selection, check, hint, selected
+from photowords.cli.selection import add_selection, selected
+from photowords.cli.words import add_readers, check, hint
 
 
 def add(commands: Any) -> None:

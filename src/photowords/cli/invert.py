@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from photowords.cli.options import add_json, add_model, number, say
-from photowords.cli.words import GOES_WITH, INITS, add_readers, add_selection, check, hint, selected
+from photowords.cli.selection import add_selection, selected
+from photowords.cli.words import GOES_WITH, INITS, add_readers, check, hint
 from photowords.errors import UserError
 
 

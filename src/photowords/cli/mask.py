@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from photowords.cli.options import add_json, say
-from photowords.cli.words import add_selection, selected
+from photowords.cli.selection import add_selection, selected
 from photowords.errors import UserError
 
 

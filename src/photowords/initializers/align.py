@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from photowords.backbones import Backbone
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.fit import STOPWORDS, find_phrase, key
 
 
@@ -52,16 +53,18 @@ def shared_rows(words: Sequence[Word]) -> list[range]:
 def learned_rows(words: Sequence[Word], freeze: Sequence[str]) -> list[bool]:
     """For each row of a sentence, whether it is learned: those of the words and phrases to ``freeze`` are not.
 
-    "stopwords" stands for all the little words that the sentence has.
-    Raises UserError when a word is not there, and when nothing would be learned.
+    "stopwords" stands for all the little words that the sentence has. A word that is not there is warned about: one
+    list serves many photos. Raises UserError when nothing would be learned.
     """
     texts = [word.text for word in words]
     frozen: set[int] = set()
     for phrase in freeze:
         if key(phrase) == "stopwords":
             frozen |= {place for place, text in enumerate(texts) if key(text) in STOPWORDS}
+        elif places := find_phrase(phrase, texts):
+            frozen |= set(places)
         else:
-            frozen |= set(find_phrase(phrase, texts, "freeze"))
+            warnings.warn(f"there is no {phrase!r} to freeze in {' '.join(texts)!r}", PhotowordsWarning, stacklevel=2)
     learned = [place not in frozen for place, span in enumerate(shared_rows(words)) for _ in span]
     if not any(learned):
         raise UserError(f"every word of {' '.join(texts)!r} is frozen; leave at least one to learn")

@@ -79,7 +79,11 @@ def drop_words(words: Sequence[str], drop: Sequence[str]) -> list[str]:
 
     Raises UserError when one is not there, and when nothing would be left.
     """
-    gone = {place for phrase in drop for place in find_phrase(phrase, words, "drop")}
+    gone: set[int] = set()
+    for phrase in drop:
+        if not (places := find_phrase(phrase, words)):
+            raise UserError(f"there is no {phrase!r} to drop; the sentence's words are {', '.join(words)}")
+        gone |= set(places)
     kept = [word for place, word in enumerate(words) if place not in gone]
     if not kept:
         raise UserError(f"every word of {' '.join(words)!r} is dropped; leave at least one to learn")
@@ -163,12 +167,10 @@ def _cut(words: Sequence[str], backbone: Backbone, limit: int) -> list[str]:
     return kept
 
 
-def find_phrase(phrase: str, words: Sequence[str], verb: str) -> list[int]:
-    """Places of a word or phrase, wherever it stands. Raises UserError when there is none."""
+def find_phrase(phrase: str, words: Sequence[str]) -> list[int]:
+    """Places of a word or phrase, wherever it stands; none where it does not."""
     wanted, keys = [key(word) for word in phrase.split()], [key(word) for word in words]
     starts = [i for i in range(len(keys)) if wanted and keys[i : i + len(wanted)] == wanted]
-    if not starts:
-        raise UserError(f"there is no {phrase!r} to {verb}; the sentence's words are {', '.join(words)}")
     return [i + k for i in starts for k in range(len(wanted))]
 
 

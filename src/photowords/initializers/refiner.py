@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from photowords.errors import PhotowordsWarning, UserError
+from photowords.initializers.fit import STOPWORDS, key
 
 KEYS = ("PHOTOWORDS_REFINER_KEY", "OPENAI_API_KEY")
 """Environment variables that may hold the endpoint's key, first choice first; a local server needs none."""
@@ -176,7 +177,7 @@ def _one_line(body: bytes, budget: int) -> str:
     lines = (" ".join("".join(c if c.isprintable() else " " for c in line).split()) for line in text.splitlines())
     lines = (line.strip(" \"'`*“”‘’«»") for line in lines)
     answer = next((line for line in lines if line and not line.endswith(":")), "")  # "Here is a shorter caption:"
-    if not any(c.isalnum() for c in answer):
+    if all(key(word) in STOPWORDS | {""} for word in answer.split()):
         raise _Failed("answered with nothing")
     if len(answer.split()) > budget:
         raise _Failed(f"answered with {len(answer.split())} words where at most {budget} were asked for")

@@ -58,26 +58,27 @@ def reach(results: Results, block: Block, name: str) -> Section:
         count = f"{sum(at < math.inf for at in needed)} of {len(needed)}"
         said = "reference" if arm == reference else ratio(speed.mean)
         between = f" [{ratio(speed.low)}, {ratio(speed.high)}]" if arm != reference and speed.high > 0 else ""
-        body.append([arm.label, cost(middle), count, said + between])
+        spent = min((row["spent"] for row in reached if not row["reached"]), default=0)
+        body.append([arm.label, cost(middle, spent), count, said + between])
         strips.append(Strip(arm.number, arm.label, needed, middle.mean, middle.low, middle.high, f"{count}\n{said}"))
         sources[arm.label] = tuple(dict.fromkeys(id_ for row in reached for id_ in row["ids"].split()))
     if not rows:
         return Section(title, [absent(metric, f" for one concept and seed in both {reference.label} and another arm")])
     goal = f"{called(metric)} where {reference.label} ends"
     shown = (
-        f"Training sample-steps to the {goal}: a dot for each concept, a triangle where it is never reached; the "
-        "median (large) and its 95 % interval over concepts. At the right: concepts that reach it, and how many times "
-        "sooner."
+        f"Training sample-steps to the {goal}: a dot for each concept, a triangle where the arm's own steps "
+        "do not reach it; the median (large) and its 95 % interval over concepts. At the right: concepts that reach "
+        "it, and how many times sooner."
     )
     x_label = f"training sample-steps (steps × batch)\nto the {goal}"
-    figure = Drawing(name, shown, partial(figures.strips, strips, x_label, True, None, "never"), name)
+    figure = Drawing(name, shown, partial(figures.strips, strips, x_label, True, None, "not in\nits steps"), name)
     caption = (
         f"Training sample-steps to the {goal}: medians over concepts, with 95 % bootstrap intervals over concepts. For "
         "each concept, curves are means over seeds; the cost is where an arm's curve first is as good as the "
         "reference's last checkpoint, the loss taken as linear in log(sample-steps) between checkpoints; the "
         "reference's own cost is found in the same way. Times sooner: 1 / the median share of the "
         "reference's cost that the arm needs. A concept that is not reached within an arm's steps counts as later than "
-        "any that is."
+        "any that is; > says how many sample-steps the arm had, which may be fewer than the reference needs."
     )
     head = ["arm", "sample-steps", "concepts that reach it", "times sooner"]
     why = (

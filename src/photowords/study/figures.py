@@ -133,7 +133,7 @@ def strips(rows: Sequence[Strip], x_label: str, log: bool = False, line_at: floa
         numbers = [value for row in rows for value in (*row.dots, row.middle, row.low, row.high)]
         positive = [value for value in numbers if 0 < value < math.inf]
         first, last = (min(positive), max(positive)) if positive else (1, 10)
-        beyond = last * (last / first) ** 0.15 * 1.5  # where "never" is drawn
+        beyond = last * (last / first) ** 0.15 * 1.5  # where infinite values are drawn
         for y, row in enumerate(rows):
             colour = COLOURS[row.number % len(COLOURS)]
             dots = [min(value, beyond) for value in row.dots]
