@@ -449,6 +449,16 @@ def test_figures_keep_their_text_and_are_readable_at_half_width(study):
             assert float(re.search(r'width="([\d.]+)pt"', svg)[1]) == pytest.approx(3.3 * 72)
 
 
+def test_a_strip_is_cut_between_its_pictures():
+    from photowords.images import side_by_side
+
+    pictures = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue", "yellow")]
+    for gap in (0, 4):
+        strip = side_by_side(pictures, gap)
+        assert figures.first_of(strip, 4).tobytes() == strip.tobytes() == figures.first_of(strip, 9).tobytes()
+        assert figures.first_of(strip, 2).tobytes() == side_by_side(pictures[:2], gap).tobytes()
+
+
 def test_panels_of_one_metric_have_the_same_limits(study):
     read = results.read(study)
     few = {"kind": "curves", "metrics": ["held-out-loss", "training-loss"], "arms": ["star"]}
