@@ -51,6 +51,9 @@ def test_a_clicks_mask_gives_the_sentence_and_stays_with_the_run(
     assert (again / "losses.jsonl").read_bytes() == (out / "losses.jsonl").read_bytes()
     for folder in (out, again):
         assert run(capsys, "invert", "--out", folder, "--resume", "--steps", 4)[0] == 0
+    (again / "masks" / "0.png").rename(again / "moved.png")
+    assert "0.png does not exist" in refused(capsys, "invert", "--out", again, "--resume", "--steps", 5)
+    (again / "moved.png").rename(again / "masks" / "0.png")
     assert (again / "losses.jsonl").read_bytes() == (out / "losses.jsonl").read_bytes()
 
 
@@ -164,7 +167,7 @@ def test_a_run_does_not_say_in_which_folder_its_segmenter_was(
     class Folder(GraphCut):
         source = str(tmp_path)
 
-    monkeypatch.setattr(segmentation, "load", lambda source: Folder())
+    monkeypatch.setattr(segmentation, "load", lambda source, device: Folder())
     options = ("--click", "120,170", "--segmenter", tmp_path, "--steps", 1, "--held-out", 2, "--samples", 0)
     status, printed, _ = run(capsys, "invert", photo, "--out", tmp_path / "run", *options)
     assert status == 0 and "overlay.png" in printed

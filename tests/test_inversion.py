@@ -346,3 +346,10 @@ def test_evaluation_steps_can_be_listed(tiny: Backbone, mug: Image.Image) -> Non
     settings = dataclasses.replace(FEW, steps=4, evaluate_at=(1, 3))
     steps = list(invert(tiny, words_start(tiny), [mug], settings))
     assert [step.index for step in steps if step.held_out is not None] == [0, 1, 3, 4]
+
+
+def test_a_loss_that_is_no_number_at_the_start_is_said(tiny: Backbone, mug: Image.Image) -> None:
+    concept = words_start(tiny)
+    broken = concept.with_vectors({"text_encoder": torch.full_like(concept.vectors("text_encoder"), math.nan)})
+    with pytest.raises(Diverged, match="no number before any training"):
+        next(invert(tiny, broken, [mug], FEW))

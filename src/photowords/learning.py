@@ -99,6 +99,8 @@ def learn(
         photos = [images.load_photo(path) for path in photo_files]
         hashes = [images.sha256(path) for path in photo_files]
         chosen: list[Selection | None] = [*selections] or [None] * len(photos)
+        if len(chosen) != len(photos):
+            raise UserError(f"there are {len(chosen)} selections for {len(photos)} photos; give one for each, or None")
         masks = [each.mask if each else None for each in chosen]
         for path, photo, mask in zip(photo_files, photos, masks, strict=True):
             picture = images.to_tensor(photo, backbone.picture_size, square(photo, mask))
@@ -109,7 +111,7 @@ def learn(
                     PhotowordsWarning,
                     stacklevel=2,
                 )
-        concept = start(init, photos, backbone, dataclasses.replace(hint, mask=masks[0]), name)
+        concept = start(init, photos, backbone, dataclasses.replace(hint, mask=masks[0] or hint.mask), name)
         concept = dataclasses.replace(
             concept,
             provenance={

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_json, say
+from photowords.cli.options import add_device, add_json, say
 from photowords.errors import UserError
 
 TOOLS = ("diffusers", "a1111", "kohya", "comfyui", "invokeai", "photowords")
@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
     words.add_argument(
         "--out", type=Path, metavar="FILE", help="the bar chart to write, a PNG (default: RUN/words.png)"
     )
-    words.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best one here)")
+    add_device(words)
     add_json(words)
     words.set_defaults(run=run_words)
 

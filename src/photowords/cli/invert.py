@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -115,7 +116,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     say(args, f"concept        {result['concept']}")
     prompt = f"a photo of {{{result['name']}}} on the beach"
     model = "" if result["model"] == "pocket" else f" --model {result['model']}"
-    say(args, f'next           photowords generate{model} --concept {args.out} "{prompt}" --out pictures')
+    say(
+        args,
+        f'next           photowords generate{model} --concept {shlex.quote(str(args.out))} "{prompt}" --out pictures',
+    )
     return result
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_json, say
+from photowords.cli.options import add_device, add_json, say
 from photowords.cli.selection import add_selection, selected
 from photowords.errors import UserError
 
@@ -21,6 +22,7 @@ def add(commands: Any) -> None:
     command.add_argument("photo", type=Path, metavar="PHOTO", help="an image file")
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="mask to write, a PNG")
     add_selection(command)
+    add_device(command)
     add_json(command)
     command.set_defaults(run=run)
 
@@ -49,5 +51,5 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     )
     say(args, f"mask     {args.out}")
     say(args, f"look at  {overlay}")
-    say(args, f"next     photowords invert {args.photo} --mask {args.out} --out RUN")
+    say(args, f"next     {shlex.join(['photowords', 'invert', str(args.photo), '--mask', str(args.out)])} --out RUN")
     return {**facts, "mask": str(args.out), "overlay": str(overlay), "box": list(segmentation.object_box(mask))}

@@ -27,8 +27,13 @@ def add_model(command: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="short name (see: photowords models), folder or hub name of a Stable Diffusion model (default: pocket)",
     )
-    command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best one here)")
+    add_device(command)
     command.add_argument("--dtype", default="auto", help="bf16, fp16 or fp32 (default: bf16 where it is fast)")
+
+
+def add_device(command: argparse.ArgumentParser) -> None:
+    """--device."""
+    command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best one here)")
 
 
 def add_json(command: argparse.ArgumentParser) -> None:

@@ -69,7 +69,7 @@ def selected(args: argparse.Namespace, photos: Sequence[Path]) -> list[Selection
         raise UserError("clicks and boxes are for one photo; for several, give each its --mask (see: photowords mask)")
     if not (args.mask or clicked):
         return []
-    from photowords import images, segmentation
+    from photowords import backbones, images, segmentation
     from photowords.learning import Selection
     from photowords.pretrained import portable_name
 
@@ -82,6 +82,6 @@ def selected(args: argparse.Namespace, photos: Sequence[Path]) -> list[Selection
     clicks = segmentation.Clicks(tuple(args.click or ()), tuple(args.off or ()), args.box)
     photo = images.load_photo(photos[0])
     clicks.check(photo.size)  # before a segmenter is loaded
-    segmenter = segmentation.load(args.segmenter)
+    segmenter = segmentation.load(args.segmenter, str(backbones.choose_device(args.device)))
     mask = segmenter.open(photo)(clicks)
     return [Selection(mask, portable_name(segmenter.source), clicks, segmenter.revision)]

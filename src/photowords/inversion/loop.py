@@ -89,7 +89,10 @@ def invert(
     if resume:
         _restore(optimizer, leaves, resume.state)
     else:
-        yield Step(0, None, held_out(vectors()), start, None, settings.held_out, {})
+        losses = held_out(vectors())
+        if not losses.isfinite().all():
+            raise Diverged(f"the loss of {start.sentence!r} is no number before any training; try --dtype fp32")
+        yield Step(0, None, losses, start, None, settings.held_out, {})
 
     first, sample_steps = (resume.index, resume.sample_steps) if resume else (0, settings.held_out)
     for index in range(first + 1, settings.steps + 1):

@@ -95,9 +95,13 @@ class Run:
         return [images.load_photo(path) for path in found]
 
     def masks(self) -> list[Image | None]:
-        """The mask of each photo, mode "L"; None for a photo without."""
-        places = [self.folder / "masks" / f"{number}.png" for number in range(len(self.photos()))]
-        return [images.load_photo(path).convert("L") if path.exists() else None for path in places]
+        """The mask of each photo, mode "L", None for a photo without; empty where no photo has one.
+
+        Raises UserError for a mask that the run was made with and that is gone.
+        """
+        made_with = self.start().provenance.get("masks", [])
+        places = [self.folder / "masks" / f"{number}.png" if facts else None for number, facts in enumerate(made_with)]
+        return [images.load_photo(path).convert("L") if path else None for path in places]
 
     def start(self) -> Concept:
         """The concept at step 0."""
