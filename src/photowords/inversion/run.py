@@ -95,11 +95,12 @@ class Run:
         return [images.load_photo(path) for path in found]
 
     def masks(self) -> list[Image | None]:
-        """The mask of each photo, mode "L", None for a photo without; empty where no photo has one.
+        """The mask of each photo, mode "L"; None for a photo without.
 
         Raises UserError for a mask that the run was made with and that is gone.
         """
-        made_with = self.start().provenance.get("masks", [])
+        photos = len(list((self.folder / "photos").glob("*.png")))
+        made_with = self.start().provenance.get("masks", [None] * photos)
         places = [self.folder / "masks" / f"{number}.png" if facts else None for number, facts in enumerate(made_with)]
         return [images.load_photo(path).convert("L") if path else None for path in places]
 
