@@ -10,14 +10,17 @@ __version__ = "0.1.0"
 # Loaded on first use, so that importing the package does not import torch.
 _HOME = {
     "Backbone": "backbones",
+    "Clicks": "segmentation",
     "Concept": "concept",
     "GenerateSettings": "settings",
     "Hint": "initializers",
     "InvertSettings": "settings",
     "Placeholder": "concept",
     "Run": "inversion",
+    "Selection": "learning",
     "Step": "inversion",
     "UserError": "errors",
+    "evaluate": "evaluation",
     "generate": "generation",
     "invert": "inversion",
     "learn": "learning",
@@ -29,14 +32,17 @@ _HOME = {
 }
 __all__ = [
     "Backbone",
+    "Clicks",
     "Concept",
     "GenerateSettings",
     "Hint",
     "InvertSettings",
     "Placeholder",
     "Run",
+    "Selection",
     "Step",
     "UserError",
+    "evaluate",
     "generate",
     "invert",
     "learn",
@@ -51,12 +57,14 @@ if TYPE_CHECKING:
     from photowords.backbones import Backbone, load
     from photowords.concept import Concept, Placeholder
     from photowords.errors import UserError
+    from photowords.evaluation import evaluate
     from photowords.formats import read, write
     from photowords.generation import generate
     from photowords.images import load_photo
     from photowords.initializers import Hint, start
     from photowords.inversion import Run, Step, invert
-    from photowords.learning import learn
+    from photowords.learning import Selection, learn
+    from photowords.segmentation import Clicks
     from photowords.settings import GenerateSettings, InvertSettings
 
 
