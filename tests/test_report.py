@@ -638,3 +638,13 @@ def test_every_block_of_the_example_is_known():
         report.check_block(block, list(ARMS))
         assert set(block) <= {"kind", *report.BLOCKS[block["kind"]]}
     assert {block["kind"] for block in BLOCKS} == set(report.BLOCKS) == set(report.MAKERS)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(2134.2, "2,130×"), (41.83, "41.8×"), (0.5, "0.5×"), (0, "not reached"), (math.inf, "at the start")],
+)
+def test_ratios_are_read_without_powers_of_ten(value, said):
+    from photowords.study.wording import ratio
+
+    assert ratio(value) == said

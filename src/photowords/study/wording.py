@@ -68,8 +68,12 @@ def interval(e: Estimate, places: int, sign: bool = False) -> str:
 
 
 def significant(value: float) -> str:
-    """Three digits; a dash for NaN, and 0 for what is but rounding."""
-    return "–" if value != value else "0" if abs(value) < 1e-12 else f"{value:.3g}"
+    """Three digits, never as a power of ten where it is large; a dash for NaN, and 0 for what is but rounding."""
+    if value != value:
+        return "–"
+    if abs(value) >= 1000:
+        return f"{float(f'{value:.3g}'):,.0f}"
+    return "0" if abs(value) < 1e-12 else f"{value:.3g}"
 
 
 def cost(e: Estimate, spent: float) -> str:
@@ -83,7 +87,7 @@ def cost(e: Estimate, spent: float) -> str:
 
 def ratio(value: float) -> str:
     """ "3.4×"; 0 stands for never, infinite for no cost at all."""
-    return "not reached" if value == 0 else "at the start" if value == math.inf else f"{value:.3g}×"
+    return "not reached" if value == 0 else "at the start" if value == math.inf else f"{significant(value)}×"
 
 
 def absent(metric: str, where: str = "") -> Text:
