@@ -17,6 +17,7 @@ from PIL import Image
 from photowords.errors import UserError
 from photowords.study import analyses, blocks, figures, report, results, statistics
 from photowords.study.document import Drawing
+from photowords.study.gallery import first_of
 
 CONCEPTS = ("mug", "cat", "clock", "boat")
 ARMS = {"star": "*", "class": "class", "caption": "caption"}
@@ -455,8 +456,8 @@ def test_a_strip_is_cut_between_its_pictures():
     pictures = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue", "yellow")]
     for gap in (0, 4):
         strip = side_by_side(pictures, gap)
-        assert figures.first_of(strip, 4).tobytes() == strip.tobytes() == figures.first_of(strip, 9).tobytes()
-        assert figures.first_of(strip, 2).tobytes() == side_by_side(pictures[:2], gap).tobytes()
+        assert first_of(strip, 4).tobytes() == strip.tobytes() == first_of(strip, 9).tobytes()
+        assert first_of(strip, 2).tobytes() == side_by_side(pictures[:2], gap).tobytes()
 
 
 def test_panels_of_one_metric_have_the_same_limits(study):

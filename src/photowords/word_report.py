@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,7 @@ from photowords import files, formats
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
-from photowords.inversion import HeldOut, Run, views
-from photowords.prompts import TEMPLATES, in_template
+from photowords.inversion import Run
 
 NEAREST = 3  # vocabulary words shown beside a placeholder
 
@@ -76,15 +74,12 @@ def word_report(backbone: Backbone, run: Run) -> WordReport:
     if step == 0:
         raise UserError(f"{run.folder} holds no learned concept yet; finish it with photowords invert --resume")
     backbone.check(now)
-    seen = views(backbone, run.photos(), run.masks(), run.settings.background_weight)
-    prompts = [in_template(template, len(now)) for template in TEMPLATES[run.settings.kind]]
-    held_out = HeldOut(backbone, seen, prompts, run.settings.held_out)
+    held_out = run.held_out(backbone)
     learned = held_out({name: now.vectors(name) for name in now.encoders})
     shares = _gradient_shares(run, len(now))
     nearest = _nearest(backbone, now)
-    words = []
+    words, before, after = [], _joined(start), _joined(now)
     for row, (name, placeholder) in enumerate(zip(now.names(), now.placeholders, strict=True)):
-        before, after = _joined(start)[row], _joined(now)[row]
         losses = held_out(_put_back(start, now, row))
         difference = losses - learned
         words.append(
@@ -92,8 +87,8 @@ def word_report(backbone: Backbone, run: Run) -> WordReport:
                 name=name,
                 word=placeholder.word,
                 learned=placeholder.learned,
-                cosine=float(torch.cosine_similarity(before, after, dim=0).clamp(-1, 1)),
-                norm=float(after.norm() / before.norm()),
+                cosine=float(torch.cosine_similarity(before[row], after[row], dim=0).clamp(-1, 1)),
+                norm=float(after[row].norm() / before[row].norm()),
                 nearest=nearest[row],
                 gradient_share=None if shares is None else shares[row],
                 put_back=float(losses.mean()),
@@ -184,5 +179,4 @@ def plot(report: WordReport, path: Path) -> None:
 
 def as_json(report: WordReport) -> dict[str, Any]:
     """The report as plain JSON values."""
-    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(report)))
-    return plain
+    return dataclasses.asdict(report)

@@ -13,9 +13,8 @@ from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.evaluation.measures import MEASURES, Subject, is_pockets
 from photowords.evaluation.protocol import Protocol, Score
-from photowords.inversion import HeldOut, Run, views
+from photowords.inversion import Run
 from photowords.metrics import METRICS, losses
-from photowords.prompts import TEMPLATES, in_template
 
 
 def evaluate(
@@ -78,9 +77,7 @@ def evaluate_run(
 
 def held_out(backbone: Backbone, run: Run, concepts: Sequence[Concept]) -> list[dict[str, Score]]:
     """The held-out loss of concepts on a run's photos and settings; for all but the first, the gain over the first."""
-    prompts = [in_template(template, len(concepts[0])) for template in TEMPLATES[run.settings.kind]]
-    seen = views(backbone, run.photos(), run.masks(), run.settings.background_weight)
-    measure = HeldOut(backbone, seen, prompts, run.settings.held_out)
+    measure = run.held_out(backbone)
     t = measure.t.cpu()
     how = f"{len(t)} fixed (timestep, noise, template) tuples on the run's photos"
     found: list[dict[str, Score]] = []

@@ -29,10 +29,15 @@ def denoising_loss(
     return (weight * error.square()).mean(dim=(1, 2, 3))
 
 
+def stratified(tuples: int, timesteps: int) -> Tensor:
+    """The held-out tuples' timesteps, (tuples,), lowest first: t_i = floor((i + 1/2) T / n)."""
+    return ((torch.arange(tuples) + 0.5) * timesteps / tuples).long()
+
+
 class HeldOut:
     """The loss on fixed (t, noise, template) tuples, on posterior-mean latents.
 
-    The timesteps are stratified: t_i = floor((i + 1/2) T / n). The noise comes from a generator of its own,
+    The timesteps are ``stratified``. The noise comes from a generator of its own,
     so that every run on the same photos is measured on the same tuples and differences are paired.
     Views and templates are cycled through; a view's weight counts here as it does in training.
     """
@@ -49,7 +54,7 @@ class HeldOut:
         self._backbone, self._prompts = backbone, prompts
         # Small latents are measured many at a time, large ones as many as a training step holds.
         self._batch = batch or max(4, 2048 // views[0].weight.numel())
-        self.t = ((torch.arange(tuples) + 0.5) * backbone.timesteps / tuples).long().to(device)
+        self.t = stratified(tuples, backbone.timesteps).to(device)
         self._latents = torch.cat([views[i % len(views)].latents.mean for i in range(tuples)])
         self._weight = torch.cat([views[i % len(views)].weight for i in range(tuples)])
         generator = torch.Generator().manual_seed(HELD_OUT_SEED)

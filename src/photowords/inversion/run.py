@@ -25,9 +25,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from photowords import files, formats, images
+from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.inversion.loop import Step
+from photowords.inversion.loss import HeldOut
+from photowords.inversion.views import views
+from photowords.prompts import TEMPLATES, in_template
 from photowords.settings import InvertSettings
 
 
@@ -103,6 +107,12 @@ class Run:
         made_with = self.start().provenance.get("masks", [None] * photos)
         places = [self.folder / "masks" / f"{number}.png" if facts else None for number, facts in enumerate(made_with)]
         return [images.load_photo(path).convert("L") if path else None for path in places]
+
+    def held_out(self, backbone: Backbone) -> HeldOut:
+        """The held-out loss as this run measures it: on its photos, masks and settings."""
+        prompts = [in_template(template, len(self.start())) for template in TEMPLATES[self.settings.kind]]
+        seen = views(backbone, self.photos(), self.masks(), self.settings.background_weight)
+        return HeldOut(backbone, seen, prompts, self.settings.held_out)
 
     def start(self) -> Concept:
         """The concept at step 0."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from photowords.errors import UserError
-from photowords.images import load_photo, save_png
+from photowords.images import OBJECT_SHARE, load_photo, save_png
 from photowords.segmentation.interface import Clicks
 
 Mask = NDArray[np.bool_]  # (height, width), True on the object
@@ -125,7 +125,7 @@ def check_mask(mask: Image.Image, photo: Image.Image) -> None:
     object_box(mask)
 
 
-def cut_out(photo: Image.Image, mask: Image.Image, share: float = 0.78) -> Image.Image:
+def cut_out(photo: Image.Image, mask: Image.Image, share: float = OBJECT_SHARE) -> Image.Image:
     """The object alone in the middle of a pure white square, RGB, as captioners see it best.
 
     The longer side of its box takes ``share``, in (0, 1], of the square's side; pixels are not resampled.

@@ -14,6 +14,7 @@ import numpy as np
 from photowords.study import figures, statistics
 from photowords.study.document import Drawing, Part, Photo, Record, Section, Strong, Table, Text
 from photowords.study.figures import Series
+from photowords.study.gallery import gallery as draw_gallery
 from photowords.study.results import SMOOTHED, Arm, Results
 from photowords.study.statistics import Comparison, Estimate
 from photowords.study.wording import (
@@ -234,7 +235,7 @@ def _pictures(results: Results, rows: Sequence[tuple[str, str, Mapping[str, str]
         return images.load_photo(results.folder / file)
 
     loaded = [(name, load(photo), {c: load(file) for c, file in strips.items()}) for name, photo, strips in rows]
-    return figures.gallery(loaded, columns)
+    return draw_gallery(loaded, columns)
 
 
 def _score(label: str, column: Mapping[str, Estimate], direction: str) -> str:

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import io
 import math
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-
-from PIL.Image import Image, Resampling
 
 # Okabe & Ito's colours, which the colour-blind can tell apart, without their yellow (too pale for a line on white).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -23,8 +20,6 @@ GREY = "#666666"
 
 HALF = 3.3  # inches: the width of one column of a two-column page
 WHOLE = 6.8
-LEAST_PICTURE = 0.42  # inches: the least side of a picture in a gallery
-GAP = 0.12  # between two arms' pictures, in sides
 STYLE = {
     "font.size": 8,
     "font.family": "sans-serif",
@@ -100,7 +95,7 @@ def curves(
     ``ends``: the first x above 0 and the last, the same in a block's panels; ``across``: the least and the largest y,
     the same in all panels of the metric.
     """
-    with _figure(HALF, 2.4 + _legend_height(series)) as figure:
+    with canvas(HALF, 2.4 + _legend_height(series)) as figure:
         axes = figure.subplots()
         for line in series:
             style = _line(line.number) | ({"marker": ""} if line.dense else {})
@@ -128,7 +123,7 @@ def curves(
 def strips(rows: Sequence[Strip], x_label: str, log: bool = False, line_at: float | None = None, end: str = "") -> Any:
     """Rows of dots with intervals. On a log axis 0 stands at the left and infinite values in a column named ``end``."""
     height = 0.3 if len(rows) < 12 or any(row.note for row in rows) else 0.19
-    with _figure(HALF, 0.75 + height * len(rows)) as figure:
+    with canvas(HALF, 0.75 + height * len(rows)) as figure:
         axes = figure.subplots()
         numbers = [value for row in rows for value in (*row.dots, row.middle, row.low, row.high)]
         positive = [value for value in numbers if 0 < value < math.inf]
@@ -186,7 +181,7 @@ def strips(rows: Sequence[Strip], x_label: str, log: bool = False, line_at: floa
 
 def frontier(series: Sequence[Series], x_label: str, y_label: str) -> Any:
     """Two metrics against each other, a point for each step; step 0 hollow, the marked step ringed."""
-    with _figure(HALF, 2.95 + _legend_height(series)) as figure:
+    with canvas(HALF, 2.95 + _legend_height(series)) as figure:
         axes = figure.subplots()
         for line in series:
             style = _line(line.number)
@@ -209,50 +204,6 @@ def frontier(series: Sequence[Series], x_label: str, y_label: str) -> Any:
     return figure
 
 
-def gallery(rows: Sequence[tuple[str, Image, Mapping[str, Image]]], columns: Sequence[str]) -> Any:
-    """A row for each concept: its name, the photo, and for each column the first pictures of its strip that fit.
-
-    A strip is square pictures side by side, with or without a gap. With many columns fewer of each are shown, so that
-    none gets too small.
-    """
-    names = [textwrap.fill(name, 18) for name, _, _ in rows]
-    label = 0.1 + 0.055 * min(18, max(len(name) for name, _, _ in rows))  # inches, for the names at the left
-    longest = max(strip.width // strip.height for _, _, strips in rows for strip in strips.values())
-    room = (WHOLE - label) / LEAST_PICTURE - 1.15
-    count = max(1, min(longest, int(room / len(columns) - GAP)))
-    wide = 1.05 * count + GAP  # a strip has gaps of its own
-    side = min((WHOLE - label) / (1.15 + len(columns) * wide), 0.95)
-    titles = [textwrap.fill(column, max(8, int(side * count / 0.062))) for column in columns]
-    lines = 1 + max(title.count("\n") for title in titles)
-    with _figure(label + side * (1.15 + len(columns) * wide), 0.1 + 0.14 * lines + side * 1.04 * len(rows)) as figure:
-        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0.01)
-        widths = [1, *[wide] * len(columns)]
-        grid = figure.subplots(len(rows), len(widths), squeeze=False, width_ratios=widths)
-        for axes_row, name, (_, photo, strips) in zip(grid, names, rows, strict=True):
-            for axes, picture in zip(axes_row, [photo, *[strips.get(column) for column in columns]], strict=True):
-                axes.set(xticks=[], yticks=[])
-                axes.spines[:].set_visible(False)
-                if picture is not None:
-                    shown = first_of(picture, count)
-                    scale = max(1, round(128 / picture.height))  # small pictures are enlarged smoothly
-                    shown = shown.resize((shown.width * scale, shown.height * scale), Resampling.BICUBIC)
-                    # Not clipped: the name of an image's clip path in SVG is another one each time.
-                    axes.imshow(shown, interpolation="antialiased", clip_on=False)
-                    axes.set_anchor("W")
-            axes_row[0].set_ylabel(name, fontsize=7, labelpad=3, rotation=0, ha="right", va="center")
-        for axes, title in zip(grid[0], ["photo", *titles], strict=True):
-            axes.set_title(title, fontsize=7.5, loc="left", pad=3)
-    return figure
-
-
-def first_of(strip: Image, count: int) -> Image:
-    """The first ``count`` pictures of a strip, or all where it has fewer."""
-    has = strip.width // strip.height
-    gap = (strip.width - has * strip.height) // max(1, has - 1)
-    shown = min(count, has)
-    return strip.crop((0, 0, shown * (strip.height + gap) - gap, strip.height))
-
-
 def save(figure: Any) -> tuple[bytes, bytes]:
     """A figure as PNG (200 dpi) and SVG, the same bytes each time."""
     import matplotlib
@@ -265,7 +216,7 @@ def save(figure: Any) -> tuple[bytes, bytes]:
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[Any]:
+def canvas(width: float, height: float) -> Iterator[Any]:
     """A figure in inches, made without pyplot (no global state, no window system), in our style whatever the user's."""
     import matplotlib
     from matplotlib.figure import Figure

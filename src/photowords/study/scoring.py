@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,6 @@ from photowords.backbones import Backbone
 from photowords.errors import UserError
 from photowords.evaluation import EDITS, Protocol
 from photowords.metrics import METRICS
-from photowords.prompts import TEMPLATES
 
 LOSSES = ("training-loss", "held-out-loss", "held-out-gain")
 """Always measured, so never asked for."""
@@ -47,7 +47,7 @@ def metrics(names: Sequence[str], backbone: Backbone) -> list[str]:
 
 def protocol(kind: str, samples: int) -> Protocol:
     """What is sampled for an arm of a kind, "object" or "style"."""
-    return Protocol(samples, prompt=TEMPLATES[kind][0], edits=EDITS[kind])
+    return dataclasses.replace(Protocol.of_kind(kind), samples=samples)
 
 
 def prompts(names: Sequence[str], kind: str) -> int:

@@ -24,7 +24,7 @@ from photowords.errors import PhotowordsWarning, UserError, reason
 from photowords.evaluation import Score
 from photowords.generation import generate
 from photowords.initializers import Hint, start
-from photowords.inversion import Diverged, Step, invert
+from photowords.inversion import Diverged, Step, invert, stratified
 from photowords.metrics.losses import by_thirds, paired_difference
 from photowords.prompts import TEMPLATES
 from photowords.settings import GenerateSettings, InvertSettings
@@ -156,8 +156,7 @@ def _checkpoint(
 ) -> dict[str, Any]:
     assert step.held_out is not None
     difference, error = paired_difference(step.held_out, first)
-    # The tuples are stratified in t, lowest first, as ``inversion.HeldOut`` lays them out.
-    t = ((torch.arange(len(first)) + 0.5) * timesteps / len(first)).long()
+    t = stratified(len(first), timesteps)
     return {
         "step": step.index,
         "sample_steps": step.sample_steps,
