@@ -1,0 +1,110 @@
+"""The concept bank: twelve instances whose looks lie between the words, each in five scenes and beside other things.
+
+``python -m recipes.pocket128.bank --out FOLDER`` draws it. View 0 is the one photo to invert; views 1 to 4 are the truth
+to compare with. Pairs 0 and 1 show the instance with another thing, and a mask shows where it is. None of these
+instances occurs in training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from recipes.pocket128.world import Picture, Thing, caption, describe, draw, hue_distance, masks
+
+PICTURE = 256  # side of the bank's pictures, in pixels
+PAIRS = 2  # pictures with a second thing, for each concept
+
+BANK: dict[str, tuple[str, str, Thing]] = {
+    "mug": ("coffee mug", "table", Thing("mug", 198, "checkered", "white", 0.235)),
+    "cup": ("cup", "beach", Thing("cup", 14, "two-tone", 197.0, 0.56, tilt=4)),
+    "sunglasses": ("sunglasses", "white", Thing("sunglasses", 300, "striped", 40.0, 0.19)),
+    "backpack": ("backpack", "grass", Thing("backpack", 84, "star", "white", tilt=-4)),
+    "sneaker": ("sneaker", "brick", Thing("sneaker", 342, "dotted", "white", 0.21)),
+    "teddy_bear": ("teddy bear", "snow", Thing("teddy bear", 40, "heart", 342.0)),
+    "bird": ("bird", "desert", Thing("bird", 146, "striped", "black", 0.30, tilt=-5)),
+    "racing_car": ("go-kart", "grass", Thing("racing car", 247, "two-tone", 14.0, 0.50)),
+    "maracas": ("maraca", "table", Thing("maracas", 14, "checkered", 84.0, 0.22, tilt=3)),
+    "clock": ("analog clock", "brick", Thing("clock", 300, "square", 84.0)),
+    "teapot": ("teapot", "beach", Thing("teapot", 84, "dotted", 300.0, 0.31, tilt=-3)),
+    "elephant": ("ocarina", "night", Thing("elephant", 197, "two-tone", 52.0, 0.60)),
+}
+"""Folder name -> (the class in the paper's Table A.1, the scene of view 0, the instance)."""
+
+OTHER_SCENES = ("underwater", "snow", "night", "desert", "brick", "grass", "beach", "table", "white")
+SIDES = (0.78, 0.70, 0.62, 0.74, 0.56)  # of the instance in its views: not always the same
+
+
+def is_held_out(thing: Thing) -> bool:
+    """Whether a thing is so like a concept of the bank that training must not see it."""
+    for _, _, instance in BANK.values():
+        if thing.object != instance.object or thing.look != instance.look:
+            continue
+        assert not isinstance(instance.colour, str)
+        if not isinstance(thing.colour, str) and hue_distance(thing.colour, instance.colour) < 20:
+            return True
+    return False
+
+
+def views(name: str) -> list[Picture]:
+    """The five drawings of a concept: view 0 and four other scenes, at other sizes and places, slightly tilted."""
+    _, scene, instance = BANK[name]
+    index = list(BANK).index(name)
+    scenes = [OTHER_SCENES[(index + k) % len(OTHER_SCENES)] for k in range(len(OTHER_SCENES))]
+    scenes = [scene, *[other for other in scenes if other != scene][:4]]
+    pictures = []
+    for k, (place, size) in enumerate(zip(scenes, SIDES, strict=True)):
+        tilt = instance.tilt + (0, 3, -3, 3, -3)[k]
+        x = 0.5 + (0.0, 0.06, -0.08, 0.04, 0.12)[k]
+        thing = instance.moved(size=size, tilt=tilt, x=x, y=0.55)
+        pictures.append(Picture((_inside(thing, 0.92),), place, index + k))
+    return pictures
+
+
+def _inside(thing: Thing, foot: float) -> Thing:
+    """The thing moved down or up until it stands at ``foot``, a fraction of the picture."""
+    return thing.moved(y=thing.y + foot - thing.box()[3])
+
+
+def pairs(name: str) -> list[Picture]:
+    """The concept (first of the two things) beside random ones."""
+    from recipes.pocket128.sample import beside  # which asks is_held_out above
+
+    index = list(BANK).index(name)
+    return [beside(np.random.default_rng([128, index, k]), BANK[name][2]) for k in range(PAIRS)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write the concepts' folders to")
+    root = parser.parse_args().out
+    for name, (paper_class, _, instance) in BANK.items():
+        folder = root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        drawings, doubles = views(name), pairs(name)
+        for number, picture in enumerate(drawings):
+            draw(picture, PICTURE).save(folder / f"view_{number}.png", optimize=True)
+        for number, picture in enumerate(doubles):
+            draw(picture, PICTURE).save(folder / f"pair_{number}.png", optimize=True)
+            mask = Image.fromarray(masks(picture, PICTURE)[0])
+            mask.save(folder / f"pair_{number}_mask.png", optimize=True)
+        record = {
+            "paper_class": paper_class,
+            "object": instance.object,
+            "description": describe(instance),
+            "captions": [caption(picture) for picture in drawings],
+            "views": [dataclasses.asdict(picture) for picture in drawings],
+            "pair_captions": [caption(picture) for picture in doubles],
+            "pairs": [dataclasses.asdict(picture) for picture in doubles],
+        }
+        (folder / "spec.json").write_text(json.dumps(record, indent=1) + "\n")
+        print(f"{name}: {describe(instance)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""The one training loop that every part of the pocket model uses.
+
+A part is a module and a loss of a batch that it draws itself. The loop owns what they share: bf16 compute with fp32
+master weights (far faster than autocast on CPUs with bf16 units), the learning rate, averaged weights, checkpoints that
+a killed run continues from.
+
+Small parts are trained for ``steps`` steps, the rate falling over the last of them. A part whose time is not known
+beforehand runs at a constant rate (``decay_share`` 0) for ``minutes`` at a time, in as many sessions as there are; a last run
+with ``finish`` steps lets the rate fall to zero, in a checkpoint of its own, so that the constant run may go on later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from recipes.pocket128 import data
+
+Loss = Callable[[torch.Generator, int], Tensor]
+CHECKPOINTS = Path(__file__).with_name("checkpoints")  # compact ones, which travel with the source
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast a part is trained; every field is a command-line option."""
+
+    steps: int
+    batch: int
+    lr: float
+    weight_decay: float = 0.01
+    decay_share: float = 0.4  # the last share of the steps, over which the rate falls to zero
+    ema: float = 0.999
+    muon: int = 1  # 1: Muon for the hidden matrices, AdamW for the rest; 0: AdamW for all
+    compile: int = 0  # 1: torch.compile, a fifth faster for the UNet; on CPUs it needs a C++ compiler
+    save_every: int = 500
+    minutes: float = 0.0  # stop, to be continued, after so many; 0: never
+    finish: int = 0  # let the rate fall to zero over so many steps from where the constant run stands, and end there
+
+
+def device() -> torch.device:
+    """CUDA where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def options(doc: str | None, plan: Plan) -> Plan:
+    """Read a Plan from the command line, with a part's own defaults."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, value in vars(plan).items():
+        parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value, help=f"default: {value}")
+    return Plan(**vars(parser.parse_args()))
+
+
+def learning_rate(step: int, plan: Plan, since: int = 0, begin: int | None = None) -> float:
+    """Linear warm-up over 200 steps from ``since``, constant, then linear to zero over the last ``decay_share``.
+
+    With ``begin``, linear to zero over the ``finish`` steps from there.
+    """
+    warm = min(1.0, (step - since + 1) / 200)
+    if begin is not None:
+        return plan.lr * warm * max(0.0, 1 - (step - begin) / plan.finish)
+    left = (plan.steps - step) / max(1e-9, plan.steps * plan.decay_share)
+    return plan.lr * warm * min(1.0, left)
+
+
+@dataclass
+class _State:
+    step: int  # the next one
+    since: int  # where the optimisers began
+    begin: int | None  # where the final fall of the rate began
+    master: dict[str, Tensor]
+    average: dict[str, Tensor]
+    optimizers: list[torch.optim.Optimizer]
+
+    def load(self, file: Path) -> None:
+        """Stand where a checkpoint of this machine was written."""
+        saved = torch.load(file, map_location=device(), weights_only=True)
+        self.step, self.since, self.begin = saved["step"], saved["since"], saved["begin"]
+        for key in self.master:
+            self.master[key].copy_(saved["master"][key])
+            self.average[key].copy_(saved["average"][key])
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+
+    def save(self, file: Path) -> None:
+        """torch.save to a temporary name, then rename: a kill never leaves half a checkpoint."""
+        state = {**vars(self), "optimizers": [optimizer.state_dict() for optimizer in self.optimizers]}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, f"{file}.part")
+        os.replace(f"{file}.part", file)
+
+
+def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str, Tensor], bool]:
+    """Train; the averaged fp32 weights, and whether the plan is done (or has only run out of minutes).
+
+    Continues from ``<name>.ckpt`` of the build folder, else from the compact ``checkpoints/<name>.safetensors`` beside this
+    file, else starts. ``loss(generator, batch)`` draws its own batch from the generator and returns a scalar; the model it
+    uses is ``model`` itself, which this function puts in bfloat16 on the right device.
+    """
+    started = last = time.time()
+    model.to(device()).train()
+    # Masters of matrices and convolutions are 2-D, (out, everything else), the shape that Muon works on.
+    master = {
+        key: value.detach().float().flatten(1).clone() if value.ndim > 1 else value.detach().float().clone()
+        for key, value in model.named_parameters()
+    }
+    model.to(torch.bfloat16)
+    live = dict(model.named_parameters())
+    trainable = [key for key, value in live.items() if value.requires_grad]
+    optimizers = make_optimizers({key: master[key] for key in trainable}, plan)
+    state = _State(0, 0, None, master, {key: value.clone() for key, value in master.items()}, optimizers)
+    checkpoint = data.BUILD / f"{name}{'-finish' if plan.finish else ''}.ckpt"
+    resume(state, name, checkpoint, plan)
+    end = plan.steps if state.begin is None else state.begin + plan.finish
+    print(f"{name}: step {state.step} of {end}", flush=True)
+    with torch.no_grad():
+        for key in trainable:
+            live[key].copy_(master[key].view_as(live[key]))
+    smooth, since = None, state.step
+    while state.step < end and (not plan.minutes or time.time() - started < 60 * plan.minutes):
+        step = state.step
+        generator = torch.Generator().manual_seed(1_000_003 * step + 7)
+        # The fused attention's backward pass in bf16 is several times slower on CPUs than plain matrix products.
+        with sdpa_kernel(SDPBackend.MATH) if device().type == "cpu" else nullcontext():
+            value = loss(generator, plan.batch)
+        model.zero_grad(set_to_none=True)
+        value.backward()
+        for key in trainable:
+            gradient = live[key].grad
+            master[key].grad = None if gradient is None else gradient.float().view_as(master[key])
+        torch.nn.utils.clip_grad_norm_([master[k] for k in trainable if master[k].grad is not None], 1.0)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, plan, state.since, state.begin)
+            optimizer.step()
+        with torch.no_grad():
+            keep = min(plan.ema, (step + 1) / (step + 10))
+            for key in trainable:
+                live[key].copy_(master[key].view_as(live[key]))
+            torch._foreach_lerp_([state.average[k] for k in trainable], [master[k] for k in trainable], 1 - keep)
+        if step % 10 == 0:
+            item = value.item()
+            smooth = item if smooth is None else 0.9 * smooth + 0.1 * item
+        state.step += 1
+        if state.step % 100 == 0:
+            rate = (state.step - since) * plan.batch / (time.time() - last)
+            print(f"{name}: step {state.step}/{end} loss {smooth:.4f} {rate:.0f} samples/s", flush=True)
+            since, last = state.step, time.time()
+        if state.step % plan.save_every == 0:
+            state.save(checkpoint)
+    if since != state.step or state.step % plan.save_every:
+        state.save(checkpoint)
+    return {key: state.average[key].view_as(live[key]) for key in state.average}, state.step >= end
+
+
+def resume(state: _State, name: str, checkpoint: Path, plan: Plan) -> None:
+    """Stand where the newest of the checkpoints says."""
+    constant, compact = data.BUILD / f"{name}.ckpt", CHECKPOINTS / f"{name}.safetensors"
+    if checkpoint.exists():
+        state.load(checkpoint)
+    elif constant.exists():
+        state.load(constant)
+    elif compact.exists():
+        with safe_open(compact, "pt") as file:
+            state.step = state.since = int(file.metadata()["step"])
+            for key in state.master:
+                state.master[key].copy_(file.get_tensor(key).view_as(state.master[key]))
+                state.average[key].copy_(state.master[key])
+    if plan.finish and state.begin is None:
+        state.begin = state.step
+
+
+def compact(name: str) -> None:
+    """Write ``<name>.ckpt``'s averaged weights and step as ``checkpoints/<name>.safetensors``: half precision, no moments."""
+    saved = torch.load(data.BUILD / f"{name}.ckpt", map_location="cpu", weights_only=True)
+    CHECKPOINTS.mkdir(exist_ok=True)
+    weights = {key: value.to(torch.bfloat16).contiguous() for key, value in saved["average"].items()}
+    target = CHECKPOINTS / f"{name}.safetensors"
+    save_file(weights, target, {"step": str(saved["step"])})
+    target.chmod(0o644)  # safetensors writes for its owner alone
+    print(f"{target}: step {saved['step']}, {target.stat().st_size / 1e6:.1f} MB")
+
+
+def make_optimizers(master: dict[str, Tensor], plan: Plan) -> list[torch.optim.Optimizer]:
+    """Muon for hidden matrices; AdamW for embeddings, first and last layers, biases and norms."""
+    outer = ("embedding", "conv_in", "conv_out", "head", "class_token", "cls_token", "position")
+    hidden = [k for k, v in master.items() if plan.muon and v.ndim > 1 and not any(part in k for part in outer)]
+    rest = [k for k in master if k not in hidden]
+    decayed = [master[k] for k in rest if master[k].ndim > 1]
+    plain = [master[k] for k in rest if master[k].ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    adam = torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.lr, betas=(0.9, 0.99), fused=True)
+    if not hidden:
+        return [adam]
+    matrices = [master[k] for k in hidden]
+    # Its rate is scaled so that one learning rate serves both optimisers.
+    muon = torch.optim.Muon(matrices, lr=plan.lr, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw")
+    return [adam, muon]
