@@ -7,6 +7,10 @@ a killed run continues from.
 Small parts are trained for ``steps`` steps, the rate falling over the last of them. A part whose time is not known
 beforehand runs at a constant rate (``decay_share`` 0) for ``minutes`` at a time, in as many sessions as there are; a last run
 with ``finish`` steps lets the rate fall to zero, in a checkpoint of its own, so that the constant run may go on later.
+
+Under ``torchrun`` each worker takes its share of the batch, and the gradients are averaged. On CPUs one worker of one
+thread for each core does more than one worker of many threads, which wait for one another at every operation, above all
+when other programs run.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -108,6 +113,9 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
     uses is ``model`` itself, which this function puts in bfloat16 on the right device.
     """
     started = last = time.time()
+    if "WORLD_SIZE" in os.environ and not dist.is_initialized():
+        dist.init_process_group("gloo")
+    rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     model.to(device()).train()
     # Masters of matrices and convolutions are 2-D, (out, everything else), the shape that Muon works on.
     master = {
@@ -122,22 +130,31 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
     checkpoint = data.BUILD / f"{name}{'-finish' if plan.finish else ''}.ckpt"
     resume(state, name, checkpoint, plan)
     end = plan.steps if state.begin is None else state.begin + plan.finish
-    print(f"{name}: step {state.step} of {end}", flush=True)
+    print(f"{name}: step {state.step} of {end}, worker {rank + 1} of {workers}", flush=True)
     with torch.no_grad():
         for key in trainable:
             live[key].copy_(master[key].view_as(live[key]))
     smooth, since = None, state.step
-    while state.step < end and (not plan.minutes or time.time() - started < 60 * plan.minutes):
+    in_time = True
+    while state.step < end and in_time:
         step = state.step
-        generator = torch.Generator().manual_seed(1_000_003 * step + 7)
+        generator = torch.Generator().manual_seed(1_000_003 * step + 7 + 500_009 * rank)
         # The fused attention's backward pass in bf16 is several times slower on CPUs than plain matrix products.
         with sdpa_kernel(SDPBackend.MATH) if device().type == "cpu" else nullcontext():
-            value = loss(generator, plan.batch)
+            value = loss(generator, plan.batch // workers)
         model.zero_grad(set_to_none=True)
         value.backward()
-        for key in trainable:
-            gradient = live[key].grad
-            master[key].grad = None if gradient is None else gradient.float().view_as(master[key])
+        late = bool(plan.minutes) and time.time() - started > 60 * plan.minutes
+        gradients = [live[key].grad for key in trainable]
+        flat = torch.cat([torch.tensor([float(late)]), *(g.float().flatten().cpu() for g in gradients if g is not None)])
+        if workers > 1:
+            dist.all_reduce(flat)
+            flat /= workers
+        in_time, at = float(flat[0]) == 0, 1
+        for key, gradient in zip(trainable, gradients, strict=True):
+            if gradient is not None:
+                master[key].grad = flat[at : at + gradient.numel()].view_as(master[key]).to(device())
+                at += gradient.numel()
         torch.nn.utils.clip_grad_norm_([master[k] for k in trainable if master[k].grad is not None], 1.0)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
@@ -152,14 +169,14 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
             item = value.item()
             smooth = item if smooth is None else 0.9 * smooth + 0.1 * item
         state.step += 1
-        if state.step % 100 == 0:
+        if state.step % 100 == 0 and rank == 0:
             rate = (state.step - since) * plan.batch / (time.time() - last)
             print(f"{name}: step {state.step}/{end} loss {smooth:.4f} {rate:.0f} samples/s", flush=True)
             since, last = state.step, time.time()
-        if state.step % plan.save_every == 0:
+        if rank == 0 and (state.step % plan.save_every == 0 or state.step == end or not in_time):
             state.save(checkpoint)
-    if since != state.step or state.step % plan.save_every:
-        state.save(checkpoint)
+    if rank:
+        raise SystemExit  # the first worker does what is left to do
     return {key: state.average[key].view_as(live[key]) for key in state.average}, state.step >= end
 
 

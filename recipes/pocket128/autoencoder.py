@@ -1,0 +1,100 @@
+"""Trains the pocket model's autoencoder: 128 x 128 RGB to 8 x 8 x 48 latents and back.
+
+``python -m recipes.pocket128.autoencoder --minutes 30`` trains on small crops at a constant rate for half an hour more;
+``--finish 800 --batch 16`` lets the rate fall to zero on whole pictures and writes ``pipeline/vae`` of the build folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+from torch.nn import functional as F
+
+from recipes.pocket128 import data
+from recipes.pocket128.training import Plan, device, options, train
+from recipes.pocket128.world import SIZE
+
+PLAN = Plan(steps=1_000_000, batch=32, lr=2e-3, weight_decay=0.0, decay_share=0.0, ema=0.998, save_every=200)
+CHANNELS = 48  # of the latents
+CROP = 64  # side of what it is trained on but for the end, in pixels: four times the steps in the same time
+KL_WEIGHT = 3e-4  # per latent element; enough to keep the latents smooth and near unit scale
+
+
+def build() -> AutoencoderKL:
+    """The untrained autoencoder, 3.4M parameters."""
+    return AutoencoderKL(
+        sample_size=SIZE,
+        latent_channels=CHANNELS,
+        block_out_channels=(16, 32, 64, 96, 128),
+        layers_per_block=1,
+        down_block_types=("DownEncoderBlock2D",) * 5,
+        up_block_types=("UpDecoderBlock2D",) * 5,
+        norm_num_groups=8,
+        mid_block_add_attention=False,
+    )
+
+
+def tensor(pictures: np.ndarray) -> Tensor:
+    """uint8 (n, 128, 128, 3) to bf16 (n, 3, 128, 128) in [-1, 1]."""
+    return (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1).to(device(), torch.bfloat16)
+
+
+def psnr(y: Tensor, x: Tensor) -> float:
+    """Mean over pictures of the peak signal-to-noise ratio in dB, both (n, 3, h, w) in [-1, 1]."""
+    mse = ((y.clamp(-1, 1) - x) ** 2).mean((1, 2, 3))
+    return float((10 * torch.log10(4 / mse)).mean())
+
+
+def difference(y: Tensor, x: Tensor) -> Tensor:
+    """How far a reconstruction is off, both (n, 3, h, w): absolute and squared error, and that of the edges."""
+    error = (y - x).float()
+    # The differences of neighbouring pixels are compared as well: edges count, not only areas.
+    edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
+    return error.abs().mean() + 0.5 * (error**2).mean() + 0.5 * edges
+
+
+def main() -> None:
+    plan = options(__doc__, PLAN)
+    torch.manual_seed(0)
+    pictures, _ = data.load()
+    model = build()
+
+    def loss(generator: torch.Generator, batch: int) -> Tensor:
+        index = torch.randint(data.HELD_OUT, len(pictures), (batch,), generator=generator).numpy()
+        batch_pictures = pictures[index]
+        if not plan.finish:
+            x0, y0 = torch.randint(SIZE - CROP + 1, (2,), generator=generator).tolist()
+            batch_pictures = batch_pictures[:, y0 : y0 + CROP, x0 : x0 + CROP]
+        x = tensor(batch_pictures)
+        posterior = model.encode(x).latent_dist
+        y = model.decode(posterior.sample(generator)).sample
+        mean, logvar = posterior.mean.float(), posterior.logvar.float()
+        kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
+        return difference(y, x) + KL_WEIGHT * kl
+
+    weights, done = train("autoencoder", model, loss, plan)
+    if done:
+        model.float().load_state_dict(weights)
+        save(model, data.BUILD / "pipeline" / "vae")
+
+
+@torch.no_grad()
+def save(model: AutoencoderKL, folder: Path) -> None:
+    """Write the autoencoder in half precision, its latents scaled to unit variance; print how good it is."""
+    pictures, _ = data.load(1)
+    model.float().eval()
+    x = tensor(pictures[np.arange(data.HELD_OUT)]).float()
+    latents = torch.cat([model.encode(part).latent_dist.mean for part in x.split(50)])
+    y = torch.cat([model.decode(part).sample for part in latents.split(50)]).clamp(-1, 1)
+    model.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
+    model.half().save_pretrained(folder)
+    print(f"PSNR on {len(x)} unseen drawings {psnr(y, x):.2f} dB, mean absolute error {(y - x).abs().mean():.4f}")
+    print(f"latents: std {latents.std():.3f}, by channel {[round(v, 2) for v in latents.std((0, 2, 3)).tolist()]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Makes the whole pocket model, part after part; each part goes on where it was killed.
+
+``python -m recipes.pocket128.build`` runs every part in order. ``--parts autoencoder diffusion`` runs some of them,
+``--minutes 60`` trains each of them for no more than an hour now, and ``--finish 3000`` ends a diffusion training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+
+PARTS = ("data", "autoencoder", "diffusion", "judge", "captioner", "clip", "classifier", "scorer")
+
+
+def command(part: str, workers: int, extra: list[str]) -> list[str]:
+    """The command line that runs a part; trainers run on ``workers`` processes."""
+    module = f"recipes.pocket128.{part}"
+    if part == "data":
+        return [sys.executable, "-m", module, "--workers", str(workers)]
+    if workers == 1:
+        return [sys.executable, "-m", module, *extra]
+    launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={workers}", "-m"]
+    return [sys.executable, "-m", *launcher, module, *extra]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="default: all, in order")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes of one thread (default: cores)")
+    parser.add_argument("--minutes", default="0", help="train each part for so many minutes now; 0: to its end")
+    parser.add_argument("--finish", default="0", help="let diffusion's learning rate fall to zero over so many steps")
+    args = parser.parse_args()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for part in args.parts:
+        began = time.time()
+        extra = ["--minutes", args.minutes] + (["--finish", args.finish] if part == "diffusion" else [])
+        subprocess.run(command(part, args.workers, extra), check=True, env=environment)
+        print(f"== {part}: {(time.time() - began) / 60:.1f} minutes", flush=True)
+
+
+if __name__ == "__main__":
+    main()

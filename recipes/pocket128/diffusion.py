@@ -1,0 +1,192 @@
+"""Trains the pocket model's text encoder and UNet, jointly and from nothing, on the autoencoder's latents.
+
+``python -m recipes.pocket128.diffusion --minutes 60`` trains at a constant rate for an hour more; ``--finish 3000`` lets the rate
+fall to zero. Both write ``pipeline`` of the build folder: an ordinary diffusers ``StableDiffusionPipeline`` folder. The loss is
+equation 1 of the papers in the form of v-prediction (Salimans and Ho 2022), unweighted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from photowords.prompts import OBJECT_TEMPLATES
+from recipes.pocket128 import data, words
+from recipes.pocket128.autoencoder import CHANNELS, tensor
+from recipes.pocket128.scenes import SCENES, STYLES
+from recipes.pocket128.training import Plan, device, options, train
+from recipes.pocket128.world import Picture, article, describe
+
+PLAN = Plan(steps=1_000_000, batch=64, lr=1.5e-3, decay_share=0.0, ema=0.998)
+WIDTH = 192  # of the text encoder, and so of a placeholder's vector
+GENERAL_WORDS = ("*", "*", "thing", "object")
+"""Stand in for an object's phrase in a few percent of the captions, as general words do in CLIP's."""
+
+
+class Denoiser(nn.Module):
+    """Text encoder and UNet as one module, so that one optimiser trains both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        vocabulary = words.tokenizer()
+        self.text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(vocabulary),
+                hidden_size=WIDTH,
+                intermediate_size=4 * WIDTH,
+                num_hidden_layers=3,
+                num_attention_heads=4,
+                max_position_embeddings=words.CONTEXT,
+                hidden_act="quick_gelu",
+                bos_token_id=vocabulary.bos_token_id,
+                eos_token_id=vocabulary.eos_token_id,
+                pad_token_id=vocabulary.pad_token_id,
+                projection_dim=WIDTH,
+            )
+        )
+        self.unet = UNet2DConditionModel(
+            sample_size=8,
+            in_channels=CHANNELS,
+            out_channels=CHANNELS,
+            block_out_channels=(160, 224),
+            layers_per_block=1,
+            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+            cross_attention_dim=WIDTH,
+            attention_head_dim=4,  # diffusers' old name for the number of heads
+            norm_num_groups=16,
+            resnet_time_scale_shift="scale_shift",
+            # The pooled sentence joins the time embedding as well: whole-picture facts need no attention map.
+            addition_embed_type="text",
+            addition_embed_type_num_heads=4,
+        )
+
+    def forward(self, noisy: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
+        """Latents (b, 48, 8, 8), timesteps (b,), token ids (b, 32) -> predicted velocity (b, 48, 8, 8)."""
+        text = self.text_encoder(ids).last_hidden_state
+        prediction: Tensor = self.unet(noisy, timesteps, text).sample
+        return prediction
+
+
+def scheduler() -> DDIMScheduler:
+    """Stable Diffusion's noise schedule, with more noise at its end, where a small grid of many channels still shows."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.020,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing="trailing",
+        prediction_type="v_prediction",
+    )
+
+
+def training_caption(picture: Picture, draw: random.Random) -> str:
+    """One of the many ways to caption a drawing; empty one time in ten, for classifier-free guidance."""
+    if draw.random() < 0.1:
+        return ""
+    phrases = []
+    for thing in picture.things:
+        chance = draw.random()
+        phrases.append(
+            draw.choice(GENERAL_WORDS) if chance < 0.07 else thing.object if chance < 0.14 else describe(thing)
+        )
+    draw.shuffle(phrases)
+    first, *others = phrases
+    ending = "".join(f" and {article(phrase)}" for phrase in others)
+    if picture.style != "photo":
+        text = f"{STYLES[picture.style]} {article(first) if draw.random() < 0.8 else first}{ending}"
+    else:
+        chance = draw.random()
+        if chance < 0.45:
+            text = f"a photo of {article(first)}{ending}"
+        elif chance < 0.65:
+            text = f"a photo of {first}{ending}"
+        elif chance < 0.75:
+            text = first + ending
+        else:
+            text = draw.choice(OBJECT_TEMPLATES).format(first + ending)
+    return text if draw.random() < 0.3 else f"{text} {SCENES[picture.scene]}"
+
+
+def encode_all(folder: Path, pictures: data.Pictures) -> Tensor:
+    """Posterior means of every picture, scaled, (n, 48, 8, 8) in float16; kept in a file named for what made them."""
+    weights = (folder / "diffusion_pytorch_model.safetensors").read_bytes()
+    cache = data.BUILD / f"latents-{len(pictures)}-{hashlib.sha256(weights).hexdigest()[:8]}.pt"
+    if cache.exists():
+        saved: Tensor = torch.load(cache, weights_only=True, mmap=True)
+        return saved
+    vae = AutoencoderKL.from_pretrained(folder)
+    vae = vae.to(device(), torch.bfloat16).eval()
+    with torch.no_grad():
+        parts = [
+            (vae.encode(tensor(pictures[np.arange(i, i + 125)])).latent_dist.mean.float() * vae.config.scaling_factor)
+            .half()
+            .cpu()
+            for i in range(0, len(pictures), 125)
+        ]
+    latents = torch.cat(parts)
+    torch.save(latents, cache)
+    return latents
+
+
+def main() -> None:
+    plan = options(__doc__, PLAN)
+    torch.manual_seed(0)
+    folder = data.BUILD / "pipeline"
+    pictures, specs = data.load()
+    latents = encode_all(folder / "vae", pictures)
+    vocabulary = words.tokenizer()
+    noise_scheduler = scheduler()
+    alphas = noise_scheduler.alphas_cumprod.to(device())
+    model = Denoiser()
+    denoise = torch.compile(model) if plan.compile else model
+
+    def loss(generator: torch.Generator, batch: int) -> Tensor:
+        index = torch.randint(data.HELD_OUT, len(specs), (batch,), generator=generator)
+        draw = random.Random(int(index[0]) * 1_000_003 + int(index[-1]))
+        captions = [training_caption(specs[i], draw) for i in index.tolist()]
+        ids = vocabulary(captions, padding="max_length", truncation=True, max_length=words.CONTEXT, return_tensors="pt")
+        # Stratified timesteps: the same expectation, less variance.
+        t = ((torch.arange(batch) + torch.rand(batch, generator=generator)) / batch * 1000).long().to(device())
+        z = latents[index].float().to(device())
+        noise = torch.randn(z.shape, generator=generator).to(device())
+        a = alphas[t].view(-1, 1, 1, 1)
+        noisy = a.sqrt() * z + (1 - a).sqrt() * noise
+        predicted = denoise(noisy.to(torch.bfloat16), t, ids.input_ids.to(device())).float()
+        return (predicted - (a.sqrt() * noise - (1 - a).sqrt() * z)).square().mean()
+
+    weights, _ = train("diffusion", model, loss, plan)
+    model.float().load_state_dict(weights, strict=False)
+    save_pipeline(model, folder)
+
+
+def save_pipeline(model: Denoiser, folder: Path) -> None:
+    """The whole pipeline in half precision, around the autoencoder that already lies in ``folder``."""
+    StableDiffusionPipeline(
+        vae=AutoencoderKL.from_pretrained(folder / "vae").half(),
+        text_encoder=model.text_encoder.half().eval(),
+        tokenizer=words.tokenizer(),
+        unet=model.unet.half().eval(),
+        scheduler=scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    # The names that every published CLIP text encoder has, and that older transformers and other tools look for.
+    weights = folder / "text_encoder" / "model.safetensors"
+    renamed = {f"text_model.{key.removeprefix('text_model.')}": value for key, value in load_file(weights).items()}
+    save_file(renamed, weights, {"format": "pt"})
+
+
+if __name__ == "__main__":
+    main()
