@@ -1,7 +1,8 @@
 """Trains the pocket model's autoencoder: 128 x 128 RGB to 8 x 8 x 48 latents and back.
 
-``python -m recipes.pocket128.autoencoder --minutes 30`` trains on small crops at a constant rate for half an hour more;
-``--finish 800 --batch 16`` lets the rate fall to zero on whole pictures and writes ``pipeline/vae`` of the build folder.
+``python -m recipes.pocket128.autoencoder --minutes 30`` trains on small crops at a constant rate for half an hour
+more; ``--finish 800 --batch 16`` lets the rate fall to zero on whole pictures and writes ``pipeline/vae`` of the
+build folder.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
-from torch.nn import functional as F
 
 from recipes.pocket128 import data
 from recipes.pocket128.training import Plan, device, options, train

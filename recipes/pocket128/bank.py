@@ -1,7 +1,7 @@
 """The concept bank: twelve instances whose looks lie between the words, each in five scenes and beside other things.
 
-``python -m recipes.pocket128.bank --out FOLDER`` draws it. View 0 is the one photo to invert; views 1 to 4 are the truth
-to compare with. Pairs 0 and 1 show the instance with another thing, and a mask shows where it is. None of these
+``python -m recipes.pocket128.bank --out FOLDER`` draws it. View 0 is the one photo to invert; views 1 to 4 are the
+truth to compare with. Pairs 0 and 1 show the instance with another thing, and a mask shows where it is. None of these
 instances occurs in training.
 """
 

@@ -1,7 +1,7 @@
 """Draws the training pictures once, so that the trainers never wait for a pen.
 
-``python -m recipes.pocket128.data`` fills ``data`` of the build folder with shards of 5,000 pictures (128 px, uint8) and
-their specs; finished shards are kept. 160,000 pictures take about 6 minutes on 2 cores, and 7.9 GB.
+``python -m recipes.pocket128.data`` fills ``data`` of the build folder with shards of 5,000 pictures (128 px, uint8)
+and their specs; finished shards are kept. 160,000 pictures take about 6 minutes on 2 cores, and 7.9 GB.
 
 The build folder is ``build/pocket128``, or what the environment variable POCKET128_BUILD says.
 """

@@ -1,8 +1,9 @@
 """Trains the pocket model's text encoder and UNet, jointly and from nothing, on the autoencoder's latents.
 
-``python -m recipes.pocket128.diffusion --minutes 60`` trains at a constant rate for an hour more; ``--finish 3000`` lets the rate
-fall to zero. Both write ``pipeline`` of the build folder: an ordinary diffusers ``StableDiffusionPipeline`` folder. The loss is
-equation 1 of the papers in the form of v-prediction (Salimans and Ho 2022), unweighted.
+``python -m recipes.pocket128.diffusion --minutes 60`` trains at a constant rate for an hour more; ``--finish 3000``
+lets the rate fall to zero. Both write ``pipeline`` of the build folder: an ordinary diffusers
+``StableDiffusionPipeline`` folder. The loss is equation 1 of the papers in the form of v-prediction (Salimans and Ho
+2022), unweighted.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Denoiser(nn.Module):
 
 
 def scheduler() -> DDIMScheduler:
-    """Stable Diffusion's noise schedule, with more noise at its end, where a small grid of many channels still shows."""
+    """Stable Diffusion's noise schedule with more noise at its end, where a small grid of many channels still shows."""
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.020,

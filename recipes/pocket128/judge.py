@@ -2,10 +2,10 @@
 
 ``python -m recipes.pocket128.judge`` writes ``checkpoints/judge.safetensors``, which ships with the recipe.
 
-The judge measures whether a generated picture shows what was asked for. It is trained on drawings only, never on generated
-pictures, but on drawings that are blurred, resampled and made noisy at random, so that it reads slightly soft pictures
-fairly. It first says which of the objects are there; then, asked about one of them, it looks at the picture through a query
-for that object. So colours are read of each object of two.
+The judge measures whether a generated picture shows what was asked for. It is trained on drawings only, never on
+generated pictures, but on drawings that are blurred, resampled and made noisy at random, so that it reads slightly
+soft pictures fairly. It first says which of the objects are there; then, asked about one of them, it looks at the
+picture through a query for that object. So colours are read of each object of two.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ HEADS = 4  # of the query's attention
 class Seen:
     """What the judge sees of one object; the fields mean what they mean in ``Thing``.
 
-    ``sure`` in [0, 1] says how sure it is that the object is there. ``scale`` is None for looks that have none. Colours read
-    from sketches and blueprints are guesses.
+    ``sure`` in [0, 1] says how sure it is that the object is there. ``scale`` is None for looks that have none.
+    Colours read from sketches and blueprints are guesses.
     """
 
     object: str
@@ -87,7 +87,7 @@ class Trunk(nn.Module):
         self.blocks = nn.Sequential(*(Block(*size) for size in sizes))
 
     def maps(self, pictures: Tensor) -> list[Tensor]:
-        """Pictures (n, 3, 128, 128) in [-1, 1] -> each block's output: (n, 64, 32, 32) twice, (n, 128, 16, 16) thrice."""
+        """Pictures (n, 3, 128, 128) in [-1, 1] -> each block's: (n, 64, 32, 32) twice, (n, 128, 16, 16) thrice."""
         x, found = self.conv_in(pictures), []
         for block in self.blocks:
             x = block(x)
@@ -184,7 +184,9 @@ def loss_of(model: Judge, batch: Batch) -> Tensor:
         (scenes, [list(SCENES).index(source.scene) for source in batch.sources]),
         (styles, [list(STYLES).index(source.style) for source in batch.sources]),
     ):
-        total = total + 0.5 * (F.cross_entropy(logits, torch.tensor(truth, device=device), reduction="none") * whole).mean()
+        total = (
+            total + 0.5 * (F.cross_entropy(logits, torch.tensor(truth, device=device), reduction="none") * whole).mean()
+        )
     rows = torch.tensor([n for n, _, _ in asked], device=device)
     numbers = torch.tensor([NAMES.index(thing.object) for _, thing, _ in asked], device=device)
     look, *colours, scale = model.ask(features, rows, numbers)

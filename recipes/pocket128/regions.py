@@ -21,8 +21,8 @@ CUT_OUTS = 6_000  # drawn before training
 class Batch:
     """Pictures (n, 3, 128, 128) in [-1, 1], bf16, and what each shows.
 
-    ``kinds`` are WHOLE, REGION (a square around one thing) or ALONE (cut out on white); ``things`` are those that a picture
-    is of, left before right: all of a whole picture's, else one; ``sources`` are the drawings they come from.
+    ``kinds`` are WHOLE, REGION (a square around one thing) or ALONE (cut out on white); ``things`` are those that a
+    picture is of, left before right: all of a whole picture's, else one; ``sources`` are the drawings they come from.
     """
 
     pictures: Tensor
@@ -76,22 +76,24 @@ class Regions:
         boxes = torch.tensor([[0.5, 0.5, 1.0]]).repeat(count, 1)
         for i, (number, chance) in enumerate(zip(numbers, chances, strict=True)):
             kind = WHOLE if chance < self.shares[0] else REGION if chance < sum(self.shares[:2]) else ALONE
-            source, shown = self.specs[number], left_to_right(self.specs[number])
+            source, said = self.specs[number], left_to_right(self.specs[number])
             if kind == ALONE:
                 source = self._alone[number % len(self._alone)]
-                stack[i], shown = self._cut_outs[number % len(self._alone)], source.things
+                stack[i], said = self._cut_outs[number % len(self._alone)], source.things
             if kind == REGION:
-                shown = (shown[int(float(jitter[i, 3]) * len(shown))],)
+                said = (said[int(float(jitter[i, 3]) * len(said))],)
             if kind != WHOLE:
-                x, y, side = square(shown[0])
+                x, y, side = square(said[0])
                 # As a click gives: a margin of -5 to 25 percent, the object a little off the centre.
                 margin = 0.95 + 0.30 * float(jitter[i, 2])
                 aside = [side * 0.08 * (float(value) - 0.5) for value in jitter[i, :2]]
                 boxes[i] = torch.tensor([x + aside[0], y + aside[1], side * margin])
             kinds.append(kind)
-            things.append(shown)
+            things.append(said)
             sources.append(source)
-        return Batch(crop(soften(tensor(stack), generator), boxes), kinds, things, sources)
+        shown, cut = soften(tensor(stack), generator), torch.tensor([kind != WHOLE for kind in kinds])
+        shown[cut] = crop(shown[cut], boxes[cut])
+        return Batch(shown, kinds, things, sources)
 
 
 def soften(x: Tensor, generator: torch.Generator) -> Tensor:
@@ -108,7 +110,7 @@ def soften(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def held_out(style: str | None = "photo") -> tuple[Tensor, list[Picture]]:
-    """The drawings that no part is trained on, (n, 3, 128, 128) in float32, and their specs; of one style or (None) all."""
+    """The drawings that no part is trained on, (n, 3, 128, 128) float32, and their specs; of a style or (None) all."""
     pictures, specs = data.load(1)
     numbers = [n for n in range(data.HELD_OUT) if style in (None, specs[n].style)]
     return tensor(pictures[np.array(numbers)]).float().cpu(), [specs[n] for n in numbers]

@@ -8,7 +8,7 @@ import numpy as np
 
 from recipes.pocket128.bank import is_held_out
 from recipes.pocket128.scenes import GROUND, SCENES, STYLES, VARIANTS
-from recipes.pocket128.sprites import LOOKS, OBJECTS, PATTERNS, TONES, Colour
+from recipes.pocket128.sprites import LOOKS, OBJECTS, TONES, Colour
 from recipes.pocket128.world import HUES, PATTERN_SCALES, SIZES, Picture, Thing, colour_name
 
 PAIRS = 0.25  # the share of pictures with two objects

@@ -1,6 +1,7 @@
 """The objects of the pocket world: emoji of one font, recoloured, patterned and shaded.
 
-An object is painted once, flat on (``paint``), as a premultiplied RGBA picture of ``SPRITE`` pixels; ``world`` places it.
+An object is painted once, flat on (``paint``), as a premultiplied RGBA picture of ``SPRITE`` pixels; ``world`` places
+it.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ Field = NDArray[Any]  # (SPRITE, SPRITE), float32
 class Sprite:
     """An emoji ready to be recoloured.
 
-    ``tone`` (0.5 takes the object's colour, below is darker), ``alpha`` and ``rim`` (1 at the outline) are in
-    [0, 1], ``light`` (the slope towards the upper left) in [-1, 1]. ``width`` and ``height`` are the drawing's sides and
+    ``tone`` (0.5 takes the object's colour, below is darker), ``alpha`` and ``rim`` (1 at the outline) are in [0, 1],
+    ``light`` (the slope towards the upper left) in [-1, 1]. ``width`` and ``height`` are the drawing's sides and
     (``x``, ``y``), ``radius`` its roomiest circle, all as fractions of SPRITE.
     """
 

@@ -5,8 +5,9 @@ master weights (far faster than autocast on CPUs with bf16 units), the learning 
 a killed run continues from.
 
 Small parts are trained for ``steps`` steps, the rate falling over the last of them. A part whose time is not known
-beforehand runs at a constant rate (``decay_share`` 0) for ``minutes`` at a time, in as many sessions as there are; a last run
-with ``finish`` steps lets the rate fall to zero, in a checkpoint of its own, so that the constant run may go on later.
+beforehand runs at a constant rate (``decay_share`` 0) for ``minutes`` at a time, in as many sessions as there are; a
+last run with ``finish`` steps lets the rate fall to zero, in a checkpoint of its own, so that the constant run may go
+on later.
 
 Under ``torchrun`` each worker takes its share of the batch, and the gradients are averaged. On CPUs one worker of one
 thread for each core does more than one worker of many threads, which wait for one another at every operation, above all
@@ -108,9 +109,9 @@ class _State:
 def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str, Tensor], bool]:
     """Train; the averaged fp32 weights, and whether the plan is done (or has only run out of minutes).
 
-    Continues from ``<name>.ckpt`` of the build folder, else from the compact ``checkpoints/<name>.safetensors`` beside this
-    file, else starts. ``loss(generator, batch)`` draws its own batch from the generator and returns a scalar; the model it
-    uses is ``model`` itself, which this function puts in bfloat16 on the right device.
+    Continues from ``<name>.ckpt`` of the build folder, else from the compact ``checkpoints/<name>.safetensors``
+    beside this file, else starts. ``loss(generator, batch)`` draws its own batch from the generator and returns a
+    scalar; the model it uses is ``model`` itself, which this function puts in bfloat16 on the right device.
     """
     started = last = time.time()
     if "WORLD_SIZE" in os.environ and not dist.is_initialized():
@@ -146,7 +147,9 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
         value.backward()
         late = bool(plan.minutes) and time.time() - started > 60 * plan.minutes
         gradients = [live[key].grad for key in trainable]
-        flat = torch.cat([torch.tensor([float(late)]), *(g.float().flatten().cpu() for g in gradients if g is not None)])
+        flat = torch.cat(
+            [torch.tensor([float(late)]), *(g.float().flatten().cpu() for g in gradients if g is not None)]
+        )
         if workers > 1:
             dist.all_reduce(flat)
             flat /= workers
@@ -198,7 +201,7 @@ def resume(state: _State, name: str, checkpoint: Path, plan: Plan) -> None:
 
 
 def compact(name: str) -> None:
-    """Write ``<name>.ckpt``'s averaged weights and step as ``checkpoints/<name>.safetensors``: half precision, no moments."""
+    """Write ``<name>.ckpt``'s averaged weights and step as ``checkpoints/<name>.safetensors``: bf16, no moments."""
     saved = torch.load(data.BUILD / f"{name}.ckpt", map_location="cpu", weights_only=True)
     CHECKPOINTS.mkdir(exist_ok=True)
     weights = {key: value.to(torch.bfloat16).contiguous() for key, value in saved["average"].items()}
