@@ -43,7 +43,7 @@ DECIBELS = 30.0
 
 
 def prompts(count: int, things: int) -> list[Picture]:
-    """Random photos of so many things, in the colours' own hues, none of them described like a concept of the bank's."""
+    """Random photos of so many things, in the colours' own hues, none of them a concept of the bank's."""
     rng = np.random.default_rng([77, things])
     taken = {describe(instance) for _, _, instance in BANK.values()}
     specs: list[Picture] = []

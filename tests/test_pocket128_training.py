@@ -1,0 +1,157 @@
+"""The 128-pixel recipe's trainers: runs that continue, end and travel; the folders that they write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from recipes.pocket128 import autoencoder, build, captioner, classifier, data, diffusion, judge, scorer, training
+from recipes.pocket128.training import Plan, learning_rate, train
+from recipes.pocket128.world import Picture, Thing
+
+OPEN = Plan(steps=6, batch=16, lr=1e-2, decay_share=0.0, save_every=2, muon=0)
+needs_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="the trainers want PyTorch 2.9 or newer")
+
+
+def fit(plan: Plan, stop_at: int | None = None) -> tuple[dict[str, Tensor], bool]:
+    """Fit a small net to a linear map; ``stop_at`` raises in the loss of that step, as a kill would."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 16), nn.SiLU(), nn.Linear(16, 2))
+    calls = 0
+
+    def loss(generator: torch.Generator, batch: int) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == stop_at:
+            raise KeyboardInterrupt
+        x = torch.randn(batch, 4, generator=generator)
+        return (model(x.bfloat16()).float() - x[:, :2]).square().mean()
+
+    return train("toy", model, loss, plan)
+
+
+def plan(**changes: float) -> Plan:
+    return Plan(**{**vars(OPEN), **changes})
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(data, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(training, "CHECKPOINTS", tmp_path / "checkpoints")
+    return tmp_path
+
+
+@needs_muon
+@pytest.mark.parametrize("muon", [0, 1])
+def test_a_killed_training_continues_to_the_same_weights(
+    muon: int, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, done = fit(plan(muon=muon))
+    assert done
+    monkeypatch.setattr(data, "BUILD", folders / "cut")
+    with pytest.raises(KeyboardInterrupt):
+        fit(plan(muon=muon), stop_at=6)
+    resumed, _ = fit(plan(muon=muon))
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_out_of_minutes_means_not_done_and_to_be_continued(folders: Path) -> None:
+    _, done = fit(plan(minutes=1e-9))
+    assert not done
+    saved = torch.load(folders / "build" / "toy.ckpt", weights_only=True)
+    assert saved["step"] == 1
+    assert fit(plan())[1]
+
+
+def test_the_final_fall_of_the_rate_leaves_the_constant_run_as_it_is(folders: Path) -> None:
+    fit(plan())
+    with pytest.raises(KeyboardInterrupt):
+        fit(plan(finish=4), stop_at=4)
+    assert torch.load(folders / "build" / "toy-finish.ckpt", weights_only=True)["begin"] == 6
+    _, done = fit(plan(finish=4))
+    assert done
+    assert torch.load(folders / "build" / "toy-finish.ckpt", weights_only=True)["step"] == 10
+    assert torch.load(folders / "build" / "toy.ckpt", weights_only=True)["step"] == 6
+    fit(plan(steps=8))
+    assert torch.load(folders / "build" / "toy.ckpt", weights_only=True)["step"] == 8
+
+
+def test_a_compact_checkpoint_starts_a_run_elsewhere(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, _ = fit(plan())
+    training.compact("toy")
+    assert (folders / "checkpoints" / "toy.safetensors").stat().st_size < 2_000
+    monkeypatch.setattr(data, "BUILD", folders / "elsewhere")
+    started, _ = fit(plan(steps=6))  # already there: nothing is left to do
+    assert all(torch.allclose(weights[key], started[key], rtol=0.01, atol=1e-3) for key in weights)
+    fit(plan(steps=7))
+    assert torch.load(folders / "elsewhere" / "toy.ckpt", weights_only=True)["since"] == 6
+
+
+def test_the_rate_warms_up_stays_and_falls() -> None:
+    one_shot = plan(steps=1000, lr=1.0, decay_share=0.4)
+    assert learning_rate(0, one_shot) == pytest.approx(1 / 200) and learning_rate(400, one_shot) == 1.0
+    assert learning_rate(800, one_shot) == pytest.approx(0.5) and learning_rate(999, one_shot) < 0.01
+    constant = plan(steps=1_000_000, lr=1.0)
+    assert learning_rate(999_000, constant) == 1.0
+    assert learning_rate(5_000, constant, since=5_000) == pytest.approx(1 / 200)
+    assert learning_rate(6_500, plan(lr=1.0, finish=1000), since=0, begin=6_000) == pytest.approx(0.5)
+
+
+def test_the_build_runs_trainers_on_every_core_and_passes_the_minutes_on() -> None:
+    line = build.command("diffusion", 2, ["--minutes", "60"])
+    assert "--nproc-per-node=2" in line and line[-3:] == ["recipes.pocket128.diffusion", "--minutes", "60"]
+    assert "--nproc-per-node=1" not in build.command("judge", 1, [])
+    assert build.command("data", 2, ["--minutes", "60"])[-2:] == ["--workers", "2"]
+
+
+def test_the_saved_pipeline_is_an_ordinary_one_that_photowords_loads(folders: Path) -> None:
+    from photowords import backbones
+
+    torch.manual_seed(0)
+    folder = folders / "pipeline"
+    autoencoder.build().half().save_pretrained(folder / "vae")
+    diffusion.save_pipeline(diffusion.Denoiser(), folder)
+    backbone = backbones.load(str(folder))
+    assert backbone.picture_size == 128 and backbone.context == 32 and backbone.timesteps == 1000
+    latents = backbone.encode(torch.zeros(1, 3, 128, 128)).mean
+    assert latents.shape == (1, autoencoder.CHANNELS, 8, 8)
+    noise, t = torch.randn_like(latents), torch.tensor([300])
+    a = diffusion.scheduler().alphas_cumprod[300]
+    assert torch.allclose(backbone.target(latents, noise, t), a.sqrt() * noise - (1 - a).sqrt() * latents, atol=1e-5)
+    predicted = backbone.predict(backbone.add_noise(latents, noise, t), t, backbone.condition([["a mug"]], {}))
+    assert predicted.shape == latents.shape
+
+
+def test_the_noise_schedule_ends_in_noise() -> None:
+    alphas = diffusion.scheduler().alphas_cumprod
+    assert alphas[0] > 0.999 and alphas[-1] < 3e-4
+
+
+def test_parts_are_as_large_as_they_say() -> None:
+    def count(model: nn.Module) -> float:
+        return sum(p.numel() for p in model.parameters()) / 1e6
+
+    assert 18 < count(diffusion.Denoiser()) < 19.5
+    assert 3 < count(autoencoder.build()) < 4
+    assert 1.9 < count(captioner.build()) < 2.3 and 1.3 < count(classifier.build()) < 1.6
+    assert 1.0 < count(judge.Judge()) < 1.3 and 0.8 < count(scorer.Scorer()) < 2.5
+
+
+def test_the_judge_reads_one_or_two_things_and_is_told_apart_hues() -> None:
+    torch.manual_seed(0)
+    readings = judge.Judge().eval().read(torch.zeros(3, 3, 128, 128))
+    assert len(readings) == 3 and all(1 <= len(reading.things) <= 2 for reading in readings)
+    assert judge.near(0.0, 355.0) and not judge.near(0.0, 330.0)
+    assert judge.near("black", "black") and not judge.near("black", 0.0)
+
+
+def test_the_captioners_words_are_read_back() -> None:
+    things = Thing("teddy bear", 0.0, "striped", "white"), Thing("cup", "black", "two-tone", 330.0)
+    picture = Picture(things)
+    said = captioner.sentence_of(picture.things)
+    assert said == "a red and white striped teddy bear and a black cup with a pink base"
+    read = captioner.read_attributes(captioner.sentence_of(things[1:]))
+    assert read == {"object": "cup", "colour": "black", "look": "base", "second colour": "pink"}
