@@ -31,12 +31,14 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="default: all, in order")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes of one thread (default: cores)")
     parser.add_argument("--minutes", default="0", help="train each part for so many minutes now; 0: to its end")
+    parser.add_argument("--warm", default="", help="folder of a trained pocket model to start from (default: none)")
     parser.add_argument("--finish", default="0", help="let diffusion's learning rate fall to zero over so many steps")
     args = parser.parse_args()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for part in args.parts:
         began = time.time()
-        extra = ["--minutes", args.minutes] + (["--finish", args.finish] if part == "diffusion" else [])
+        extra = ["--minutes", args.minutes, "--warm", args.warm]
+        extra += ["--finish", args.finish] if part == "diffusion" else []
         subprocess.run(command(part, args.workers, extra), check=True, env=environment)
         print(f"== {part}: {(time.time() - began) / 60:.1f} minutes", flush=True)
 

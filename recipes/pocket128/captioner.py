@@ -10,6 +10,7 @@ objects from left to right, and never the scene or the style.
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from recipes.pocket128 import data, words
 from recipes.pocket128.autoencoder import tensor
 from recipes.pocket128.regions import Regions, alone, crop, held_out, left_to_right, square
 from recipes.pocket128.sprites import EMBLEMS, OBJECTS, PATTERNS
-from recipes.pocket128.training import Plan, options, train
+from recipes.pocket128.training import Plan, options, train, warm_start
 from recipes.pocket128.world import COLOURS, SIZE, Thing, article, cut_out, describe
 
 PLAN = Plan(steps=1_500, batch=96, lr=2.5e-3, weight_decay=0.02, ema=0.995)
@@ -85,6 +86,8 @@ def main() -> None:
     draws = Regions(*data.load(), SHARES)
     vocabulary = words.tokenizer()
     model = build()
+    if plan.warm:
+        warm_start(model, BlipForConditionalGeneration.from_pretrained(Path(plan.warm) / "captioner").state_dict())
 
     def loss(generator: torch.Generator, batch: int) -> Tensor:
         shown = draws.batch(generator, batch)

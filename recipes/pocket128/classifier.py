@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
@@ -13,7 +15,7 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 from recipes.pocket128 import data
 from recipes.pocket128.regions import Regions, crop, held_out, square
 from recipes.pocket128.sprites import OBJECTS
-from recipes.pocket128.training import Plan, options, train
+from recipes.pocket128.training import Plan, options, train, warm_start
 from recipes.pocket128.world import SIZE
 
 PLAN = Plan(steps=900, batch=96, lr=2.5e-3, weight_decay=0.02, ema=0.995)
@@ -49,6 +51,8 @@ def main() -> None:
     folder = data.BUILD / "classifier"
     draws = Regions(*data.load(), SHARES)
     model = build()
+    if plan.warm:
+        warm_start(model, ViTForImageClassification.from_pretrained(Path(plan.warm) / "classifier").state_dict())
 
     def loss(generator: torch.Generator, batch: int) -> Tensor:
         shown = draws.batch(generator, batch)

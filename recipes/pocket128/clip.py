@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ from recipes.pocket128 import data, words
 from recipes.pocket128.regions import REGION, Regions, held_out, left_to_right
 from recipes.pocket128.scenes import SCENES, STYLES
 from recipes.pocket128.sprites import EMBLEMS, LOOKS, OBJECTS, PATTERNS, TONES, Colour
-from recipes.pocket128.training import Plan, device, options, train
+from recipes.pocket128.training import Plan, device, options, train, warm_start
 from recipes.pocket128.world import COLOURS, PATTERN_SCALES, SIZE, Picture, Thing, article, caption, colour_name
 
 PLAN = Plan(steps=1_000, batch=128, lr=2.5e-3, weight_decay=0.02, ema=0.995)
@@ -168,6 +169,8 @@ def main() -> None:
     draws = Regions(*data.load(), SHARES)
     vocabulary = words.tokenizer()
     model = build(len(layout(draws.specs[0], draws.specs[0].things)))
+    if plan.warm:
+        warm_start(model, CLIPModel.from_pretrained(Path(plan.warm) / "clip").state_dict())
 
     def loss(generator: torch.Generator, batch: int) -> Tensor:
         shown = draws.batch(generator, batch)

@@ -23,7 +23,7 @@ from photowords.prompts import OBJECT_TEMPLATES
 from recipes.pocket128 import data, words
 from recipes.pocket128.autoencoder import CHANNELS, tensor
 from recipes.pocket128.scenes import SCENES, STYLES
-from recipes.pocket128.training import Plan, device, options, train
+from recipes.pocket128.training import Plan, device, options, train, warm_start
 from recipes.pocket128.world import Picture, article, describe
 
 PLAN = Plan(steps=1_000_000, batch=64, lr=1.5e-3, decay_share=0.0, ema=0.998)
@@ -150,6 +150,8 @@ def main() -> None:
     noise_scheduler = scheduler()
     alphas = noise_scheduler.alphas_cumprod.to(device())
     model = Denoiser()
+    if plan.warm:
+        warm_start(model, trained(Path(plan.warm) / "pipeline"))
     denoise = torch.compile(model) if plan.compile else model
 
     def loss(generator: torch.Generator, batch: int) -> Tensor:
@@ -169,6 +171,15 @@ def main() -> None:
     weights, _ = train("diffusion", model, loss, plan)
     model.float().load_state_dict(weights, strict=False)
     save_pipeline(model, folder)
+
+
+def trained(folder: Path) -> dict[str, Tensor]:
+    """The parameters of a trained pipeline, named as in Denoiser."""
+    parts = {
+        "text_encoder": CLIPTextModel.from_pretrained(folder / "text_encoder"),
+        "unet": UNet2DConditionModel.from_pretrained(folder / "unet"),
+    }
+    return {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
 
 
 def save_pipeline(model: Denoiser, folder: Path) -> None:

@@ -192,18 +192,19 @@ def loss_of(model: Judge, batch: Batch) -> Tensor:
     look, *colours, scale = model.ask(features, rows, numbers)
     looks = torch.tensor([LOOKS.index(thing.look) for _, thing, _ in asked], device=device)
     total = total + F.cross_entropy(look, looks)
-    for which, (kind, hue) in (("colour", colours[:2]), ("second", colours[2:])):
-        kinds, angles, seen = [], [], []
+    for which, kind, hue in (("colour", *colours[:2]), ("second", *colours[2:])):
+        kinds: list[int] = []
+        angles, seen = [], []
         for _, thing, coloured in asked:
             colour = getattr(thing, which)
             kinds.append(KINDS.index(colour) if isinstance(colour, str) else 0)
             angles.append(0.0 if isinstance(colour, str) else math.radians(colour))
             seen.append(float(coloured and (which == "colour" or thing.look != "plain")))
         angle, weight = torch.tensor(angles, device=device), torch.tensor(seen, device=device)
-        truth = torch.tensor(kinds, device=device)
-        total = total + (weight * F.cross_entropy(kind, truth, reduction="none")).mean()
+        drawn = torch.tensor(kinds, device=device)
+        total = total + (weight * F.cross_entropy(kind, drawn, reduction="none")).mean()
         off = (hue - torch.stack([angle.cos(), angle.sin()], 1)).square().sum(1)
-        total = total + 1.5 * (weight * (truth == 0) * off).mean()
+        total = total + 1.5 * (weight * (drawn == 0) * off).mean()
     scales = torch.tensor([thing.scale for _, thing, _ in asked], device=device)
     has = torch.tensor([float(thing.look in SCALED) for _, thing, _ in asked], device=device)
     return total + 4 * (has * (scale[:, 0] - scales).abs()).mean()

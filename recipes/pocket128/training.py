@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,27 @@ class Plan:
     compile: int = 0  # 1: torch.compile, a fifth faster for the UNet; on CPUs it needs a C++ compiler
     save_every: int = 500
     minutes: float = 0.0  # stop, to be continued, after so many; 0: never
+    warm: str = ""  # a folder with a trained pocket model: what has the same shape there is what this one starts from
     finish: int = 0  # let the rate fall to zero over so many steps from where the constant run stands, and end there
+
+
+def warm_start(model: nn.Module, trained: Mapping[str, Tensor]) -> None:
+    """Take over what a trained model knows: every parameter of the same name and shape.
+
+    A patch's kernel of half the side is spread out: then the reader sees at first what it would see of the picture at
+    half the size.
+    """
+    taken = 0
+    with torch.no_grad():
+        for key, value in model.named_parameters():
+            old = trained.get(key)
+            if old is not None and old.ndim == 4 and [2 * side for side in old.shape[2:]] == list(value.shape[2:]):
+                old = old.float().repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
+            if old is not None and old.shape == value.shape:
+                value.copy_(old)
+                taken += value.numel()
+    total = sum(value.numel() for value in model.parameters())
+    print(f"starts from a trained model: {taken / 1e6:.2f}M of {total / 1e6:.2f}M parameters", flush=True)
 
 
 def device() -> torch.device:
