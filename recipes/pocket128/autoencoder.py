@@ -16,7 +16,7 @@ from torch import Tensor
 
 from recipes.pocket128 import data
 from recipes.pocket128.training import Plan, device, options, train
-from recipes.pocket128.world import SIZE
+from recipes.pocket128.world import SIZE, Picture
 
 PLAN = Plan(steps=1_000_000, batch=32, lr=2e-3, weight_decay=0.0, decay_share=0.0, ema=0.998, save_every=200)
 CHANNELS = 48  # of the latents
@@ -57,19 +57,30 @@ def difference(y: Tensor, x: Tensor) -> Tensor:
     return error.abs().mean() + 0.5 * (error**2).mean() + 0.5 * edges
 
 
+def corner(picture: Picture, chance: list[float]) -> tuple[int, int]:
+    """The upper left corner of a crop, in pixels, from four random numbers in [0, 1): mostly about an object's box."""
+    x, y = chance[0], chance[1]
+    if chance[2] < 0.8:  # much of a picture is sky or sand, of which there is little to learn
+        left, top, right, bottom = picture.things[int(chance[3] * len(picture.things))].box()
+        x, y = left + x * (right - left), top + y * (bottom - top)
+    first, second = (min(max(round(centre * SIZE) - CROP // 2, 0), SIZE - CROP) for centre in (x, y))
+    return first, second
+
+
 def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
-    pictures, _ = data.load()
+    pictures, specs = data.load()
     model = build()
 
     def loss(generator: torch.Generator, batch: int) -> Tensor:
         index = torch.randint(data.HELD_OUT, len(pictures), (batch,), generator=generator).numpy()
-        batch_pictures = pictures[index]
+        chosen = pictures[index]
         if not plan.finish:
-            x0, y0 = torch.randint(SIZE - CROP + 1, (2,), generator=generator).tolist()
-            batch_pictures = batch_pictures[:, y0 : y0 + CROP, x0 : x0 + CROP]
-        x = tensor(batch_pictures)
+            chances = torch.rand(batch, 4, generator=generator).tolist()
+            corners = [corner(specs[n], chance) for n, chance in zip(index.tolist(), chances, strict=True)]
+            chosen = np.stack([p[y : y + CROP, x : x + CROP] for p, (x, y) in zip(chosen, corners, strict=True)])
+        x = tensor(chosen)
         posterior = model.encode(x).latent_dist
         y = model.decode(posterior.sample(generator)).sample
         mean, logvar = posterior.mean.float(), posterior.logvar.float()
