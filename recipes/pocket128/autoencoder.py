@@ -57,6 +57,23 @@ def difference(y: Tensor, x: Tensor) -> Tensor:
     return error.abs().mean() + 0.5 * (error**2).mean() + 0.5 * edges
 
 
+class Crops:
+    """Draws what the autoencoder is trained on: crops that lie mostly about the objects, or ``whole`` pictures."""
+
+    def __init__(self, pictures: data.Pictures, specs: list[Picture], whole: bool) -> None:
+        self.pictures, self.specs, self.whole = pictures, specs, whole
+
+    def batch(self, generator: torch.Generator, count: int) -> Tensor:
+        """(count, 3, CROP, CROP), or whole pictures, in [-1, 1], bf16; none of those held out."""
+        index = torch.randint(data.HELD_OUT, len(self.specs), (count,), generator=generator).numpy()
+        chances = torch.rand(count, 4, generator=generator).tolist()
+        chosen = self.pictures[index]
+        if not self.whole:
+            corners = [corner(self.specs[n], chance) for n, chance in zip(index.tolist(), chances, strict=True)]
+            chosen = np.stack([p[y : y + CROP, x : x + CROP] for p, (x, y) in zip(chosen, corners, strict=True)])
+        return tensor(chosen)
+
+
 def corner(picture: Picture, chance: list[float]) -> tuple[int, int]:
     """The upper left corner of a crop, in pixels, from four random numbers in [0, 1): mostly about an object's box."""
     x, y = chance[0], chance[1]
@@ -70,17 +87,11 @@ def corner(picture: Picture, chance: list[float]) -> tuple[int, int]:
 def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
-    pictures, specs = data.load()
+    crops = Crops(*data.load(), whole=bool(plan.finish))
     model = build()
 
     def loss(generator: torch.Generator, batch: int) -> Tensor:
-        index = torch.randint(data.HELD_OUT, len(pictures), (batch,), generator=generator).numpy()
-        chosen = pictures[index]
-        if not plan.finish:
-            chances = torch.rand(batch, 4, generator=generator).tolist()
-            corners = [corner(specs[n], chance) for n, chance in zip(index.tolist(), chances, strict=True)]
-            chosen = np.stack([p[y : y + CROP, x : x + CROP] for p, (x, y) in zip(chosen, corners, strict=True)])
-        x = tensor(chosen)
+        x = crops.batch(generator, batch)
         posterior = model.encode(x).latent_dist
         y = model.decode(posterior.sample(generator)).sample
         mean, logvar = posterior.mean.float(), posterior.logvar.float()

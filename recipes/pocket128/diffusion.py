@@ -9,11 +9,13 @@ lets the rate fall to zero. Both write ``pipeline`` of the build folder: an ordi
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -23,7 +25,7 @@ from photowords.prompts import OBJECT_TEMPLATES
 from recipes.pocket128 import data, words
 from recipes.pocket128.autoencoder import CHANNELS, tensor
 from recipes.pocket128.scenes import SCENES, STYLES
-from recipes.pocket128.training import Plan, device, options, train, warm_start
+from recipes.pocket128.training import Plan, device, options, train, warm_start, workers
 from recipes.pocket128.world import Picture, article, describe
 
 PLAN = Plan(steps=1_000_000, batch=64, lr=1.5e-3, decay_share=0.0, ema=0.998)
@@ -119,25 +121,31 @@ def training_caption(picture: Picture, draw: random.Random) -> str:
     return text if draw.random() < 0.3 else f"{text} {SCENES[picture.scene]}"
 
 
+@torch.no_grad()
 def encode_all(folder: Path, pictures: data.Pictures) -> Tensor:
-    """Posterior means of every picture, scaled, (n, 48, 8, 8) in float16; kept in a file named for what made them."""
-    weights = (folder / "diffusion_pytorch_model.safetensors").read_bytes()
-    cache = data.BUILD / f"latents-{len(pictures)}-{hashlib.sha256(weights).hexdigest()[:8]}.pt"
-    if cache.exists():
-        saved: Tensor = torch.load(cache, weights_only=True, mmap=True)
-        return saved
+    """Posterior means of every picture, scaled, (n, 48, 8, 8) in float16.
+
+    Each shard's are kept in a file, in a folder named for the encoder that made them. The workers share the work.
+    """
     vae = AutoencoderKL.from_pretrained(folder)
+    # Only of the encoder: the decoder may be trained on.
+    weights = b"".join(value.numpy().tobytes() for value in vae.encoder.float().state_dict().values())
+    cache = data.BUILD / "latents" / hashlib.sha256(weights).hexdigest()[:8]
+    cache.mkdir(parents=True, exist_ok=True)
+    files = [cache / f"{first:06d}.pt" for first in range(0, len(pictures), data.SHARD)]
+    rank, count = workers()
     vae = vae.to(device(), torch.bfloat16).eval()
-    with torch.no_grad():
+    for file in [file for file in files[rank::count] if not file.exists()]:
+        first = int(file.stem)
         parts = [
-            (vae.encode(tensor(pictures[np.arange(i, i + 125)])).latent_dist.mean.float() * vae.config.scaling_factor)
-            .half()
-            .cpu()
-            for i in range(0, len(pictures), 125)
+            vae.encode(tensor(pictures[np.arange(at, at + 100)])).latent_dist.mean.float().cpu()
+            for at in range(first, first + data.SHARD, 100)
         ]
-    latents = torch.cat(parts)
-    torch.save(latents, cache)
-    return latents
+        torch.save((torch.cat(parts) * vae.config.scaling_factor).half(), f"{file}.part")
+        os.replace(f"{file}.part", file)
+    if count > 1:
+        dist.barrier()
+    return torch.cat([torch.load(file, weights_only=True) for file in files])
 
 
 def main() -> None:

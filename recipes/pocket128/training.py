@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -72,6 +73,13 @@ def warm_start(model: nn.Module, trained: Mapping[str, Tensor]) -> None:
                 taken += value.numel()
     total = sum(value.numel() for value in model.parameters())
     print(f"starts from a trained model: {taken / 1e6:.2f}M of {total / 1e6:.2f}M parameters", flush=True)
+
+
+def workers() -> tuple[int, int]:
+    """This worker's number and how many there are; (0, 1) without ``torchrun``."""
+    if "WORLD_SIZE" in os.environ and not dist.is_initialized():
+        dist.init_process_group("gloo", timeout=timedelta(hours=2))  # one may wait long for the other's pictures
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
 def device() -> torch.device:
@@ -134,9 +142,7 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
     scalar; the model it uses is ``model`` itself, which this function puts in bfloat16 on the right device.
     """
     started = last = time.time()
-    if "WORLD_SIZE" in os.environ and not dist.is_initialized():
-        dist.init_process_group("gloo")
-    rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    rank, count = workers()
     model.to(device()).train()
     # Masters of matrices and convolutions are 2-D, (out, everything else), the shape that Muon works on.
     master = {
@@ -151,7 +157,7 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
     checkpoint = data.BUILD / f"{name}{'-finish' if plan.finish else ''}.ckpt"
     resume(state, name, checkpoint, plan)
     end = plan.steps if state.begin is None else state.begin + plan.finish
-    print(f"{name}: step {state.step} of {end}, worker {rank + 1} of {workers}", flush=True)
+    print(f"{name}: step {state.step} of {end}, worker {rank + 1} of {count}", flush=True)
     with torch.no_grad():
         for key in trainable:
             live[key].copy_(master[key].view_as(live[key]))
@@ -162,7 +168,7 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
         generator = torch.Generator().manual_seed(1_000_003 * step + 7 + 500_009 * rank)
         # The fused attention's backward pass in bf16 is several times slower on CPUs than plain matrix products.
         with sdpa_kernel(SDPBackend.MATH) if device().type == "cpu" else nullcontext():
-            value = loss(generator, plan.batch // workers)
+            value = loss(generator, plan.batch // count)
         model.zero_grad(set_to_none=True)
         value.backward()
         late = bool(plan.minutes) and time.time() - started > 60 * plan.minutes
@@ -170,9 +176,9 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
         flat = torch.cat(
             [torch.tensor([float(late)]), *(g.float().flatten().cpu() for g in gradients if g is not None)]
         )
-        if workers > 1:
+        if count > 1:
             dist.all_reduce(flat)
-            flat /= workers
+            flat /= count
         in_time, at = float(flat[0]) == 0, 1
         for key, gradient in zip(trainable, gradients, strict=True):
             if gradient is not None:

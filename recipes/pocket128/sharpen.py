@@ -1,0 +1,94 @@
+"""Trains the autoencoder's decoder on, alone, so that edges are sharp: a perceptual and a small adversarial term.
+
+``python -m recipes.pocket128.sharpen --minutes 30`` and in the end ``--finish 600 --batch 16`` continue the decoder
+in ``pipeline/vae`` of the build folder; needs the judge, whose trunk is what sees. The encoder stays as it is, so
+latents and a diffusion model trained on them stay good: this part may run before, beside or after the diffusion's.
+
+The latents get a little noise, as much as a diffusion model errs.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from recipes.pocket128 import data, judge
+from recipes.pocket128.autoencoder import Crops, difference, save
+from recipes.pocket128.training import Plan, device, options, train
+
+PLAN = Plan(steps=1_000_000, batch=32, lr=1e-3, weight_decay=0.0, decay_share=0.0, ema=0.998, save_every=200)
+PERCEPTUAL, ADVERSARIAL = 0.5, 0.05  # weights beside the plain difference
+NOISE = 0.15  # of the latents, at most, in units of their standard deviation
+
+
+class Critic(nn.Module):
+    """Says of each patch of 30 pixels whether it is drawn (above 0) or decoded (below)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(3, 24, 4, 2, 1)
+        self.middle = nn.ModuleList([nn.Conv2d(24, 48, 4, 2, 1), nn.Conv2d(48, 96, 4, 2, 1)])
+        self.norms = nn.ModuleList([nn.GroupNorm(8, 48), nn.GroupNorm(8, 96)])
+        self.head = nn.Conv2d(96, 1, 3, 1, 1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        x = F.leaky_relu(self.conv_in(pictures), 0.2)
+        for layer, norm in zip(self.middle, self.norms, strict=True):
+            x = F.leaky_relu(norm(layer(x)), 0.2)
+        result: Tensor = self.head(x)
+        return result
+
+
+class Sharpener(nn.Module):
+    """The autoencoder, of which only the decoder learns, and the critic that it learns from."""
+
+    def __init__(self, autoencoder: AutoencoderKL) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.critic = Critic()
+        for part in (autoencoder.encoder, autoencoder.quant_conv):
+            part.requires_grad_(False)
+
+
+def unlike(trunk: judge.Trunk, y: Tensor, x: Tensor) -> Tensor:
+    """How unlike two batches of pictures look to the judge's trunk: its maps, each place of unit length, compared."""
+    pairs = zip(trunk.maps(y), trunk.maps(x), strict=True)
+    return torch.stack(
+        [(F.normalize(a, dim=1) - F.normalize(b, dim=1)).float().square().sum(1).mean() for a, b in pairs]
+    ).sum()
+
+
+def main() -> None:
+    plan = options(__doc__, PLAN)
+    torch.manual_seed(0)
+    folder = data.BUILD / "pipeline" / "vae"
+    autoencoder = AutoencoderKL.from_pretrained(folder)
+    spread = 1 / autoencoder.config.scaling_factor
+    crops = Crops(*data.load(), whole=bool(plan.finish))
+    trunk = judge.load().to(device(), torch.bfloat16).requires_grad_(False)
+    model = Sharpener(autoencoder)
+
+    def loss(generator: torch.Generator, batch: int) -> Tensor:
+        x = crops.batch(generator, batch)
+        with torch.no_grad():
+            latents = autoencoder.encode(x).latent_dist.mean
+            amount = NOISE * spread * torch.rand(batch, 1, 1, 1, generator=generator)
+            noise = amount * torch.randn(latents.shape, generator=generator)
+        y = autoencoder.decode(latents + noise.to(latents)).sample
+        fixed = {key: value.detach() for key, value in model.critic.named_parameters()}
+        deceived = -functional_call(model.critic, fixed, (y,)).float().mean()
+        drawn, decoded = model.critic(x).float(), model.critic(y.detach()).float()
+        critic = F.relu(1 - drawn).mean() + F.relu(1 + decoded).mean()
+        return difference(y, x) + PERCEPTUAL * unlike(trunk, y, x) + ADVERSARIAL * deceived + critic
+
+    weights, done = train("sharpen", model, loss, plan)
+    model.float().load_state_dict(weights, strict=False)
+    if done:
+        save(model.autoencoder, folder)
+
+
+if __name__ == "__main__":
+    main()
