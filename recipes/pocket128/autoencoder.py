@@ -7,6 +7,7 @@ build folder.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from recipes.pocket128 import data
-from recipes.pocket128.training import Plan, device, options, train
+from recipes.pocket128.training import CHECKPOINTS, Plan, device, options, train
 from recipes.pocket128.world import SIZE, Picture
 
 PLAN = Plan(steps=1_000_000, batch=32, lr=2e-3, weight_decay=0.0, decay_share=0.0, ema=0.998, save_every=200)
@@ -102,6 +103,14 @@ def main() -> None:
     if done:
         model.float().load_state_dict(weights)
         save(model, data.BUILD / "pipeline" / "vae")
+
+
+def trained() -> Path:
+    """The folder of the trained autoencoder in the build folder; taken from ``checkpoints`` if none has been built."""
+    folder = data.BUILD / "pipeline" / "vae"
+    if not folder.exists():
+        shutil.copytree(CHECKPOINTS / "vae", folder)
+    return folder
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """Makes the whole pocket model, part after part; each part goes on where it was killed.
 
 ``python -m recipes.pocket128.build`` runs every part in order. ``--parts autoencoder diffusion`` runs some of them,
-``--minutes 60`` trains each of them for no more than an hour now, and ``--finish 3000`` ends a diffusion training.
+``--minutes 60`` trains each of them for no more than an hour now, and ``--finish 1500`` ends a training without end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import subprocess
 import sys
 import time
 
-PARTS = ("data", "autoencoder", "diffusion", "judge", "captioner", "clip", "classifier", "scorer")
+PARTS = ("data", "autoencoder", "diffusion", "judge", "captioner", "clip", "classifier", "scorer", "sharpen")
+OPEN = {"autoencoder": (6_000, 1_000), "diffusion": (6_000, 2_000), "sharpen": (2_000, 500)}
+"""Parts that are trained as long as there is time; by default so many steps at a constant rate, so many of its fall."""
 
 
 def command(part: str, workers: int, extra: list[str]) -> list[str]:
@@ -32,14 +34,22 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes of one thread (default: cores)")
     parser.add_argument("--minutes", default="0", help="train each part for so many minutes now; 0: to its end")
     parser.add_argument("--warm", default="", help="folder of a trained pocket model to start from (default: none)")
-    parser.add_argument("--finish", default="0", help="let diffusion's learning rate fall to zero over so many steps")
+    parser.add_argument(
+        "--finish", default="0", help="only let an open-ended part's rate fall to zero, over so many steps"
+    )
+    parser.add_argument("--batch", default="", help="pictures a step, all workers together (default: the part's own)")
     args = parser.parse_args()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for part in args.parts:
         began = time.time()
-        extra = ["--minutes", args.minutes, "--warm", args.warm]
-        extra += ["--finish", args.finish] if part == "diffusion" else []
-        subprocess.run(command(part, args.workers, extra), check=True, env=environment)
+        extra = ["--minutes", args.minutes, "--warm", args.warm] + (["--batch", args.batch] if args.batch else [])
+        runs = [extra]
+        if part in OPEN and args.finish != "0":
+            runs = [[*extra, "--finish", args.finish]]
+        elif part in OPEN and args.minutes == "0":
+            runs = [[*extra, flag, str(steps)] for flag, steps in zip(("--steps", "--finish"), OPEN[part], strict=True)]
+        for options in runs:
+            subprocess.run(command(part, args.workers, options), check=True, env=environment)
         print(f"== {part}: {(time.time() - began) / 60:.1f} minutes", flush=True)
 
 

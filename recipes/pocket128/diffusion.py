@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from photowords.prompts import OBJECT_TEMPLATES
-from recipes.pocket128 import data, words
+from recipes.pocket128 import autoencoder, data, words
 from recipes.pocket128.autoencoder import CHANNELS, tensor
 from recipes.pocket128.scenes import SCENES, STYLES
 from recipes.pocket128.training import Plan, device, options, train, warm_start, workers
@@ -153,7 +153,7 @@ def main() -> None:
     torch.manual_seed(0)
     folder = data.BUILD / "pipeline"
     pictures, specs = data.load()
-    latents = encode_all(folder / "vae", pictures)
+    latents = encode_all(autoencoder.trained(), pictures)
     vocabulary = words.tokenizer()
     noise_scheduler = scheduler()
     alphas = noise_scheduler.alphas_cumprod.to(device())

@@ -192,22 +192,24 @@ def loss_of(model: Judge, batch: Batch) -> Tensor:
     look, *colours, scale = model.ask(features, rows, numbers)
     looks = torch.tensor([LOOKS.index(thing.look) for _, thing, _ in asked], device=device)
     total = total + F.cross_entropy(look, looks)
-    for which, kind, hue in (("colour", *colours[:2]), ("second", *colours[2:])):
-        kinds: list[int] = []
-        angles, seen = [], []
-        for _, thing, coloured in asked:
-            colour = getattr(thing, which)
-            kinds.append(KINDS.index(colour) if isinstance(colour, str) else 0)
-            angles.append(0.0 if isinstance(colour, str) else math.radians(colour))
-            seen.append(float(coloured and (which == "colour" or thing.look != "plain")))
-        angle, weight = torch.tensor(angles, device=device), torch.tensor(seen, device=device)
-        drawn = torch.tensor(kinds, device=device)
-        total = total + (weight * F.cross_entropy(kind, drawn, reduction="none")).mean()
-        off = (hue - torch.stack([angle.cos(), angle.sin()], 1)).square().sum(1)
-        total = total + 1.5 * (weight * (drawn == 0) * off).mean()
+    mains, seconds = [thing.colour for _, thing, _ in asked], [thing.second for _, thing, _ in asked]
+    shown = torch.tensor([float(coloured) for _, _, coloured in asked], device=device)
+    has_second = torch.tensor([float(thing.look != "plain") for _, thing, _ in asked], device=device)
+    total = total + colour_loss(mains, shown, colours[0], colours[1])
+    total = total + colour_loss(seconds, shown * has_second, colours[2], colours[3])
     scales = torch.tensor([thing.scale for _, thing, _ in asked], device=device)
     has = torch.tensor([float(thing.look in SCALED) for _, thing, _ in asked], device=device)
     return total + 4 * (has * (scale[:, 0] - scales).abs()).mean()
+
+
+def colour_loss(colours: list[Colour], weight: Tensor, kind: Tensor, hue: Tensor) -> Tensor:
+    """What is wrong about colours, where ``weight`` (n,) is 1: logits (n, 3), cos and sin (n, 2)."""
+    kinds = [KINDS.index(colour) if isinstance(colour, str) else 0 for colour in colours]
+    angles = [0.0 if isinstance(colour, str) else math.radians(colour) for colour in colours]
+    drawn, angle = torch.tensor(kinds, device=weight.device), torch.tensor(angles, device=weight.device)
+    off = (hue - torch.stack([angle.cos(), angle.sin()], 1)).square().sum(1)
+    wrong = F.cross_entropy(kind, drawn, reduction="none") + 1.5 * (drawn == 0) * off
+    return (weight * wrong).mean()
 
 
 def near(colour: Colour, seen: Colour, degrees: float = 25) -> bool:

@@ -16,7 +16,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from recipes.pocket128 import data, judge
-from recipes.pocket128.autoencoder import Crops, difference, save
+from recipes.pocket128.autoencoder import Crops, difference, save, trained
 from recipes.pocket128.training import Plan, device, options, train
 
 PLAN = Plan(steps=1_000_000, batch=32, lr=1e-3, weight_decay=0.0, decay_share=0.0, ema=0.998, save_every=200)
@@ -64,7 +64,7 @@ def unlike(trunk: judge.Trunk, y: Tensor, x: Tensor) -> Tensor:
 def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
-    folder = data.BUILD / "pipeline" / "vae"
+    folder = trained()
     autoencoder = AutoencoderKL.from_pretrained(folder)
     spread = 1 / autoencoder.config.scaling_factor
     crops = Crops(*data.load(), whole=bool(plan.finish))
