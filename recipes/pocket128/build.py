@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 
+from recipes.pocket128.training import compact
+
 PARTS = ("data", "autoencoder", "diffusion", "judge", "captioner", "clip", "classifier", "scorer", "sharpen")
 OPEN = {"autoencoder": (6_000, 1_000), "diffusion": (6_000, 2_000), "sharpen": (2_000, 500)}
 """Parts that are trained as long as there is time; by default so many steps at a constant rate, so many of its fall."""
@@ -41,7 +43,12 @@ def main() -> None:
         "--finish", default="0", help="only let an open-ended part's rate fall to zero, over so many steps"
     )
     parser.add_argument("--batch", default="", help="pictures a step, all workers together (default: the part's own)")
+    parser.add_argument(
+        "--compact", metavar="RUN", help='only write checkpoints/ of "diffusion", "diffusion-finish", ...'
+    )
     args = parser.parse_args()
+    if args.compact:
+        return compact(args.compact)
     environment = {**MEMORY, **os.environ, "OMP_NUM_THREADS": "1"}
     for part in args.parts:
         began = time.time()

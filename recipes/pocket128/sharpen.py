@@ -1,6 +1,6 @@
 """Trains the autoencoder's decoder on, alone, so that edges are sharp: a perceptual and a small adversarial term.
 
-``python -m recipes.pocket128.sharpen --minutes 30`` and in the end ``--finish 600 --batch 16`` continue the decoder
+``python -m recipes.pocket128.sharpen --minutes 30`` and in the end ``--finish 600`` continue the decoder
 in ``pipeline/vae`` of the build folder; needs the judge, whose trunk is what sees. The encoder stays as it is, so
 latents and a diffusion model trained on them stay good: this part may run before, beside or after the diffusion's.
 
@@ -75,7 +75,7 @@ def main() -> None:
         x = crops.batch(generator, batch)
         with torch.no_grad():
             latents = autoencoder.encode(x).latent_dist.mean
-            amount = NOISE * spread * torch.rand(batch, 1, 1, 1, generator=generator)
+            amount = NOISE * spread * torch.rand(len(x), 1, 1, 1, generator=generator)
             noise = amount * torch.randn(latents.shape, generator=generator)
         y = autoencoder.decode(latents + noise.to(latents)).sample
         fixed = {key: value.detach() for key, value in model.critic.named_parameters()}

@@ -194,7 +194,7 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
             for key in trainable:
                 live[key].copy_(master[key].view_as(live[key]))
             torch._foreach_lerp_([state.average[k] for k in trainable], [master[k] for k in trainable], 1 - keep)
-        if step % 10 == 0:
+        if step % 10 == 0 or smooth is None:
             item = value.item()
             smooth = item if smooth is None else 0.9 * smooth + 0.1 * item
         state.step += 1
@@ -226,9 +226,14 @@ def resume(state: _State, name: str, checkpoint: Path, plan: Plan) -> None:
         state.begin = state.step
 
 
-def compact(name: str) -> None:
-    """Write ``<name>.ckpt``'s averaged weights and step as ``checkpoints/<name>.safetensors``: bf16, no moments."""
-    saved = torch.load(data.BUILD / f"{name}.ckpt", map_location="cpu", weights_only=True)
+def compact(run: str) -> None:
+    """Write the averaged weights and the step of ``<run>.ckpt`` as ``checkpoints/<part>.safetensors``: bf16, no
+    moments.
+
+    ``run`` is the name of a part, or "<part>-finish" for the one whose rate has fallen to zero.
+    """
+    name = run.removesuffix("-finish")
+    saved = torch.load(data.BUILD / f"{run}.ckpt", map_location="cpu", weights_only=True)
     CHECKPOINTS.mkdir(exist_ok=True)
     weights = {key: value.to(torch.bfloat16).contiguous() for key, value in saved["average"].items()}
     target = CHECKPOINTS / f"{name}.safetensors"
