@@ -76,7 +76,9 @@ def test_the_final_fall_of_the_rate_leaves_the_constant_run_as_it_is(folders: Pa
     assert torch.load(folders / "build" / "toy-finish.ckpt", weights_only=True)["step"] == 10
     assert torch.load(folders / "build" / "toy.ckpt", weights_only=True)["step"] == 6
     fit(plan(steps=8))
-    assert torch.load(folders / "build" / "toy.ckpt", weights_only=True)["step"] == 8
+    assert training.step_of(folders / "build" / "toy.ckpt") == 8
+    fit(plan(finish=4))  # of the constant run as it now stands
+    assert training.step_of(folders / "build" / "toy-finish.ckpt") == 12
 
 
 def test_a_compact_checkpoint_starts_a_run_elsewhere(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from recipes.pocket128 import data
-from recipes.pocket128.training import CHECKPOINTS, Plan, device, options, train
+from recipes.pocket128.training import CHECKPOINTS, Plan, device, options, train, warm_start
 from recipes.pocket128.world import SIZE, Picture
 
 PLAN = Plan(steps=1_000_000, batch=32, lr=2e-3, weight_decay=0.0, decay_share=0.0, ema=0.998, save_every=200)
@@ -94,6 +94,8 @@ def main() -> None:
     torch.manual_seed(0)
     crops = Crops(*data.load(), whole=bool(plan.finish))
     model = build()
+    if plan.warm:
+        warm_start(model, AutoencoderKL.from_pretrained(Path(plan.warm) / "pipeline" / "vae").state_dict())
 
     def loss(generator: torch.Generator, batch: int) -> Tensor:
         x = crops.batch(generator, batch)

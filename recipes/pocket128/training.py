@@ -209,14 +209,21 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
     return {key: state.average[key].view_as(live[key]) for key in state.average}, state.step >= end
 
 
+def step_of(file: Path) -> int:
+    """The step at which a checkpoint was written."""
+    return int(torch.load(file, map_location="cpu", weights_only=True, mmap=True)["step"])
+
+
 def resume(state: _State, name: str, checkpoint: Path, plan: Plan) -> None:
     """Stand where the newest of the checkpoints says."""
     constant, compact = data.BUILD / f"{name}.ckpt", CHECKPOINTS / f"{name}.safetensors"
     if checkpoint.exists():
         state.load(checkpoint)
-    elif constant.exists():
+    # A fall of the rate is gone on with, unless the constant run has gone on since it began.
+    stale = plan.finish and checkpoint.exists() and constant.exists() and step_of(constant) != state.begin
+    if constant.exists() and (stale or not checkpoint.exists()):
         state.load(constant)
-    elif compact.exists():
+    elif compact.exists() and not checkpoint.exists():
         with safe_open(compact, "pt") as file:
             state.step = state.since = int(file.metadata()["step"])
             for key in state.master:
