@@ -15,13 +15,14 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from recipes.pocket128 import data
+from recipes.pocket128 import data, eyes
 from recipes.pocket128.training import CHECKPOINTS, Plan, device, options, train, warm_start
 from recipes.pocket128.world import SIZE, Picture
 
 PLAN = Plan(steps=1_000_000, batch=32, lr=2e-3, weight_decay=0.0, decay_share=0.0, ema=0.998, save_every=200)
 CHANNELS = 48  # of the latents
 CROP = 64  # side of what it is trained on but for the end, in pixels: four times the steps in the same time
+PERCEPTUAL = 0.03  # about half of the gradient
 KL_WEIGHT = 3e-4  # per latent element; enough to keep the latents smooth and near unit scale
 
 
@@ -93,7 +94,7 @@ def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
     crops = Crops(*data.load(), whole=bool(plan.finish))
-    model = build()
+    seen, model = eyes.load(), build()
     if plan.warm:
         warm_start(model, AutoencoderKL.from_pretrained(Path(plan.warm) / "pipeline" / "vae").state_dict())
 
@@ -103,7 +104,7 @@ def main() -> None:
         y = model.decode(posterior.sample(generator)).sample
         mean, logvar = posterior.mean.float(), posterior.logvar.float()
         kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
-        return difference(y, x) + KL_WEIGHT * kl
+        return difference(y, x) + PERCEPTUAL * eyes.unlike(seen, y, x) + KL_WEIGHT * kl
 
     weights, done = train("autoencoder", model, loss, plan)
     if done:

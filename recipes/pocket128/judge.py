@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recipes.pocket128 import data
+from recipes.pocket128.eyes import Block
 from recipes.pocket128.regions import REGION, Batch, Regions, held_out, soften
 from recipes.pocket128.scenes import SCENES, STYLES
 from recipes.pocket128.sprites import LOOKS, OBJECTS, PATTERNS, TONES, Colour
@@ -58,23 +59,6 @@ class Reading:
     things: tuple[Seen, ...]
     scene: str
     style: str
-
-
-class Block(nn.Module):
-    """A residual block; halves the picture's side when ``stride`` is 2."""
-
-    def __init__(self, inner: int, outer: int, stride: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(8, inner)
-        self.conv1 = nn.Conv2d(inner, outer, 3, stride, 1)
-        self.conv2 = nn.Conv2d(outer, outer, 3, 1, 1)
-        self.skip = nn.Conv2d(inner, outer, 1) if inner != outer else nn.Identity()
-        self.stride = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
-        result: Tensor = y + self.skip(F.avg_pool2d(x, self.stride) if self.stride > 1 else x)
-        return result
 
 
 class Trunk(nn.Module):

@@ -1,7 +1,7 @@
 """Trains the autoencoder's decoder on, alone, so that edges are sharp: a perceptual and a small adversarial term.
 
 ``python -m recipes.pocket128.sharpen --minutes 30`` and in the end ``--finish 600`` continue the decoder
-in ``pipeline/vae`` of the build folder; needs the judge, whose trunk is what sees. The encoder stays as it is, so
+in ``pipeline/vae`` of the build folder. The encoder stays as it is, so
 latents and a diffusion model trained on them stay good: this part may run before, beside or after the diffusion's.
 
 The latents get a little noise, as much as a diffusion model errs.
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from recipes.pocket128 import data, judge
+from recipes.pocket128 import data, eyes
 from recipes.pocket128.autoencoder import Crops, difference, save, trained
-from recipes.pocket128.training import Plan, device, options, train
+from recipes.pocket128.training import Plan, options, train
 
 PLAN = Plan(steps=1_000_000, batch=32, lr=1e-3, weight_decay=0.0, decay_share=0.0, ema=0.998, save_every=200)
-PERCEPTUAL, ADVERSARIAL = 0.5, 0.05  # weights beside the plain difference
+PERCEPTUAL, ADVERSARIAL = 0.05, 0.02  # weights beside the plain difference
 NOISE = 0.15  # of the latents, at most, in units of their standard deviation
 
 
@@ -53,14 +53,6 @@ class Sharpener(nn.Module):
             part.requires_grad_(False)
 
 
-def unlike(trunk: judge.Trunk, y: Tensor, x: Tensor) -> Tensor:
-    """How unlike two batches of pictures look to the judge's trunk: its maps, each place of unit length, compared."""
-    pairs = zip(trunk.maps(y), trunk.maps(x), strict=True)
-    return torch.stack(
-        [(F.normalize(a, dim=1) - F.normalize(b, dim=1)).float().square().sum(1).mean() for a, b in pairs]
-    ).sum()
-
-
 def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
@@ -68,7 +60,7 @@ def main() -> None:
     autoencoder = AutoencoderKL.from_pretrained(folder)
     spread = 1 / autoencoder.config.scaling_factor
     crops = Crops(*data.load(), whole=bool(plan.finish))
-    trunk = judge.load().to(device(), torch.bfloat16).requires_grad_(False)
+    seen = eyes.load()
     model = Sharpener(autoencoder)
 
     def loss(generator: torch.Generator, batch: int) -> Tensor:
@@ -82,7 +74,7 @@ def main() -> None:
         deceived = -functional_call(model.critic, fixed, (y,)).float().mean()
         drawn, decoded = model.critic(x).float(), model.critic(y.detach()).float()
         critic = F.relu(1 - drawn).mean() + F.relu(1 + decoded).mean()
-        return difference(y, x) + PERCEPTUAL * unlike(trunk, y, x) + ADVERSARIAL * deceived + critic
+        return difference(y, x) + PERCEPTUAL * eyes.unlike(seen, y, x) + ADVERSARIAL * deceived + critic
 
     weights, done = train("sharpen", model, loss, plan)
     model.float().load_state_dict(weights, strict=False)

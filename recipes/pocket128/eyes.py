@@ -1,0 +1,66 @@
+"""What the autoencoder is trained to look right to: a small net that measures nothing.
+
+It is the trunk of the 64-pixel pocket's judge, trained to read that model's drawings. The judges and scorers of this
+model are other nets, so that what they say of a picture is not what its decoder was trained on.
+"""
+
+from __future__ import annotations
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recipes.pocket128.training import CHECKPOINTS, device
+
+WEIGHTS = CHECKPOINTS / "eyes.safetensors"
+
+
+class Block(nn.Module):
+    """A residual block; halves the picture's side when ``stride`` is 2."""
+
+    def __init__(self, inner: int, outer: int, stride: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, inner)
+        self.conv1 = nn.Conv2d(inner, outer, 3, stride, 1)
+        self.conv2 = nn.Conv2d(outer, outer, 3, 1, 1)
+        self.skip = nn.Conv2d(inner, outer, 1) if inner != outer else nn.Identity()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
+        result: Tensor = y + self.skip(F.avg_pool2d(x, self.stride) if self.stride > 1 else x)
+        return result
+
+
+class Eyes(nn.Module):
+    """Five residual blocks on pictures (n, 3, h, w) in [-1, 1]; each block's output is a map of what is where."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(3, 32, 5, 2, 2)
+        sizes = ((32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1))
+        self.blocks = nn.Sequential(*(Block(*size) for size in sizes))
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        x, found = self.conv_in(pictures), []
+        for block in self.blocks:
+            x = block(x)
+            found.append(x)
+        return found
+
+
+def load() -> Eyes:
+    """The trained net, frozen, in bf16 on the right device."""
+    eyes = Eyes()
+    eyes.load_state_dict(load_file(WEIGHTS))
+    return eyes.to(device(), torch.bfloat16).requires_grad_(False)
+
+
+def unlike(eyes: Eyes, y: Tensor, x: Tensor) -> Tensor:
+    """How unlike two batches of pictures look: the nets' maps, each place of unit length, compared."""
+    with torch.no_grad():
+        wanted = eyes(x)
+    pairs = zip(eyes(y), wanted, strict=True)
+    off = [(F.normalize(a, dim=1) - F.normalize(b, dim=1)).float().square().sum(1).mean() for a, b in pairs]
+    return torch.stack(off).sum()
