@@ -212,7 +212,7 @@ def saying(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
         def __call__(self, photo: Image.Image) -> str:
             return said.strip()
 
-    monkeypatch.setattr("photowords.initializers.captioner.load", lambda source: Parrot())
+    monkeypatch.setattr("photowords.initializers.captioner.load", lambda *_: Parrot())
 
 
 def test_a_model_that_is_no_captioner_says_so(blip: Path, tiny: Backbone, mug: Image.Image) -> None:

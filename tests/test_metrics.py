@@ -15,7 +15,7 @@ from torchmetrics.functional.image import lpips as theirs
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 from transformers import Dinov2Config, Dinov2Model, ViTConfig, ViTModel
 
-from photowords import images, pocket
+from photowords import images, pocket, pretrained
 from photowords.errors import UserError
 from photowords.metrics import METRICS, dino, features, frechet, losses, perceptual, pixels, similarity, weights
 
@@ -280,7 +280,7 @@ def test_a_weight_file_that_is_not_what_is_wanted_is_one_sentence(tmp_path, what
     if what == "code":
         path.write_bytes(pickle.dumps(Evil(), protocol=2))
     with pytest.raises(UserError, match=r"w\.pth does not hold the weights wanted"):
-        weights.load(perceptual._Heads((1, 2)), path)
+        pretrained.fill(perceptual._Heads((1, 2)), path)
     assert "ran" not in capsys.readouterr().out
 
 

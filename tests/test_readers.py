@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -493,3 +496,89 @@ def test_clip_cuts_long_texts_at_its_context(clip_folder: Path) -> None:
     judge = clip.Clip(str(clip_folder))
     long, longer = judge.texts(["red " * 14 + "mug", "red " * 14 + "teapot " * 50])
     assert torch.allclose(long, longer, atol=1e-6)
+
+
+# --- one loader ---
+
+
+def test_one_clip_is_loaded_once_whoever_asks(clip_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = clip.load(str(clip_folder))
+    monkeypatch.chdir(clip_folder.parent)
+    others = [clip.load(str(clip_folder), "cpu", option) for option in ("--reranker", "--classifier", "--clip")]
+    assert all(other is first for other in [*others, clip.load(clip_folder.name, torch.device("cpu"))])
+
+
+def test_only_the_last_networks_are_kept() -> None:
+    made: list[tuple[str, str]] = []
+
+    def make(source: str, device: str, option: str = "") -> object:
+        made.append((source, device))
+        return object()
+
+    load = pretrained.Kept(make)
+    first = load("a")
+    assert load("a") is first and load("b") is not first and load("a") is first
+    load("b", "meta")  # on another device it is another network; "b" on the CPU was asked for longest ago
+    assert load("a") is first and made == [("a", "cpu"), ("b", "cpu"), ("b", "meta")]
+    load("b")
+    assert made[3:] == [("b", "cpu")]
+
+
+class Traveller(torch.nn.Module):
+    """A network that says where it goes, and stays."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.moves: list[str] = []
+
+    def to(self, device: Any) -> Any:
+        self.moves.append(str(device))
+        self.weight = torch.nn.Parameter(torch.zeros(1, device=device))
+        return self
+
+
+def test_a_network_is_on_its_device_while_it_works_and_no_longer() -> None:
+    net, other = Traveller(), Traveller()
+    with pretrained.on("meta", net):
+        assert net.moves == ["meta"]
+        with pretrained.on(torch.device("meta"), net, other):  # which finds the first there already
+            assert (net.moves, other.moves) == (["meta"], ["meta"])
+        assert (net.moves, other.moves) == (["meta"], ["meta", "cpu"])
+    assert net.moves == ["meta", "cpu"]
+    with pretrained.on("cpu", net):
+        assert net.moves == ["meta", "cpu"], "on the CPU nothing moves"
+    with pytest.raises(ZeroDivisionError), pretrained.on("meta", net):
+        raise ZeroDivisionError
+    assert net.moves[-1] == "cpu", "nor does a failure leave it there"
+
+
+@pytest.mark.parametrize("read", ["captioner", "classifier", "zero-shot", "reranker"])
+def test_readers_run_where_the_backbone_runs(
+    read: str, pocket_model: Backbone, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moving is only told here, for there is but a CPU: every network of a reader is asked to the backbone's device."""
+    asked: list[str] = []
+
+    @contextmanager
+    def told(device: Any, *_: Any) -> Iterator[None]:
+        asked.append(str(device))
+        yield
+
+    for module in ("clip", "initializers.captioner", "initializers.classify"):
+        monkeypatch.setattr(sys.modules[f"photowords.{module}"], "on", told)
+    backbone = copy.copy(pocket_model)
+    backbone.device = torch.device("cpu", 0)  # another name of the same
+    if read == "classifier":
+        classify([mug], backbone, Hint())
+    elif read == "zero-shot":
+        classify([mug], backbone, Hint(labels=("mug", "cat")))
+    else:
+        caption([mug], backbone, Hint(candidates=2 if read == "reranker" else 1))
+    assert asked and set(asked) == {"cpu:0"}
+
+
+def test_networks_are_frozen(folder: Callable[[str], Path], clip_folder: Path) -> None:
+    for model in (Captioner(str(folder("blip")))._model, Classifier(str(pocket.CLASSIFIER))._model):
+        assert not model.training and not any(p.requires_grad for p in model.parameters())
+    assert not any(p.requires_grad for p in clip.Clip(str(clip_folder))._model.parameters())

@@ -1,30 +1,68 @@
-"""Loading a transformers model (captioner, classifier, segmenter, scorer) by folder or hub name.
+"""Networks beside the backbone, which read, segment and score: how each is loaded, named and lent a device.
 
+Each is loaded once, in float32 and frozen, and stays in main memory; on a device it takes room only while it works.
 A hub name may end in ``@`` and a branch, tag or commit: ``Salesforce/blip-image-captioning-base@82a37760``.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import torch
+from torch import Tensor, nn
+
+from photowords import images
 from photowords.errors import UserError, reason
+
+Network = TypeVar("Network")
+
+# --- names ---
+
+
+def pinned(source: str) -> tuple[str, str | None]:
+    """Folder or hub name, and the revision after its ``@``; None for folders and for names without one."""
+    if Path(source).exists():
+        return source, None
+    name, _, pin = source.partition("@")
+    return name, pin or None
 
 
 def portable_name(source: str) -> str:
-    """What a reader is called in a file that leaves this machine: the hub name, or the folder's last part."""
+    """What a network is called in a file that leaves this machine: the hub name, or the folder's last part."""
     return Path(source).resolve().name if Path(source).exists() else source
 
 
 def revision(source: str) -> str | None:
-    """The hub's commit that a reader was loaded from; None for folders."""
+    """The hub's commit that a network was loaded from; None for folders."""
     from huggingface_hub import try_to_load_from_cache
 
-    name, pin = _where(source)
+    name, pin = pinned(source)
     cached = None if Path(source).exists() else try_to_load_from_cache(name, "config.json", revision=pin)
     return Path(cached).parent.name if isinstance(cached, str) else None
+
+
+def identity(source: str) -> str:
+    """How a score's record names a transformers model: its name, and the hub's commit or the weights' digest."""
+    file = Path(source) / "model.safetensors"
+    at = revision(source) or (digest(file) if file.is_file() else "")
+    return f"{portable_name(source)} {at[:8]}".strip()
+
+
+@functools.lru_cache(maxsize=32)
+def digest(path: Path) -> str:
+    """The first 8 hexadecimal digits of a weight file's SHA-256 (torchvision's file names end in the same)."""
+    return images.sha256(path)[:8]
+
+
+# --- loading ---
 
 
 def config(source: str, what: str, option: str | None = None) -> dict[str, Any]:
@@ -61,7 +99,7 @@ def pretrained(kind: Any, source: str, what: str, option: str | None = None, **o
 
     disable_progress_bar()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # without a network it tells of each of its retries
-    name, pin = _where(source)
+    name, pin = pinned(source)
     try:
         return kind.from_pretrained(name, **({"revision": pin} if pin else {}), **options)
     except Exception as error:  # transformers and the hub raise many kinds; each means the same here
@@ -74,9 +112,83 @@ def pretrained(kind: Any, source: str, what: str, option: str | None = None, **o
         raise UserError(f"the {what} {source!r} cannot be loaded ({reason(error)}); {advice}") from error
 
 
-def _where(source: str) -> tuple[str, str | None]:
-    """Folder or hub name, and the revision that a hub name is pinned to."""
-    if Path(source).exists():
-        return source, None
-    name, _, pin = source.partition("@")
-    return name, pin or None
+def network(kind: Any, source: str, what: str, option: str | None = None, **options: Any) -> Any:
+    """A transformers model in float32, frozen and in evaluation mode, in main memory. Raises as ``pretrained`` does."""
+    return pretrained(kind, source, what, option, dtype=torch.float32, **options).requires_grad_(False).eval()
+
+
+def fill(model: nn.Module, path: Path) -> None:
+    """Fill a network of our own with a weight file, likewise; entries that it has no place for are left.
+
+    Raises UserError for a file that is damaged, would run code, or does not hold what the network needs.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            entries: dict[str, Tensor] = load_file(path)
+        else:
+            entries = torch.load(path, map_location="cpu", weights_only=True)
+        wanted = model.state_dict()
+        # Files of before torch 0.4.1 do not count batches, and nothing here needs the count.
+        missing = [key for key in wanted if key not in entries and not key.endswith("num_batches_tracked")]
+        if missing:
+            raise ValueError(f"it has no entry {missing[0]}")
+        model.load_state_dict({key: entries[key].float() for key in wanted if key in entries}, strict=False)
+    except Exception as error:  # a pickle that is refused, a cut file, other shapes: each its own kind
+        raise UserError(f"{path} does not hold the weights wanted of it ({reason(error)}); copy it again") from error
+    model.requires_grad_(False).eval()
+
+
+class Kept(Generic[Network]):
+    """``make(source, device, ...)``, whose last ``most`` networks are kept for whoever asks next.
+
+    A network is known by its source and device alone; further arguments say only how an error is worded. ``source``
+    is what ``make`` takes: a folder, a hub name, or None for its default.
+    """
+
+    def __init__(self, make: Callable[..., Network], most: int = 2) -> None:
+        self._make, self._most = make, most
+        self._lock = threading.Lock()
+        self._found: OrderedDict[tuple[str | None, str], Network] = OrderedDict()
+
+    def __call__(
+        self, source: str | None = None, device: torch.device | str = "cpu", option: str | None = None
+    ) -> Network:
+        """The network, loaded or met again. Raises what ``make`` raises."""
+        place = str(Path(source).resolve()) if source is not None and Path(source).exists() else source
+        key = place, str(device)
+        with self._lock:
+            if key not in self._found:
+                self._found[key] = self._make(source, device, **({"option": option} if option else {}))
+                if len(self._found) > self._most:
+                    self._found.popitem(last=False)
+            self._found.move_to_end(key)
+            return self._found[key]
+
+
+# --- devices ---
+
+_ALONE = threading.RLock()
+
+
+@contextmanager
+def on(device: torch.device | str, *networks: nn.Module) -> Iterator[None]:
+    """Networks on a device while the block runs, and back in main memory after it.
+
+    Nothing moves that is there already: on the CPU, or in a block inside another. One thread works at a time, so that
+    none takes a network away from another.
+    """
+    there = torch.empty(0, device=device).device  # "cuda" is the current one of them
+    if there.type == "cpu":  # which is where they are at home
+        yield
+        return
+    with _ALONE:
+        moved = [net for net in networks if any(p.device != there for p in net.parameters())]
+        try:
+            for net in moved:
+                net.to(there)
+            yield
+        finally:
+            for net in moved:
+                net.to("cpu")

@@ -18,7 +18,8 @@ from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.evaluation.protocol import Protocol
 from photowords.generation import generate
-from photowords.metrics import dino, frechet, perceptual, pixels, similarity, weights
+from photowords.metrics import dino, frechet, perceptual, pixels, similarity
+from photowords.pretrained import identity
 
 
 class Measure(NamedTuple):
@@ -45,7 +46,7 @@ class Subject:
             raise UserError(f"there is no photo to compare the pictures of {concept.name} with; give one")
         self.backbone, self.concept, self.protocol, self.sources = backbone, concept, protocol, sources
         self.photos, self.truth = photos, truth
-        self.device = str(backbone.device)
+        self.device = backbone.device
         self._pictures: dict[str, list[Image]] = {}
         self._embeddings: dict[tuple[Any, ...], Tensor] = {}
 
@@ -166,13 +167,12 @@ def _clip(subject: Subject, bundled: bool) -> tuple[clip.Clip, str]:
             "the pocket's CLIP gives scores of the pocket's own (pocket-clip-reconstruction and the like), never "
             "under a published name; give a published CLIP with --clip, or ask for the pocket's metrics"
         )
-    scorer = clip.load(source, "--clip")
-    named = weights.named(source, scorer.revision)
-    return scorer, f"the pocket's own CLIP, {named}" if bundled else f"CLIP {named}"
+    scorer = clip.load(source, subject.device, "--clip")
+    return scorer, f"the pocket's own CLIP, {identity(source)}" if bundled else f"CLIP {identity(source)}"
 
 
 def _dino(subject: Subject, family: str) -> tuple[dino.Dino, str]:
-    scorer = dino.load(family, subject.sources.get(family), subject.device)
+    scorer = dino.load[family](subject.sources.get(family), subject.device)
     return scorer, scorer.about
 
 
@@ -188,8 +188,8 @@ def _pixelwise(measure: Callable[[Tensor, Tensor, float], Tensor]) -> Callable[[
 
 
 MEASURES: dict[str, Callable[[Subject], Measure]] = {
-    "lpips-vgg": _to_photos(lambda s: perceptual.load("vgg", s.sources.get("weights"), s.device)),
-    "lpips-alex": _to_photos(lambda s: perceptual.load("alex", s.sources.get("weights"), s.device)),
+    "lpips-vgg": _to_photos(lambda s: perceptual.load["vgg"](s.sources.get("weights"), s.device)),
+    "lpips-alex": _to_photos(lambda s: perceptual.load["alex"](s.sources.get("weights"), s.device)),
     "sifid": _to_photos(lambda s: frechet.load(s.sources.get("weights"), s.device)),
     "clip-reconstruction": functools.partial(_reconstruction, bundled=False),
     "clip-editability": functools.partial(_editability, bundled=False),
@@ -200,8 +200,8 @@ MEASURES: dict[str, Callable[[Subject], Measure]] = {
     "psnr": _to_photos(_pixelwise(pixels.psnr), truth=True),
     "ssim": _to_photos(_pixelwise(pixels.ssim), truth=True),
     "word-swap": functools.partial(_word_swap, bundled=False),
-    "pocket-lpips": _to_photos(lambda s: perceptual.PocketLPIPS()),
-    "pocket-sifid": _to_photos(lambda s: frechet.PocketSIFID()),
+    "pocket-lpips": _to_photos(lambda s: perceptual.PocketLPIPS(s.device)),
+    "pocket-sifid": _to_photos(lambda s: frechet.PocketSIFID(s.device)),
     "pocket-clip-reconstruction": functools.partial(_reconstruction, bundled=True),
     "pocket-clip-editability": functools.partial(_editability, bundled=True),
     "pocket-word-swap": functools.partial(_word_swap, bundled=True),

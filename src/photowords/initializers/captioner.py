@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from photowords.errors import UserError, reason
 from photowords.initializers.florence import FlorencePrompter
 from photowords.initializers.hint import Hint, Start
 from photowords.initializers.region import seen
-from photowords.pretrained import config, portable_name, pretrained, revision
+from photowords.pretrained import Kept, config, network, on, portable_name, pretrained, revision
 
 BEAMS = 3
 LONGEST = 30  # tokens
@@ -54,15 +53,15 @@ KNOWN = ", ".join(name for name, _ in FAMILIES.values())
 
 
 class Captioner:
-    """A captioner from a transformers folder or hub name, of any of ``FAMILIES``; float32 on the CPU.
+    """A captioner from a transformers folder or hub name, of any of ``FAMILIES``; float32, works on ``device``.
 
     Raises UserError when it cannot be had, or is of another family.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, device: torch.device | str = "cpu") -> None:
         from transformers import AutoModelForImageTextToText
 
-        self.source = source
+        self.source, self._device = source, device
         settings = config(source, "captioner")
         family = settings["model_type"]
         if family not in FAMILIES:
@@ -71,7 +70,7 @@ class Captioner:
                 f"choose one of the families {KNOWN}"
             )
         self._prompter = FAMILIES[family][1](source, settings)
-        self._model: Any = pretrained(AutoModelForImageTextToText, source, "captioner", dtype=torch.float32).eval()
+        self._model: Any = network(AutoModelForImageTextToText, source, "captioner")
         self.revision = revision(source)
 
     def __call__(self, picture: Image, mask: Image | None = None) -> str:
@@ -84,14 +83,14 @@ class Captioner:
     def candidates(self, picture: Image, count: int, seed: int = 0, mask: Image | None = None) -> list[str]:
         """At most ``count`` different captions: the beams, likeliest first, then sampled ones where beams agree.
 
-        The same seed gives the same captions. Fewer come when the captioner has no more to say.
+        The same seed gives the same captions on one kind of device. Fewer come when the captioner has no more to say.
         Raises UserError as a call does.
         """
         inputs = self._prompter(picture, mask)
         said = _distinct(self._say(inputs, num_beams=max(BEAMS, count), num_return_sequences=count))
         if len(said) < count:
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(seed)
+            with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+                torch.manual_seed(seed)
                 sampled = self._say(inputs, do_sample=True, num_beams=1, top_p=0.95, num_return_sequences=4 * count)
             said = _distinct([*said, *sampled])
         return said[:count]
@@ -99,7 +98,9 @@ class Captioner:
     @torch.no_grad()
     def _say(self, inputs: Mapping[str, Any], **how: Any) -> list[str]:
         try:
-            answers = self._model.generate(**inputs, max_new_tokens=LONGEST, **how)
+            shown = {name: value.to(self._device) for name, value in inputs.items()}
+            with on(self._device, self._model):
+                answers = self._model.generate(**shown, max_new_tokens=LONGEST, **how).cpu()
             return [self._prompter.decode(ids).strip() for ids in answers]
         except Exception as error:  # a damaged or mismatched folder fails in many ways
             raise UserError(
@@ -116,10 +117,8 @@ def _distinct(texts: Sequence[str]) -> list[str]:
     return list(first.values())
 
 
-@functools.lru_cache(maxsize=2)
-def load(source: str) -> Captioner:
-    """The captioner of a folder or hub name, kept for the next photo."""
-    return Captioner(source)
+load = Kept(Captioner)
+"""The captioner of a folder or hub name, kept for the next photo."""
 
 
 def caption(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
@@ -130,14 +129,14 @@ def caption(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
     """
     if not 1 <= hint.candidates <= MOST:
         raise UserError(f"the number of candidates is {hint.candidates}, but it must be from 1 to {MOST}")
-    captioner = load(hint.captioner or backbone.readers["captioner"])
+    captioner = load(hint.captioner or backbone.readers["captioner"], backbone.device)
     photo = photos[0]
     provenance: dict[str, Any] = {}
     if hint.candidates == 1:
         said = captioner(photo) if hint.mask is None else captioner(photo, hint.mask)
     else:
         several = captioner.candidates(photo, hint.candidates, hint.seed, hint.mask)
-        judge = clip.load(hint.reranker or backbone.readers["clip"])
+        judge = clip.load(hint.reranker or backbone.readers["clip"], backbone.device)
         ranked = rank(judge, seen(photo, hint.mask), several)
         said = ranked[0][0] if ranked else ""
         provenance = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -15,20 +14,20 @@ from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.hint import Hint, Start
 from photowords.initializers.region import seen
-from photowords.pretrained import config, portable_name, pretrained, revision
+from photowords.pretrained import Kept, config, network, on, portable_name, pretrained, revision
 
 SHOWN = 5  # labels that the provenance keeps, likeliest first
 
 
 class Classifier:
-    """Any transformers image classifier, from a folder or hub name; float32 on the CPU."""
+    """Any transformers image classifier, from a folder or hub name; float32, works on ``device``."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, device: torch.device | str = "cpu") -> None:
         from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-        self.source = source
+        self.source, self._device = source, device
         self._processor: Any = pretrained(AutoImageProcessor, source, "classifier", backend="pil")
-        self._model: Any = pretrained(AutoModelForImageClassification, source, "classifier", dtype=torch.float32).eval()
+        self._model: Any = network(AutoModelForImageClassification, source, "classifier")
         self.revision = revision(source)
 
     def __call__(self, picture: Image) -> tuple[str, float]:
@@ -38,7 +37,9 @@ class Classifier:
     @torch.no_grad()
     def labels(self, picture: Image, count: int = SHOWN) -> list[tuple[str, float]]:
         """At most ``count`` labels of an RGB picture, first synonyms only, and their probabilities, likeliest first."""
-        logits = self._model(**self._processor(images=picture, return_tensors="pt")).logits[0]
+        inputs = self._processor(images=picture, return_tensors="pt").to(self._device)
+        with on(self._device, self._model):
+            logits = self._model(**inputs).logits[0].cpu()
         best = logits.softmax(-1).topk(min(count, len(logits)))
         names = self._model.config.id2label
         return [
@@ -66,10 +67,8 @@ class ZeroShot:
         return [(self._words[i], p) for i, p in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
 
 
-@functools.lru_cache(maxsize=2)
-def load(source: str) -> Classifier:
-    """The classifier of a folder or hub name, kept for the next photo."""
-    return Classifier(source)
+load = Kept(Classifier)
+"""The classifier of a folder or hub name, kept for the next photo."""
 
 
 def classify(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
@@ -98,7 +97,7 @@ def _reader(backbone: Backbone, hint: Hint) -> Classifier | ZeroShot:
             raise UserError(
                 f"the classifier {source!r} is a CLIP, which has no labels of its own; give it words with --labels"
             )
-        return load(source)
+        return load(source, backbone.device)
     if not is_clip:
         chosen = backbone.readers["clip"]
         if hint.classifier is not None:
@@ -109,4 +108,4 @@ def _reader(backbone: Backbone, hint: Hint) -> Classifier | ZeroShot:
                 stacklevel=2,
             )
         source = chosen
-    return ZeroShot(clip.load(source, "--classifier"), hint.labels)
+    return ZeroShot(clip.load(source, backbone.device, "--classifier"), hint.labels)

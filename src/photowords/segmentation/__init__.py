@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from photowords.segmentation.drawing import overlay
 from photowords.segmentation.interface import Clicks, Segmenter
 from photowords.segmentation.masks import check_mask, clean, cut_out, load_mask, object_box, save_mask
@@ -20,7 +22,7 @@ __all__ = [
 ]
 
 
-def load(source: str | None = None, device: str = "cpu") -> Segmenter:
+def load(source: str | None = None, device: torch.device | str = "cpu") -> Segmenter:
     """The embedded graph cut, or the Segment Anything model in a transformers folder or by its hub name.
 
     Raises UserError where the model cannot be loaded.
