@@ -7,6 +7,8 @@ import json
 import math
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -599,6 +601,41 @@ def test_a_stopped_report_leaves_the_one_before(tmp_path, monkeypatch):
     assert (folder / "report" / "report.md").read_bytes() == before
     report.write(folder)
     assert "11 of 12 trials" in (folder / "report" / "report.md").read_text()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from photowords import files
+from photowords.study import report
+swap, rename, folder = files._exchange, os.replace, Path(sys.argv[2])
+die = lambda *_: os._exit(9)
+if sys.argv[1] == "before":
+    files._exchange = die
+elif sys.argv[1] == "after":
+    files._exchange = lambda one, other: swap(one, other) and die()
+else:  # between the two renames of a system that cannot swap
+    files._exchange = lambda one, other: False
+    os.replace = lambda one, other: die() if other == folder / "report" else rename(one, other)
+report.write(folder)
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after", "between"])
+def test_a_kill_while_the_report_is_put_in_its_place_leaves_the_old_or_the_new_one(tmp_path, when):
+    folder = make(tmp_path / "out", blocks=BLOCKS[2:3], concepts=CONCEPTS[:2], steps=(0, 100), scored=(100,))
+    report.write(folder)
+    old = (folder / "report" / "report.md").read_text()
+    next((folder / "trials").iterdir()).unlink()
+    assert subprocess.run([sys.executable, "-c", KILLED, when, folder], check=False).returncode == 9
+    if when == "between":
+        assert not (folder / "report").exists()
+        assert report.check(folder)  # puts the old one back, and finds that it is old
+    text = (folder / "report" / "report.md").read_text()
+    assert text == old if when != "after" else "11 of 12 trials" in text
+    assert len(list((folder / "report" / "tables").iterdir())) >= 2
+    report.write(folder)
+    assert report.check(folder) == []
 
 
 def test_what_is_no_report_is_not_overwritten(tmp_path):

@@ -7,6 +7,7 @@ import errno
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,14 +19,15 @@ from typing import Any
 
 import pytest
 
-from photowords import files, pocket, study
+from photowords import backbones, files, pocket, pretrained, study
 from photowords.backbones import Backbone
 from photowords.cli import main
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.study import cost, plan, scoring, workers
+from photowords.study import cost, grid, plan, scoring, workers
 from photowords.study.trial import Outcome, work
 from photowords.study.workers import Event
 
+DEAD = 2**22 + 1  # a process number that Linux never gives
 RUN = sys.modules["photowords.study.run"]  # whose name is the function's, too
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
 SMALL = """
@@ -62,7 +64,7 @@ def write(folder: Path, text: str = SMALL) -> Path:
 
 def results(folder: Path) -> dict[str, bytes]:
     """Everything in a study's folder but its report and what is no result."""
-    skipped = ("report", "timings.jsonl", "errors.log")
+    skipped = ("report", "timings.jsonl", "errors.log", files.LOCK)
     found = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {name: path.read_bytes() for name, path in found.items() if not name.startswith(skipped)}
 
@@ -266,6 +268,55 @@ def test_the_pockets_metrics_stand_in_under_their_own_names(pocket_model: Backbo
     assert scoring.block(block, pocket_model)["x"] == "pocket-clip-editability"
 
 
+# Two starts that ask no reader, one that the captioner is asked for, one that both are.
+READING = """
+[[arms]]
+name = "caption"
+init = "caption"
+[[arms]]
+name = "class"
+init = "class"
+[[arms]]
+name = "class-repeated"
+init = "class-repeated"
+"""
+
+
+def test_ids_hold_the_readers_that_were_asked_and_their_weights(tmp_path: Path, tiny_folder: Path) -> None:
+    """Swapped defaults must not pass for the trials that others had started."""
+    model = shutil.copytree(tiny_folder, tmp_path / "model")
+
+    def ids(captioner: Path, classifier: Path) -> dict[str, str]:
+        readers = {"captioner": str(captioner), "classifier": str(classifier), "clip": str(pocket.CLIP)}
+        world = {"known_words": ["*"], "familiar_error": 9.0, "readers": readers}
+        (model / "world.json").write_text(json.dumps(world))
+        text = SMALL.replace('concepts = ["mug", "cup"]', 'concepts = ["mug"]') + READING
+        backbone = backbones.load(str(model), "cpu", "fp32")
+        return {trial.arm.name: trial.id for trial in grid.trials(plan.read(write(tmp_path, text)), backbone)}
+
+    def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+        return {arm for arm in before if before[arm] != after[arm]}
+
+    first = ids(pocket.CAPTIONER, pocket.CLASSIFIER)
+    copied = {path.name: shutil.copytree(path, tmp_path / path.name) for path in (pocket.CAPTIONER, pocket.CLASSIFIER)}
+    assert ids(copied["captioner"], copied["classifier"]) == first  # where a folder lies changes nothing
+    with (copied["captioner"] / "model.safetensors").open("ab") as weights:
+        weights.write(b"x")
+    elsewhere = shutil.move(copied["captioner"], tmp_path / "a" / "captioner")  # hashes are kept by path
+    assert changed(first, ids(Path(elsewhere), pocket.CLASSIFIER)) == {"caption", "class-repeated"}
+    (tmp_path / "b").mkdir()
+    other = shutil.copytree(pocket.CLASSIFIER, tmp_path / "b" / "another-name")
+    assert changed(first, ids(pocket.CAPTIONER, other)) == {"class", "class-repeated"}
+
+
+def test_ids_hold_the_weights_of_the_scorers(tmp_path: Path, tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = plan.read(write(tmp_path, SMALL.replace("pocket-lpips", "pocket-clip-reconstruction")))
+    (first, *_) = grid.trials(read, tiny)
+    assert first.spec["scorers"]["pocket-clip-reconstruction"].startswith("the pocket's own CLIP, clip ")
+    monkeypatch.setattr(pretrained, "digest", lambda path: "0" * 8)
+    assert grid.trials(read, tiny)[0].id != first.id
+
+
 # --- the trials ---
 
 
@@ -413,17 +464,51 @@ def test_a_kill_before_the_first_trial_leaves_a_folder_that_is_known_again(
 ) -> None:
     monkeypatch.setattr(workers, "on_processes", serially)
     monkeypatch.setattr(RUN, "report", lambda out: {})
-    (tmp_path / ".0123456789ab.photowords").write_text("half of plan.json")
+    (tmp_path / f".{DEAD}-0123456789ab.photowords").write_text("half of plan.json")
+    (tmp_path / files.LOCK).touch()
     study.run(prepared, tmp_path, Silent())
     assert results(tmp_path) == results(finished)
 
 
 def test_a_kill_while_the_report_is_made_leaves_a_folder_that_goes_on(prepared: study.Prepared, half: Path) -> None:
-    made = half / ".0123456789ab.photowords" / "tables"  # as ``files.atomic_folder`` leaves it
+    made = half / f".{DEAD}-0123456789ab.photowords" / "tables"  # as ``files.atomic_folder`` leaves it
     made.mkdir(parents=True)
-    (made / ".ba9876543210.photowords").write_text("half of a table")
+    (made / f".{DEAD}-ba9876543210.photowords").write_text("half of a table")
     study.run(prepared, half, Silent())
     assert not made.parent.exists()
+
+
+def test_what_a_live_process_is_writing_stays(prepared: study.Prepared, half: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        writing = half / "trials" / f".{other.pid}-0123456789ab.photowords"
+        writing.write_text("half of a trial")
+        study.run(prepared, half, Silent())
+        assert writing.exists()
+        other.communicate(b"\n")
+    study.run(prepared, half, Silent())
+    assert not writing.exists()
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+from photowords import files
+with files.locked(Path(sys.argv[1]), "it"):
+    print("held", flush=True)
+    input()
+"""
+
+
+def test_two_studies_do_not_share_a_folder(prepared: study.Prepared, half: Path) -> None:
+    before = results(half)
+    command = [sys.executable, "-c", HOLDING, str(half)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout and other.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match=r"another photowords study is at work in .*half already; wait") as caught:
+            study.run(prepared, half, Silent())
+        assert "\n" not in str(caught.value) and results(half) == before
+        other.kill()  # which lets the folder go
+    assert study.run(prepared, half, Silent())["done"] == 4
 
 
 # --- where trials run ---

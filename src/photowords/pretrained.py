@@ -7,6 +7,7 @@ A hub name may end in ``@`` and a branch, tag or commit: ``Salesforce/blip-image
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import re
 import threading
@@ -60,6 +61,26 @@ def identity(source: str) -> str:
 def digest(path: Path) -> str:
     """The first 8 hexadecimal digits of a weight file's SHA-256 (torchvision's file names end in the same)."""
     return images.sha256(path)[:8]
+
+
+def exact_identity(source: str, what: str) -> str:
+    """A network's name with all that its answers depend on: the hub's commit, or a hash of its folder's files.
+
+    Raises UserError as ``pretrained`` does.
+    """
+    if not Path(source).exists():
+        config(source, what)  # a hub name has no commit here before something of it has been fetched
+        return f"{pinned(source)[0]}@{revision(source)}"
+    return f"{portable_name(source)} {_folder_digest(Path(source).resolve())}"
+
+
+@functools.lru_cache(maxsize=8)
+def _folder_digest(folder: Path) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 over the names and bytes of a folder's files, hidden ones aside."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    shown = sorted(name for name in files if not any(part.startswith(".") for part in name.split("/")))
+    named = "".join(f"{name} {images.sha256(files[name])}\n" for name in shown)
+    return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
 # --- loading ---

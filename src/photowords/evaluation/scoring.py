@@ -48,6 +48,20 @@ def evaluate(
     return {name: _score(name, measure.values(), subject.how(measure)) for name, measure in ready.items()}
 
 
+def scorers(
+    backbone: Backbone,
+    concept: Concept,
+    photos: Sequence[Image],
+    metrics: Sequence[str],
+    protocol: Protocol | None = None,
+    truth: Sequence[Image] = (),
+    sources: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Metric -> what it would be measured by, its weights included; nothing is sampled. As ``evaluate`` otherwise."""
+    subject = Subject(backbone, concept, photos, protocol or Protocol(), truth, sources or {})
+    return {name: MEASURES[name](subject).about for name in metrics}
+
+
 def evaluate_run(
     backbone: Backbone,
     run: Run,

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,33 +30,39 @@ from photowords.study.plan import Study
 from photowords.study.trial import Outcome
 
 PHOTO_SIDE = 256
-LEFT = ".*.photowords"
-"""What ``files.atomic`` and ``files.atomic_folder`` leave behind when they are killed."""
 MUST_AGREE = ("name", "trials", "threads", "photowords", "torch")
 """Of plan.json, to go on in its folder. A trial's id holds all that determines its result."""
 
 
-def open_(out: Path, record: Mapping[str, Any], toml: bytes, photos: Mapping[str, Image]) -> None:
-    """Make the folder, or find that it is this study's. Raises UserError where it is not, or cannot be written."""
+@contextmanager
+def open_(out: Path, record: Mapping[str, Any], toml: bytes, photos: Mapping[str, Image]) -> Iterator[None]:
+    """Make the folder, or find that it is this study's, and hold it while trials are kept in it.
+
+    Raises UserError where it is not this study's, where another process holds it, or when it cannot be written.
+    """
     known = out / "plan.json"
-    if known.exists():
-        _check_same(known, record)
-    elif out.exists() and (not out.is_dir() or any(not path.match(LEFT) for path in out.iterdir())):
+    if not known.exists() and out.exists() and not _is_free(out):
         raise UserError(f"{out} holds something that is no study; give --out a new or an empty folder")
     files.make_folder(out)
-    for left in list(out.rglob(LEFT)):  # some may lie in others
-        if left.is_dir():
-            shutil.rmtree(left)
-        else:
-            left.unlink(missing_ok=True)
-    # First, so that a kill leaves a folder that is known again; all else is written at each run.
-    files.write_json(known, record)
-    for part in ("trials", "pictures", "photos"):
-        files.make_folder(out / part)
-    files.write_bytes(out / "study.toml", toml)
-    for name, photo in photos.items():
-        square = images.to_pil(images.to_tensor(photo, min(PHOTO_SIDE, *photo.size)))[0]
-        images.save_png(square, out / "photos" / f"{name}.png")
+    with files.locked(out, "another photowords study"):
+        if known.exists():
+            _check_same(known, record)
+        else:  # first, so that a kill leaves a folder that is known again; all else is written at each run
+            files.write_json(known, record)
+        for part in ("trials", "pictures", "photos"):
+            files.make_folder(out / part)
+        for place in (out, out / "trials", out / "photos", *(out / "pictures").iterdir()):
+            files.remove_left(place)
+        files.write_bytes(out / "study.toml", toml)
+        for name, photo in photos.items():
+            square = images.to_pil(images.to_tensor(photo, min(PHOTO_SIDE, *photo.size)))[0]
+            images.save_png(square, out / "photos" / f"{name}.png")
+        yield
+
+
+def _is_free(out: Path) -> bool:
+    """Whether a path is a folder with nothing in it but what a killed process left."""
+    return out.is_dir() and all(files.is_ours(path) for path in out.iterdir())
 
 
 def _check_same(known: Path, record: Mapping[str, Any]) -> None:

@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from photowords import images, pocket
+from photowords import evaluation, images, pocket
 from photowords.backbones import Backbone
-from photowords.pretrained import portable_name
+from photowords.initializers import start
+from photowords.pretrained import exact_identity
 from photowords.settings import InvertSettings
 from photowords.study import scoring
-from photowords.study.plan import SETTINGS, Arm, Study, Subject, Table
+from photowords.study.plan import SETTINGS, USED_BY, Arm, Study, Subject, Table
 
 METHOD = ("steps", "batch", "weight_decay", "kind", "held_out")
 """Settings that always stand in a spec; others do where they are not the default, so that a new one moves no id."""
+READERS = ("captioner", "classifier")
+"""Of a hint, what is told by its weights and not by its name."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class Trial:
 def trials(study: Study, backbone: Backbone) -> list[Trial]:
     """The grid's cells: one seed after the other, and in it all arms of one concept together.
 
-    So a study that is stopped half-way can be read already. Raises UserError for a photo that cannot be read and
-    for an unknown metric.
+    So a study that is stopped half-way can be read already. Raises UserError for a photo that cannot be read, for an
+    unknown metric, and for readers and scorers that cannot be had.
     """
     metrics = scoring.metrics(study.metrics, backbone)
     hashes = {path: images.sha256(path) for s in study.subjects for path in (s.photo, *s.truth)}
@@ -46,19 +49,23 @@ def trials(study: Study, backbone: Backbone) -> list[Trial]:
         "dtype": str(backbone.dtype).removeprefix("torch."),
         "device": backbone.device.type,
     }
+    scorers = _scorers(study, metrics, backbone)
     cells = []
     for seed in study.seeds:
         for number, subject in enumerate(study.subjects):
             for arm in study.arms:
                 other = _other(study.subjects, number, seed) if arm.init == "other-caption" else None
+                told = hint(arm, subject)
                 spec: dict[str, Any] = {
                     "photo": hashes[subject.photo],
                     "init": arm.init,
-                    "hint": _portable(hint(arm, subject)),
+                    "hint": {key: value for key, value in told.items() if key not in READERS},
+                    "readers": _readers(arm.init, told, backbone),
                     "settings": _told(arm.settings),
                     "seed": seed,
                     "model": model,
                     "metrics": metrics,
+                    "scorers": scorers,
                     "protocol": dataclasses.asdict(scoring.protocol(arm.settings.kind, study.samples))
                     if metrics
                     else None,
@@ -98,10 +105,22 @@ def hint(arm: Arm, subject: Subject) -> dict[str, Any]:
     return dict(arm.hint)
 
 
-def _portable(told: Table) -> dict[str, Any]:
-    """The same, readers by the names that do not depend on where their folders lie."""
-    readers = ("captioner", "classifier")
-    return {key: portable_name(value) if key in readers else value for key, value in told.items()}
+def _readers(init: str, told: Table, backbone: Backbone) -> dict[str, str]:
+    """The readers that a start asks, each pinned to its weights, the backbone's own choice included."""
+    if (init == "class" and "words" in told) or (init == "multi-star" and "count" in told):
+        return {}
+    asked = [key for key in READERS if init in USED_BY[key]]
+    return {key: exact_identity(told.get(key) or backbone.readers[key], key) for key in asked}
+
+
+def _scorers(study: Study, metrics: Sequence[str], backbone: Backbone) -> dict[str, str]:
+    """What each metric is measured by, its weights included."""
+    if not metrics:
+        return {}
+    subject = study.subjects[0]
+    photo, *truth = [images.load_photo(path) for path in (subject.photo, *subject.truth)]
+    concept = start("star", [photo], backbone)  # any would do: nothing is sampled
+    return evaluation.scorers(backbone, concept, [photo], metrics, truth=truth)
 
 
 def _told(settings: InvertSettings) -> dict[str, Any]:

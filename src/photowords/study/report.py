@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,8 +83,8 @@ def check_block(block: Mapping[str, Any], arms: list[str]) -> None:
 def write(folder: Path | str) -> dict[str, Any]:
     """Write a study's report, of as many trials as are finished, into ``folder``/report.
 
-    That folder is made beside its place and put there whole, so that a stopped report leaves the one before; what else
-    was in it is gone. The same trials give the same bytes.
+    That folder is made beside its place and put there whole, so that a stopped report leaves the one before, and a kill
+    at any moment the old one or the new one; what else was in it is gone. The same trials give the same bytes.
 
     Returns:
         trials, planned (numbers), report, page (paths of report.md and report.html), tables, figures (numbers).
@@ -97,12 +95,11 @@ def write(folder: Path | str) -> dict[str, Any]:
     folder = Path(folder)
     study = results.read(folder)
     document = _document(study)
-    target, new, old = folder / "report", folder / ".report.new", folder / ".report.old"
+    target = folder / "report"
+    files.mend(target)
     if target.exists() and any(target.iterdir()) and not (target / "report.md").exists():
         raise UserError(f"{target} holds something else than a report; move it away")
-    for left in (new, old):  # by a report that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    with files.atomic_folder(new) as making:
+    with files.atomic_folder(target, replace=True) as making:
         files.make_folder(making / "figures")
         files.make_folder(making / "tables")
         for drawing in document.drawings:
@@ -114,13 +111,6 @@ def write(folder: Path | str) -> dict[str, Any]:
         for name, rows in document.data.items():
             _parquet(making / "tables" / f"{name}.parquet", rows)
         files.write_text(making / "report.html", to_html(document, folder, _drawn(document, making)))
-    try:
-        if target.exists():
-            os.replace(target, old)
-        os.replace(new, target)
-    except OSError as error:
-        raise UserError(f"cannot put the report at {target}: {error.strerror}; it is complete in {new}") from error
-    shutil.rmtree(old, ignore_errors=True)
     return {
         "trials": len(study.trials),
         "planned": len(study.planned),
@@ -141,6 +131,7 @@ def check(folder: Path | str) -> list[str]:
     folder = Path(folder)
     document = _document(results.read(folder))
     place = folder / "report"
+    files.mend(place)
     if not place.is_dir():
         return [f"{folder} has no report; write one first"]
     texts = _texts(document)

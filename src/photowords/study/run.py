@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,47 +106,29 @@ def run(
     Raises UserError when ``out`` is another study's or no study's, when it cannot be written, and, once all the
     others are done and reported, for trials that failed.
     """
-    study_photos = {subject.name: prepared.photos[subject.photo] for subject in prepared.study.subjects}
-    folder.open_(out, prepared.record, prepared.file.read_bytes(), study_photos)
-    done = [trial for trial in prepared.trials if folder.is_done(out, trial)]
-    kept = {trial.id for trial in done}
-    todo = [trial for trial in prepared.trials if trial.id not in kept]
     count = None if ray else (count or default_workers(prepared.device))
-    meter = cost.Meter(todo, prepared.study.samples, prepared.seconds_per_pass, count or 1)
-    watcher.begin(prepared.trials, done, meter.seconds_left, count)
-    jobs = [prepared.job(trial) for trial in todo]
-    failures: dict[str, str] = {}
-    told: set[str] = set()
-    try:
-        with closing(workers.on_ray(jobs, ray) if ray else workers.on_processes(jobs, count or 1)) as events:
-            for event in events:
-                trial, outcome = todo[event.index], event.outcome
-                if outcome is None:
-                    watcher.started(trial)
-                    continue
-                for sentence in outcome.warnings:
-                    if sentence not in told:
-                        told.add(sentence)
-                        warnings.warn(f"{trial.id}: {sentence}", PhotowordsWarning, stacklevel=2)
-                if outcome.record is None:
-                    failures[trial.id] = outcome.failure or "it failed"
-                    folder.log(out / "errors.log", f"{trial.id}: {outcome.failure}\n{outcome.trace}")
-                else:
-                    folder.keep(out, trial, outcome)
-                    done.append(trial)
-                meter.ended(trial, outcome.seconds if outcome.record else 0.0)
-                watcher.ended(trial, outcome, meter.seconds_left)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"stopped; {len(done)} of {len(prepared.trials)} trials are kept, and the same command goes on"
-        ) from None
-    summary = {
-        "study": prepared.study.name,
-        "folder": str(out),
-        "trials": len(prepared.trials),
-        "done": len(done),
-        "report": report(out) if done else None,
-    }
+    photos = {subject.name: prepared.photos[subject.photo] for subject in prepared.study.subjects}
+    with folder.open_(out, prepared.record, prepared.file.read_bytes(), photos):
+        done = [trial for trial in prepared.trials if folder.is_done(out, trial)]
+        kept = {trial.id for trial in done}
+        todo = [trial for trial in prepared.trials if trial.id not in kept]
+        meter = cost.Meter(todo, prepared.study.samples, prepared.seconds_per_pass, count or 1)
+        watcher.begin(prepared.trials, done, meter.seconds_left, count)
+        jobs = [prepared.job(trial) for trial in todo]
+        events = workers.on_ray(jobs, ray) if ray else workers.on_processes(jobs, count or 1)
+        failures: dict[str, str] = {}
+        try:
+            with closing(events):
+                for trial, sentence in _keep(events, todo, out, watcher, meter):
+                    if sentence is None:
+                        done.append(trial)
+                    else:
+                        failures[trial.id] = sentence
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"stopped; {len(done)} of {len(prepared.trials)} trials are kept, and the same command goes on"
+            ) from None
+        made = report(out) if done else None
     if failures:
         names, sentence = list(failures), next(iter(failures.values()))
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -154,7 +136,31 @@ def run(
             f"{len(failures)} of {len(prepared.trials)} trials are not done ({shown}): {sentence}; "
             "the others are kept, and the same command tries these again"
         )
-    return summary
+    numbers = {"trials": len(prepared.trials), "done": len(done)}
+    return {"study": prepared.study.name, "folder": str(out), **numbers, "report": made}
+
+
+def _keep(
+    events: Iterable[workers.Event], todo: Sequence[Trial], out: Path, watcher: Watcher, meter: cost.Meter
+) -> Iterator[tuple[Trial, str | None]]:
+    """Keep each trial as it ends, and yield it; with the reason where it failed."""
+    told: set[str] = set()
+    for event in events:
+        trial, outcome = todo[event.index], event.outcome
+        if outcome is None:
+            watcher.started(trial)
+            continue
+        for sentence in outcome.warnings:
+            if sentence not in told:
+                told.add(sentence)
+                warnings.warn(f"{trial.id}: {sentence}", PhotowordsWarning, stacklevel=2)
+        if outcome.record is None:
+            folder.log(out / "errors.log", f"{trial.id}: {outcome.failure}\n{outcome.trace}")
+        else:
+            folder.keep(out, trial, outcome)
+        meter.ended(trial, outcome.seconds if outcome.record else 0.0)
+        watcher.ended(trial, outcome, meter.seconds_left)
+        yield trial, None if outcome.record else outcome.failure or "it failed"
 
 
 def report(out: Path) -> dict[str, Any]:
