@@ -76,7 +76,7 @@ def exact_identity(source: str, what: str) -> str:
 
 @functools.lru_cache(maxsize=8)
 def _folder_digest(folder: Path) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 over the names and bytes of a folder's files, hidden ones aside."""
+    """The first 16 hexadecimal digits of the SHA-256 over a folder's files, names and bytes, without hidden ones."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     shown = sorted(name for name in files if not any(part.startswith(".") for part in name.split("/")))
     named = "".join(f"{name} {images.sha256(files[name])}\n" for name in shown)
