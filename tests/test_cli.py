@@ -50,8 +50,8 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
 
 def test_invert_leaves_a_run_and_one_json_object(learned: tuple[Path, dict[str, Any]]) -> None:
     out, result = learned
-    assert result["sentence"] == " ".join(p["word"] for p in result["placeholders"])
-    assert [p["name"] for p in result["placeholders"]][:2] == ["<0>", "<1>"]
+    assert result["sentence"] == " ".join(word["text"] for word in result["words"])
+    assert [word["name"] for word in result["words"]][:2] == ["<0>", "<1>"]
     losses = result["held_out_loss"]
     assert [row["step"] for row in losses["curve"]] == [0, 10, 20]
     assert losses["start"] == losses["curve"][0]["loss"] and losses["final"] == losses["curve"][-1]["loss"]
@@ -103,7 +103,7 @@ def test_every_start_and_several_photos_of_a_style(
 ) -> None:
     options = ("--init", init, "--kind", "style", "--steps", 1, "--held-out", 2, "--samples", 0, "--json")
     status, out, _ = run(capsys, "invert", MUG, pocket.view("mug", 1), "--out", tmp_path / "run", *options)
-    words = [placeholder["word"] for placeholder in json.loads(out)["placeholders"]]
+    words = [word["text"] for word in json.loads(out)["words"]]
     assert status == 0
     assert words == {"class": ["mug"], "star": ["*"], "multi-star": ["*"] * 5}[init]
 
@@ -116,7 +116,7 @@ def test_an_exported_file_is_read_wherever_a_concept_is(
     file = tmp_path / ("mug.pt" if tool == "a1111" else "mug.safetensors")
     assert run(capsys, "concept", "export", run_folder, "--to", tool, "--out", file)[0] == 0
     status, out, _ = run(capsys, "concept", "show", file, "--json")
-    assert status == 0 and len(json.loads(out)["placeholders"]) == len(result["placeholders"])
+    assert status == 0 and len(json.loads(out)["words"]) == len(result["words"])
     arguments = ("generate", "{mug}", "--concept", file, "--steps", 2, "--out", tmp_path / "out")
     assert run(capsys, *arguments)[0] == 0
 
@@ -134,7 +134,7 @@ def test_caption_says_the_object_and_its_look(capsys: pytest.CaptureFixture[str]
     status, out, _ = run(capsys, "caption", MUG, "--json")
     said = json.loads(out)
     assert status == 0 and said["sentence"].endswith("and white checkered mug") and said["class"] == "mug"
-    assert said["tokens"] == said["sentence"].split()
+    assert [word["text"] for word in said["words"]] == said["sentence"].split()
 
 
 def test_models_lists_the_short_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,7 @@ def test_caption_describes_the_clicked_object(photo: Path, capsys: pytest.Captur
     status, printed, _ = run(capsys, "caption", photo, "--click", "120,170", "--freeze", "stopwords", "--json")
     result = json.loads(printed)
     assert status == 0 and "teapot" in result["sentence"].split() and result["class"] == "teapot"
-    assert result["learned"] == [word not in ("and", "with", "a") for word in result["tokens"]]
+    assert all(word["trainable"] == (word["text"] not in ("and", "with", "a")) for word in result["words"])
 
 
 @pytest.mark.parametrize(
@@ -190,6 +190,6 @@ def test_concept_words_prints_a_table_and_draws_it(tmp_path: Path, capsys: pytes
     status, printed, _ = run(capsys, "concept", "words", out)
     assert status == 0 and "nearest words now" in printed and "mug" in printed and (out / "words.png").is_file()
     result = json.loads(run(capsys, "concept", "words", out, "--json")[1])
-    assert [word["word"] for word in result["words"]] == ["blue", "mug"]
+    assert [word["text"] for word in result["words"]] == ["blue", "mug"]
     assert "is not a run" in refused(capsys, "concept", "words", tmp_path)
     assert "end in .png" in refused(capsys, "concept", "words", out, "--out", tmp_path / "words.svg")

@@ -14,9 +14,9 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPToken
 
 from photowords import formats, images, pocket
 from photowords.cli import evaluate as command
-from photowords.concept import from_rows
 from photowords.errors import UserError
 from photowords.evaluation import Protocol, default_metrics, evaluate, evaluate_run, measures
+from photowords.initializers import Hint, start
 from photowords.inversion import Run, invert
 from photowords.metrics import METRICS
 from photowords.settings import GenerateSettings, InvertSettings
@@ -27,7 +27,7 @@ POCKETS = ("pocket-lpips", "pocket-sifid", "pocket-clip-reconstruction", "pocket
 
 
 def concept_of(backbone, text, name="it"):
-    return from_rows(name, backbone.tokenize(text), backbone.word_vectors(text), sentence=text)
+    return start("words", [], backbone, Hint(words=text), name)
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn import Parameter, ParameterDict
 
 from photowords import formats
-from photowords.concept import Concept, Placeholder
+from photowords.concept import Concept, Word
 from photowords.errors import UserError
 
-SD1, SDXL = {"text_encoder": 768}, {"text_encoder": 768, "text_encoder_2": 1280}
+SD1, SDXL = {"clip_l": 768}, {"clip_l": 768, "clip_g": 1280}
 
 
 def table(count: int, width: int = 768) -> Tensor:
@@ -27,11 +27,11 @@ def table(count: int, width: int = 768) -> Tensor:
 
 def concept(count: int, widths: dict[str, int] = SD1) -> Concept:
     tables = {encoder: table(count, width) for encoder, width in widths.items()}
-    placeholders = [
-        Placeholder(f"wörd{i}", {encoder: rows[i] for encoder, rows in tables.items()}, learned=i != 1)
+    words = [
+        Word(f"wörd{i}", {encoder: rows[i : i + 1] for encoder, rows in tables.items()}, trainable=i != 1)
         for i in range(count)
     ]
-    return Concept("mug", tuple(placeholders), {"step": 40, "words": ["a", 1.5, None], "name": "x"})
+    return Concept("mug", tuple(words), {"step": 40, "words": ["a", 1.5, None], "name": "x"})
 
 
 def same(one: Concept, other: Concept) -> bool:
@@ -50,10 +50,10 @@ def test_every_form_there_and_back(tmp_path: Path, form: str, count: int, widths
     end = formats.read(path)
     assert same(start, end) and end.name == "mug"
     if form == "photowords":
-        assert end.words == start.words and end.provenance == start.provenance
-        assert [p.learned for p in end.placeholders] == [i != 1 for i in range(count)]
+        assert end.texts == start.texts and end.provenance == start.provenance
+        assert [word.trainable for word in end.words] == [i != 1 for i in range(count)]
     else:
-        assert end.words == ("",) * count
+        assert end.texts == ("",) * count
         assert set(end.provenance) == {"source_format", "source_file"} and end.provenance["source_file"] == path.name
     other = tmp_path / "another"
     formats.write(start, other, form)
@@ -87,8 +87,8 @@ def test_what_each_tool_looks_for(tmp_path: Path) -> None:
     formats.write(start, path)
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
-    assert metadata["format"] == "photowords/1" and metadata["name"] == "mug"
-    assert json.loads(metadata["placeholders"])[1] == {"word": "wörd1", "learned": False}
+    assert metadata["format"] == "photowords/2" and metadata["name"] == "mug"
+    assert json.loads(metadata["words"])[1] == {"text": "wörd1", "trainable": False, "tokens": {"clip_l": 1}}
     assert json.loads(metadata["provenance"])["step"] == 40
 
 
@@ -96,9 +96,9 @@ def test_what_each_tool_looks_for(tmp_path: Path) -> None:
     ("widths", "architecture"),
     [
         (SD1, "stable-diffusion-v1/textual-inversion"),
-        ({"text_encoder": 1024}, "stable-diffusion-v2-512/textual-inversion"),
+        ({"clip_l": 1024}, "stable-diffusion-v2-512/textual-inversion"),
         (SDXL, "stable-diffusion-xl-v1-base/textual-inversion"),
-        ({"text_encoder": 64}, None),
+        ({"clip_l": 64}, None),
     ],
 )
 def test_kohya_header(tmp_path: Path, widths: dict[str, int], architecture: str | None) -> None:
@@ -145,31 +145,31 @@ def test_foreign_files_of_one_encoder(tmp_path: Path, data: dict[str, Any], form
     wanted = next(iter(tensors.values()), table(2))
     torch.save(data, tmp_path / "file-1.bin")
     read = formats.read(tmp_path / "file-1.bin")
-    assert read.name == name and read.words == ("", "") and read.encoders == ("text_encoder",)
+    assert read.name == name and read.texts == ("", "") and read.encoders == ("clip_l",)
     assert read.provenance == {"source_format": form, "source_file": "file-1.bin"}
-    assert torch.equal(read.vectors("text_encoder"), wanted) and not read.vectors("text_encoder").requires_grad
+    assert torch.equal(read.vectors("clip_l"), wanted) and not read.vectors("clip_l").requires_grad
     assert formats.read(tmp_path / "file-1.bin", name="cup").name == "cup"
     if len(tensors) == len(data):
         save_file(data, tmp_path / "file-1.pt")  # the extension does not matter
-        assert torch.equal(formats.read(tmp_path / "file-1.pt").vectors("text_encoder"), wanted)
+        assert torch.equal(formats.read(tmp_path / "file-1.pt").vectors("clip_l"), wanted)
 
 
 def test_half_precision_and_one_dimension(tmp_path: Path) -> None:
     row = table(1)[0].bfloat16()
     save_file({"<mug>": row}, tmp_path / "a.safetensors")
-    assert torch.equal(formats.read(tmp_path / "a.safetensors").vectors("text_encoder"), row.float()[None])
+    assert torch.equal(formats.read(tmp_path / "a.safetensors").vectors("clip_l"), row.float()[None])
 
 
 def test_sdxl_files(tmp_path: Path) -> None:
     pair = {"clip_g": table(2, 1280), "clip_l": table(2)}
     save_file(pair, tmp_path / "a.safetensors")
     read = formats.read(tmp_path / "a.safetensors")
-    assert read.encoders == ("text_encoder", "text_encoder_2") and read.provenance["source_format"] == "F"
-    assert torch.equal(read.vectors("text_encoder"), pair["clip_l"])
-    assert torch.equal(read.vectors("text_encoder_2"), pair["clip_g"])
+    assert read.encoders == ("clip_l", "clip_g") and read.provenance["source_format"] == "F"
+    assert torch.equal(read.vectors("clip_l"), pair["clip_l"])
+    assert torch.equal(read.vectors("clip_g"), pair["clip_g"])
     save_file({**pair, "clip_g": table(3, 1280)}, tmp_path / "a.safetensors")
-    with pytest.raises(UserError, match=r"has \[2, 3\] vectors for its text encoders"):
-        formats.read(tmp_path / "a.safetensors")
+    (word,) = formats.read(tmp_path / "a.safetensors").words
+    assert (word.tokens("clip_l"), word.tokens("clip_g")) == (2, 3), "not one a token: all of it is one word"
 
 
 def test_a_run_folder(tmp_path: Path) -> None:
@@ -180,13 +180,26 @@ def test_a_run_folder(tmp_path: Path) -> None:
     assert formats.read(str(tmp_path), name="cup").name == "cup"
 
 
+def test_a_file_of_version_1_is_read_word_by_word(tmp_path: Path) -> None:
+    notes = [{"word": piece, "learned": piece == "mug"} for piece in ("tea", "pot", "mug")]
+    provenance = {"sentence": "teapot mug", "words": [["teapot", 0, 1], ["mug", 2, 2]], "step": 3}
+    header = {"format": "photowords/1", "name": "pot", "placeholders": json.dumps(notes)}
+    save_file({"text_encoder": table(3)}, tmp_path / "a", {**header, "provenance": json.dumps(provenance)})
+    read = formats.read(tmp_path / "a")
+    assert read.texts == ("teapot", "mug") and read.sizes("clip_l") == [2, 1]
+    assert [word.trainable for word in read.words] == [False, True]
+    assert torch.equal(read.vectors("clip_l"), table(3))
+    assert read.provenance == {"sentence": "teapot mug", "step": 3}
+
+
 def half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def ours(path: Path, **changes: str) -> None:
-    header = {"format": "photowords/1", "name": "mug", "placeholders": '[{"word": "a", "learned": true}]'}
-    save_file({"text_encoder": table(1)}, path, {**header, "provenance": "{}", **changes})
+    note = '[{"text": "a", "trainable": true, "tokens": {"clip_l": 1}}]'
+    header = {"format": "photowords/2", "name": "mug", "words": note}
+    save_file({"clip_l": table(1)}, path, {**header, "provenance": "{}", **changes})
 
 
 NOT_ONE = "is not an embedding of a form that is understood: photowords, A1111"
@@ -213,10 +226,10 @@ NOT_ONE = "is not an embedding of a form that is understood: photowords, A1111"
         (lambda p: (formats.write(concept(2), p), half(p)), "damaged or cut-off safetensors file"),
         (lambda p: (formats.write(concept(2), p, "a1111"), half(p)), "damaged or cut-off torch file"),
         (lambda p: p.write_bytes(b"\x80\x02junk"), "damaged or cut-off torch file|refused"),
-        (lambda p: ours(p, format="photowords/2"), "is of the form photowords/2, newer than photowords/1; upgrade"),
-        (lambda p: ours(p, placeholders="[3]"), "damaged photowords header"),
+        (lambda p: ours(p, format="photowords/3"), "is of the form photowords/3, newer than photowords/2; upgrade"),
+        (lambda p: ours(p, words="[3]"), "damaged photowords header"),
         (lambda p: ours(p, provenance="{"), "damaged photowords header"),
-        (lambda p: ours(p, placeholders="[]"), "names 0 words for 1 vectors"),
+        (lambda p: ours(p, words="[]"), "names 0 tokens for 1 vectors of clip_l"),
         (lambda p: ours(p, name="1 2"), "the concept's name '1 2' cannot be used"),
     ],
 )

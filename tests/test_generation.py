@@ -120,7 +120,9 @@ def test_more_steps_than_the_schedule_are_refused(tiny: Backbone) -> None:
 
 def test_a_concept_for_another_model_is_refused_by_name(tiny: Backbone, tiny_v: Backbone) -> None:
     learned = concept(tiny_v, "mug")
-    with pytest.raises(UserError, match=rf"was made for {tiny_v.name} \(48 numbers a word\), but .* needs 32"):
+    with pytest.raises(
+        UserError, match=rf"was made for {tiny_v.name} \(numbers a token: 48 for clip_l\), but .* needs 32"
+    ):
         generate(tiny, "{mug}", [learned], [0], QUICK)
 
 

@@ -15,11 +15,11 @@ _HOME = {
     "GenerateSettings": "settings",
     "Hint": "initializers",
     "InvertSettings": "settings",
-    "Placeholder": "concept",
     "Run": "inversion",
     "Selection": "learning",
     "Step": "inversion",
     "UserError": "errors",
+    "Word": "concept",
     "evaluate": "evaluation",
     "generate": "generation",
     "invert": "inversion",
@@ -37,11 +37,11 @@ __all__ = [
     "GenerateSettings",
     "Hint",
     "InvertSettings",
-    "Placeholder",
     "Run",
     "Selection",
     "Step",
     "UserError",
+    "Word",
     "evaluate",
     "generate",
     "invert",
@@ -55,7 +55,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from photowords.backbones import Backbone, load
-    from photowords.concept import Concept, Placeholder
+    from photowords.concept import Concept, Word
     from photowords.errors import UserError
     from photowords.evaluation import evaluate
     from photowords.formats import read, write

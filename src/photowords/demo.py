@@ -58,7 +58,7 @@ def demo(
         result = learn(backbone, [photo], out / "run", "caption", None, name, settings, samples=0, on_step=on_step)
         run = Run.open(out / "run")
     start, learned = run.start(), formats.read(run.concept_file)
-    old = next((word for word in SWAPS if word in learned.words), None)
+    old = next((word for word in SWAPS if word in learned.texts), None)
     # One seed a column, the same in every row: what differs between rows is the concept alone.
     rows = {
         f'step 0: "{learned.sentence}"': _row(backbone, start, f"{{{name}}}"),

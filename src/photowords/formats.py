@@ -18,7 +18,7 @@ from torch import Tensor
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.files import write_bytes
-from photowords.reading import ENCODER, ENCODER_2, KEYS, OURS, read
+from photowords.reading import CLIP_G, CLIP_L, KEYS, OURS, read
 
 __all__ = ["FORMS", "SUFFIX", "Form", "read", "suffix", "write"]
 
@@ -45,7 +45,7 @@ def write(concept: Concept, path: Path | str, form: str = "photowords") -> None:
     """
     if form not in FORMS:
         raise UserError(f"there is no form {form!r}; choose one of {', '.join(FORMS)}")
-    if form != "photowords" and set(concept.encoders) not in ({ENCODER}, {ENCODER, ENCODER_2}):
+    if form != "photowords" and set(concept.encoders) not in ({CLIP_L}, {CLIP_L, CLIP_G}):
         raise UserError(f"the form {form} has no place for {', '.join(concept.encoders)}; use the form photowords")
     encode = FORMS[form].one if len(concept.encoders) == 1 else FORMS[form].several
     write_bytes(path, encode(concept))
@@ -68,28 +68,39 @@ def _safetensors(tables: Mapping[str, Tensor], metadata: Mapping[str, str]) -> b
 
 
 def _ours(concept: Concept) -> bytes:
-    notes = [{"word": p.word, "learned": p.learned} for p in concept.placeholders]
-    header = {"format": OURS, "name": concept.name, "placeholders": json.dumps(notes)}
+    notes = [
+        {
+            "text": word.text,
+            "trainable": word.trainable,
+            "tokens": {name: word.tokens(name) for name in concept.encoders},
+        }
+        for word in concept.words
+    ]
+    header = {"format": OURS, "name": concept.name, "words": json.dumps(notes)}
     header["provenance"] = json.dumps(dict(concept.provenance))
     return _safetensors({encoder: concept.vectors(encoder) for encoder in concept.encoders}, header)
 
 
 def _token(concept: Concept) -> bytes:
-    return _safetensors({f"<{concept.name}>": concept.vectors(ENCODER)}, {"format": "pt"})
+    return _safetensors({f"<{concept.name}>": concept.vectors(CLIP_L)}, {"format": "pt"})
 
 
 def _emb_params(concept: Concept, **header: str) -> bytes:
-    return _safetensors({"emb_params": concept.vectors(ENCODER)}, {"format": "pt", **header})
+    return _safetensors({"emb_params": concept.vectors(CLIP_L)}, {"format": "pt", **header})
 
 
 def _clip(concept: Concept, **header: str) -> bytes:
-    tables = {key: concept.vectors(encoder) for key, (form, encoder) in KEYS.items() if form == "F"}
+    tables = {
+        key: concept.vectors(encoder)
+        for key, (form, encoder) in KEYS.items()
+        if form == "F" and encoder in concept.encoders
+    }
     return _safetensors(tables, {"format": "pt", **header})
 
 
 def _modelspec(concept: Concept) -> dict[str, str]:
     """kohya's header, without the date, which would change the bytes; no architecture for an unknown width."""
-    width = 2048 if ENCODER_2 in concept.encoders else concept.vectors(ENCODER).shape[1]
+    width = 2048 if CLIP_G in concept.encoders else concept.vectors(CLIP_L).shape[1]
     bases = {768: "stable-diffusion-v1", 1024: "stable-diffusion-v2-512", 2048: "stable-diffusion-xl-v1-base"}
     base = {"modelspec.architecture": f"{bases[width]}/textual-inversion"} if width in bases else {}
     return {"modelspec.sai_model_spec": "1.0.0", "modelspec.title": concept.name, **base}
@@ -98,7 +109,7 @@ def _modelspec(concept: Concept) -> dict[str, str]:
 def _a1111(concept: Concept) -> bytes:
     data = {
         "string_to_token": {"*": 265},
-        "string_to_param": {"*": concept.vectors(ENCODER)},
+        "string_to_param": {"*": concept.vectors(CLIP_L)},
         "name": concept.name,
         "step": concept.provenance.get("step"),
         "sd_checkpoint": None,

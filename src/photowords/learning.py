@@ -21,7 +21,7 @@ from photowords.errors import PhotowordsWarning, UserError
 from photowords.generation import generate
 from photowords.initializers import Hint, start
 from photowords.inversion import Run, Step, invert
-from photowords.inversion.run import check_free
+from photowords.inversion.run import FORMAT, check_free
 from photowords.inversion.views import square
 from photowords.prompts import TEMPLATES
 from photowords.settings import GenerateSettings, InvertSettings
@@ -149,6 +149,11 @@ def go_on(
     PyTorch; others are warned about. Raises UserError when the backbone is another one or in another precision,
     and when the run already has more than ``steps``.
     """
+    if run.format != FORMAT:
+        raise UserError(
+            f"{run.folder} was begun by an older photowords, which drew other noise; its concept can be used, but to "
+            "learn on, begin again in another folder"
+        )
     here = _here(backbone)
     made = (run.about["model"], run.about["dtype"])
     if made != (backbone.source, here["dtype"]):
@@ -233,9 +238,7 @@ def summary(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
     return {
         "name": concept.name,
         "sentence": concept.sentence,
-        "placeholders": [
-            {"name": n, "word": p.word} for n, p in zip(concept.names(), concept.placeholders, strict=True)
-        ],
+        "words": [{"name": name, "text": word.text} for name, word in zip(concept.names, concept.words, strict=True)],
         "held_out_loss": {
             "start": curve[0]["loss"],
             "final": curve[-1]["loss"],

@@ -15,18 +15,19 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import Parameter, ParameterDict
 
-from photowords.concept import NAME, Concept, Placeholder, from_rows
+from photowords.concept import NAME, Concept, Word
 from photowords.errors import UserError
 
-OURS = "photowords/1"
-ENCODER, ENCODER_2 = "text_encoder", "text_encoder_2"
+OURS, OURS_BEFORE = "photowords/2", "photowords/1"
+CLIP_L, CLIP_G, T5 = "clip_l", "clip_g", "t5xxl"
 MOST_BYTES = 64 << 20  # a hundred times the largest embedding: a whole model is refused before it is read
-READS = "photowords, A1111 (A, B), emb_params (C), one token (D), emp_params (E), clip_l with clip_g (F)"
+READS = "photowords, A1111 (A, B), emb_params (C), one token (D), emp_params (E), clip_l, clip_g, t5xxl (F)"
 KEYS = {
-    "emb_params": ("C", ENCODER),
-    "emp_params": ("E", ENCODER),
-    "clip_l": ("F", ENCODER),
-    "clip_g": ("F", ENCODER_2),
+    "emb_params": ("C", CLIP_L),
+    "emp_params": ("E", CLIP_L),
+    "clip_l": ("F", CLIP_L),
+    "clip_g": ("F", CLIP_G),
+    "t5xxl": ("F", T5),
 }
 
 
@@ -65,9 +66,8 @@ def read(path: Path | str, name: str | None = None) -> Concept:
         return _read_ours(path, entries, metadata, name)
     form, token, tables = _recognise(path, entries)
     rows = {encoder: _rows(path, table) for encoder, table in tables.items()}
-    count = _same_count(path, rows)
     name = name or _usable(token) or _usable(path.stem) or "concept"
-    return from_rows(name, [""] * count, rows, source_format=form, source_file=path.name)
+    return Concept(name, _unnamed_words(rows), {"source_format": form, "source_file": path.name})
 
 
 def _load(path: Path) -> tuple[Mapping[str, Any], dict[str, str]]:
@@ -109,7 +109,7 @@ def _recognise(path: Path, entries: Mapping[str, Any]) -> tuple[str, str, dict[s
         if len(tables) > 1:
             raise UserError(f"{path} holds {len(tables)} embeddings; export the one you want to its own file")
         (token, table), title = next(iter(tables.items())), entries.get("name")
-        return ("A", title, {ENCODER: table}) if isinstance(title, str) else ("B", str(token), {ENCODER: table})
+        return ("A", title, {CLIP_L: table}) if isinstance(title, str) else ("B", str(token), {CLIP_L: table})
     # OneTrainer's "_out" tables are added after the text encoder; nobody else reads them.
     found = {key: value for key, value in entries.items() if not key.endswith("_out")} or dict(entries)
     forms = {KEYS[key][0] if key in KEYS else "" for key in found}
@@ -117,26 +117,60 @@ def _recognise(path: Path, entries: Mapping[str, Any]) -> tuple[str, str, dict[s
         return forms.pop(), "", {KEYS[key][1]: found[key] for key in KEYS if key in found}
     if len(found) == 1:
         token, table = next(iter(found.items()))
-        return "D", token, {ENCODER: table}
+        return "D", token, {CLIP_L: table}
     raise _stranger(path)
 
 
 def _read_ours(path: Path, entries: Mapping[str, Any], metadata: dict[str, str], name: str | None) -> Concept:
-    if metadata["format"] != OURS:
-        raise UserError(f"{path} is of the form {metadata['format']}, newer than {OURS}; upgrade photowords")
+    if (form := metadata["format"]) not in (OURS, OURS_BEFORE):
+        raise UserError(f"{path} is of the form {form}, newer than {OURS}; upgrade photowords")
     rows = {encoder: _rows(path, table) for encoder, table in entries.items()}
-    count = _same_count(path, rows)
     try:
-        notes, provenance = json.loads(metadata["placeholders"]), dict(json.loads(metadata["provenance"]))
-        told = [(str(note["word"]), bool(note["learned"])) for note in notes]
+        provenance = dict(json.loads(metadata["provenance"]))
+        if form == OURS:
+            notes = json.loads(metadata["words"])
+        else:
+            notes, rows = _notes_before(json.loads(metadata["placeholders"]), provenance), _names_before(rows)
+        order = [*notes[0]["tokens"]] if notes else [*rows]  # safetensors sorts its entries
+        sizes = {encoder: [int(note["tokens"][encoder]) for note in notes] for encoder in order}
+        rows = {encoder: rows[encoder] for encoder in order}
+        told = [(str(note["text"]), bool(note["trainable"])) for note in notes]
         name = name or metadata["name"]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} has a damaged photowords header; copy it again") from error
-    if len(told) != count:
-        raise UserError(f"{path} names {len(told)} words for {count} vectors; copy it again")
-    vectors = [{encoder: table[i] for encoder, table in rows.items()} for i in range(count)]
-    placeholders = [Placeholder(word, own, learned) for (word, learned), own in zip(told, vectors, strict=True)]
-    return Concept(name, tuple(placeholders), provenance)
+    for encoder, table in rows.items():
+        if sum(sizes[encoder]) != len(table) or min(sizes[encoder], default=0) < 0:
+            raise UserError(
+                f"{path} names {sum(sizes[encoder])} tokens for {len(table)} vectors of {encoder}; copy it again"
+            )
+    split = {encoder: table.split(sizes[encoder]) for encoder, table in rows.items()}
+    words = tuple(
+        Word(text, {encoder: parts[place] for encoder, parts in split.items()}, trainable)
+        for place, (text, trainable) in enumerate(told)
+    )
+    return Concept(name, words, provenance)
+
+
+def _notes_before(placeholders: list[dict[str, Any]], provenance: dict[str, Any]) -> list[dict[str, Any]]:
+    """The words of a file of version 1, which had one encoder and a placeholder a token; the provenance names each
+    word with its first and last placeholder."""
+    spans = provenance.pop("words", None) or [[p["word"], i, i] for i, p in enumerate(placeholders)]
+    return [
+        {"text": text, "trainable": placeholders[first]["learned"], "tokens": {CLIP_L: last - first + 1}}
+        for text, first, last in spans
+    ]
+
+
+def _names_before(rows: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {CLIP_L: rows["text_encoder"]}
+
+
+def _unnamed_words(rows: Mapping[str, Tensor]) -> tuple[Word, ...]:
+    """What a file without words holds: a word a vector, or, where the encoders have different numbers, one word."""
+    if len({len(table) for table in rows.values()}) > 1:
+        return (Word("", rows),)
+    count = len(next(iter(rows.values())))
+    return tuple(Word("", {encoder: table[i : i + 1] for encoder, table in rows.items()}) for i in range(count))
 
 
 def _rows(path: Path, table: Any) -> Tensor:
@@ -149,13 +183,6 @@ def _rows(path: Path, table: Any) -> Tensor:
     if not rows.isfinite().all():
         raise UserError(f"{path} has values that are not finite (NaN or infinity); train it again")
     return rows
-
-
-def _same_count(path: Path, rows: Mapping[str, Tensor]) -> int:
-    counts = {len(table) for table in rows.values()}
-    if len(counts) != 1:
-        raise UserError(f"{path} has {sorted(counts)} vectors for its text encoders, but the counts must be the same")
-    return counts.pop()
 
 
 def _stranger(path: Path) -> UserError:

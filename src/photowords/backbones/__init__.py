@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from photowords import pocket
-from photowords.backbones.interface import Backbone, LatentDistribution
+from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution, World
+from photowords.backbones.text import TextEncoder
 from photowords.errors import UserError
 
-__all__ = ["ALIASES", "Backbone", "LatentDistribution", "choose_device", "choose_dtype", "load"]
+if TYPE_CHECKING:
+    from photowords.backbones.pipeline import PipelineBackbone, Source
+
+__all__ = [
+    "ALIASES",
+    "FAMILIES",
+    "Backbone",
+    "Conditioning",
+    "LatentDistribution",
+    "TextEncoder",
+    "World",
+    "choose_device",
+    "choose_dtype",
+    "family",
+    "load",
+]
+
+FAMILIES = {
+    "StableDiffusionPipeline": "photowords.backbones.stable_diffusion:StableDiffusion",
+}
+"""diffusers' class in a folder's model_index.json -> the family that reads it. Imported when it is needed."""
 
 ALIASES = {
     "pocket": (str(pocket.PIPELINE), "the bundled small model, 64 px; no download"),
@@ -63,49 +86,55 @@ def _cpu_has_bf16() -> bool:
 
 
 def load(name: str = "pocket", device: str = "auto", dtype: str = "auto") -> Backbone:
-    """A backbone by alias, folder or hub name.
+    """A backbone by alias, folder or hub name; a hub name may end in ``@`` and a branch, tag or commit.
 
     Raises UserError when the model is not found, cannot be fetched, or is of a family photowords does not know.
     """
-    from photowords.backbones.stable_diffusion import StableDiffusion
-
     chosen = choose_device(device)
-    precision = choose_dtype(chosen, dtype)
-    source = ALIASES[name][0] if name in ALIASES else name
-    if Path(source).exists():
-        folder, revision = Path(source).resolve(), None
-    elif source.count("/") == 1:
-        folder = _fetch(name, source)
-        revision = folder.name
-    else:
-        raise UserError(f"there is no model {name!r}: no such folder, and the short names are {', '.join(ALIASES)}")
-    _check_family(folder, name)
-    again = name if name in ALIASES or revision else str(folder)
-    called = again if again == name else folder.name
-    return StableDiffusion(folder, called, chosen, precision, source=again, revision=revision)
+    source = _locate(name)
+    return family(source.folder, name)(source, chosen, choose_dtype(chosen, dtype))
 
 
-def _check_family(folder: Path, name: str) -> None:
+def family(folder: Path, name: str) -> type[PipelineBackbone]:
+    """The family of a model folder. Raises UserError when it is none, or of a family photowords does not know."""
     try:
-        family = json.loads((folder / "model_index.json").read_text())["_class_name"]
+        pipeline = json.loads((folder / "model_index.json").read_text())["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{name} is not a model folder: it has no readable model_index.json, as diffusers' folders have"
         ) from error
-    if family != "StableDiffusionPipeline":
-        raise UserError(f"model {name!r} is a {family}, but photowords knows StableDiffusionPipeline models")
+    if pipeline not in FAMILIES:
+        raise UserError(f"model {name!r} is a {pipeline}, but photowords knows {', '.join(FAMILIES)}")
+    module, _, kind = FAMILIES[pipeline].partition(":")
+    found: type[PipelineBackbone] = getattr(importlib.import_module(module), kind)
+    return found
 
 
-def _fetch(name: str, repository: str) -> Path:
+def _locate(name: str) -> Source:
+    from photowords.backbones import pipeline  # diffusers, which takes its time
+
+    hub = ALIASES[name][0] if name in ALIASES else name
+    if Path(hub).exists():
+        folder = Path(hub).resolve()
+        known = name in ALIASES
+        return pipeline.Source(folder, name if known else folder.name, name if known else str(folder))
+    if hub.count("/") != 1:
+        raise UserError(f"there is no model {name!r}: no such folder, and the short names are {', '.join(ALIASES)}")
+    repository, _, revision = hub.partition("@")
+    folder = _fetch(name, repository, revision or None)
+    return pipeline.Source(folder, name, name, revision=folder.name)
+
+
+def _fetch(name: str, repository: str, revision: str | None) -> Path:
     """The model's folder in the hub's cache, fetched if need be: first what it is, then its weights."""
     from huggingface_hub import hf_hub_download, snapshot_download
 
-    wanted = ["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors"]
     unwanted = ["*.fp16.*", "*.non_ema.*", "safety_checker/*"]  # the same weights again, or unused
     try:
-        index = hf_hub_download(repository, "model_index.json")
-        _check_family(Path(index).parent, name)
-        return Path(snapshot_download(repository, allow_patterns=wanted, ignore_patterns=unwanted))
+        index = hf_hub_download(repository, "model_index.json", revision=revision)
+        weights = family(Path(index).parent, name).weight_files
+        wanted = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model", *weights]
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted, ignore_patterns=unwanted))
     except UserError:
         raise
     except Exception as error:  # the hub's client raises many kinds, and each of them means the same here

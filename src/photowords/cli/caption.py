@@ -49,14 +49,20 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for candidate, score in said.provenance.get("candidates", []):
         say(args, f"          {score:.3f} {candidate}")
     say(args, f"sentence  {said.sentence}")
-    tokens = zip(said.names(), said.placeholders, strict=True)
-    say(args, "tokens    " + " ".join(f"{name}={p.word}{'' if p.learned else '(frozen)'}" for name, p in tokens))
+    words = zip(said.names, said.words, strict=True)
+    say(args, "words     " + " ".join(f"{name}={w.text}{'' if w.trainable else '(frozen)'}" for name, w in words))
     say(args, f"class     {classified.sentence} ({confidence:.0%})")
     return {
         "caption": said.provenance["caption"],
         "sentence": said.sentence,
-        "tokens": list(said.words),
-        "learned": [p.learned for p in said.placeholders],
+        "words": [
+            {
+                "text": word.text,
+                "trainable": word.trainable,
+                "tokens": {name: word.tokens(name) for name in word.vectors},
+            }
+            for word in said.words
+        ],
         "class": classified.sentence,
         "class_confidence": confidence,
         "provenance": {**classified.provenance, **said.provenance},

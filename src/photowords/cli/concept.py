@@ -63,21 +63,18 @@ def run_show(args: argparse.Namespace) -> dict[str, Any]:
     concept = formats.read(args.concept)
     say(args, f"{{{concept.name}}}  {concept.sentence or '(the file does not say its words)'}")
     rows = []
-    for name, placeholder in zip(concept.names(), concept.placeholders, strict=True):
-        norms = {encoder: float(vector.norm()) for encoder, vector in placeholder.vectors.items()}
-        state = "learned" if placeholder.learned else "frozen"
-        rows.append({"name": name, "word": placeholder.word, "state": state, "norm": norms})
-        lengths = ", ".join(f"{norm:.3f}" for norm in norms.values())
-        say(
-            args,
-            f"  {name:5} {placeholder.word or '?':16} {state:8} norm {lengths}",
-        )
+    for name, word in zip(concept.names, concept.words, strict=True):
+        norms = {encoder: [round(n, 4) for n in table.norm(dim=1).tolist()] for encoder, table in word.vectors.items()}
+        state = "trainable" if word.trainable else "frozen"
+        rows.append({"name": name, "text": word.text, "state": state, "norms": norms})
+        told = "; ".join(f"{encoder} {' '.join(f'{n:.3f}' for n in own)}" for encoder, own in norms.items())
+        say(args, f"  {name:5} {word.text or '?':16} {state:9} norms {told}")
     for key, value in concept.provenance.items():
         say(args, f"  {key}: {value}")
     return {
         "name": concept.name,
         "sentence": concept.sentence,
-        "placeholders": rows,
+        "words": rows,
         "provenance": dict(concept.provenance),
     }
 
@@ -105,10 +102,10 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
         share = "" if word.gradient_share is None else f"{word.gradient_share:.0%}"
         table.add_row(
             word.name,
-            word.word + ("" if word.learned else " (frozen)"),
+            word.text + ("" if word.trainable else " (frozen)"),
             f"{word.cosine:.3f}",
             f"x {word.norm:.2f}",
-            ", ".join(f"{near} {cosine:.2f}" for near, cosine in word.nearest),
+            "; ".join(", ".join(f"{near} {cosine:.2f}" for near, cosine in token) for token in word.nearest),
             share,
             f"{word.put_back:.4f}",
             f"{word.worth:+.4f}{error}",
@@ -136,6 +133,7 @@ def run_export(args: argparse.Namespace) -> dict[str, Any]:
         "a1111": f"put it in embeddings, then {args.out.stem} in the prompt",
         "photowords": f"--concept {args.out}",
     }[args.to]
-    say(args, f"{args.out}  ({len(concept)} vectors)")
+    vectors = {encoder: sum(concept.sizes(encoder)) for encoder in concept.encoders}
+    say(args, f"{args.out}  ({', '.join(f'{count} vectors for {encoder}' for encoder, count in vectors.items())})")
     say(args, f"use: {use}")
-    return {"file": str(args.out), "format": args.to, "vectors": len(concept), "use": use}
+    return {"file": str(args.out), "format": args.to, "vectors": vectors, "use": use}

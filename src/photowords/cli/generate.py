@@ -47,11 +47,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     seeds = parse_seeds(args.seeds)
     settings = GenerateSettings(args.steps, args.guidance, args.scheduler, args.negative, args.batch)
     from photowords import backbones, files, images
-    from photowords.generation import by_name, generate
+    from photowords.concept import embeddings
+    from photowords.generation import generate
     from photowords.prompts import parse
 
     concepts = [_read(text) for text in sources]
-    parse(prompt, by_name(concepts))  # before the model is loaded
+    embeddings(concepts)  # before the model is loaded
+    parse(prompt, {concept.name: concept for concept in concepts})
     files.make_folder(args.out)
     backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
     pictures = generate(backbone, prompt, concepts, seeds, settings)

@@ -201,7 +201,7 @@ class Bar:
 
     def __call__(self, step: Any, start: Any) -> None:
         if step.index == 0:
-            frozen = [p.word for p in start.placeholders if not p.learned]
+            frozen = [word.text for word in start.words if not word.trainable]
             say(self._args, f"sentence       {start.sentence}" + (f"  (frozen: {', '.join(frozen)})" if frozen else ""))
         if step.held_out is not None:
             self._held_out = f"held out {step.held_out.mean():.4f}"

@@ -91,21 +91,20 @@ def evaluate_run(
 
 def held_out(backbone: Backbone, run: Run, concepts: Sequence[Concept]) -> list[dict[str, Score]]:
     """The held-out loss of concepts on a run's photos and settings; for all but the first, the gain over the first."""
-    measure = run.held_out(backbone)
-    t = measure.t.cpu()
-    how = f"{len(t)} fixed (timestep, noise, template) tuples on the run's photos"
+    problem = run.problem(backbone)
+    how = f"{run.settings.held_out} fixed (timestep, noise, template) tuples on the run's photos"
     found: list[dict[str, Score]] = []
     first: Tensor | None = None
     for concept in concepts:
         backbone.check(concept)
-        tuples = measure({name: concept.vectors(name).to(backbone.device) for name in concept.encoders})
-        thirds = _thirds(tuples, t, backbone.timesteps)
+        tuples = problem.held_out({name: concept.vectors(name) for name in concept.encoders})
+        thirds = _thirds(tuples)
         found.append({"held-out-loss": _score("held-out-loss", tuples, how, thirds)})
         if first is None:
             first = tuples
             continue
         _, error = losses.paired_difference(tuples, first)
-        parts = {"standard_error": error, **_thirds(first - tuples, t, backbone.timesteps)}
+        parts = {"standard_error": error, **_thirds(first - tuples)}
         found[-1]["held-out-gain"] = _score("held-out-gain", first - tuples, f"{how}, paired with the start", parts)
     return found
 
@@ -130,7 +129,5 @@ def _score(name: str, values: Tensor, how: str, parts: Mapping[str, float | None
     return Score(values.mean().item(), METRICS[name].direction, len(values), spread, how, parts or {})
 
 
-def _thirds(values: Tensor, t: Tensor, timesteps: int) -> dict[str, float | None]:
-    return dict(
-        zip(("little_noise", "middling_noise", "much_noise"), losses.by_thirds(values, t, timesteps), strict=True)
-    )
+def _thirds(values: Tensor) -> dict[str, float | None]:
+    return dict(zip(("little_noise", "middling_noise", "much_noise"), losses.by_thirds(values), strict=True))

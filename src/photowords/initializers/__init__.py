@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from PIL.Image import Image
 
 from photowords.backbones import Backbone
-from photowords.concept import Concept, from_rows
+from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.initializers.align import align, learned_rows, shared_rows
+from photowords.initializers.align import align
 from photowords.initializers.captioner import caption
 from photowords.initializers.classify import classify
 from photowords.initializers.controls import class_repeated, multi_star, other_caption, random_words, shuffled
@@ -42,12 +42,12 @@ READ = ("caption", "class")
 def start(
     init: str, photos: Sequence[Image], backbone: Backbone, hint: Hint | None = None, name: str = "concept"
 ) -> Concept:
-    """The Concept at step 0: a placeholder for each token of the initializer's text, starting at its own vector.
+    """The Concept at step 0: the words of the initializer's text, each starting at its own tokens' vectors.
 
-    The provenance says how the text was found, and in ``words`` each word with its first and last row.
+    The provenance says how the text was found.
 
-    Raises UserError for an unknown initializer, for a text that leaves no room for the templates or that the text
-    encoders split differently, and for words to drop or freeze that are not there.
+    Raises UserError for an unknown initializer, for a text that leaves no room for the templates, for words to drop
+    that are not there, and when every word is frozen.
     """
     hint = hint or Hint()
     if init not in INITIALIZERS:
@@ -65,21 +65,14 @@ def start(
             f"{backbone.name} has never seen {', '.join(map(repr, unknown))}", PhotowordsWarning, stacklevel=2
         )
 
-    # Each token of the sentence becomes a placeholder, learned unless its word is frozen.
-    aligned = align(sentence, backbone)
-    rows = shared_rows(aligned)
-    return from_rows(
-        name,
-        backbone.tokenize(sentence),
-        backbone.word_vectors(sentence),
-        learned_rows(aligned, hint.freeze),
+    provenance = {
         **found.provenance,
         **changes,
-        sentence=sentence,
-        words=[[word.text, span.start, span.stop - 1] for word, span in zip(aligned, rows, strict=True)],
-        init=init,
-        backbone=backbone.name,
-        backbone_revision=backbone.revision,
-        fingerprint=backbone.fingerprint,
-        step=0,
-    )
+        "sentence": sentence,
+        "init": init,
+        "backbone": backbone.name,
+        "backbone_revision": backbone.revision,
+        "fingerprint": backbone.fingerprint,
+        "step": 0,
+    }
+    return Concept(name, align(sentence, backbone, hint.freeze), provenance)

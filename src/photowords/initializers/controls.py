@@ -56,7 +56,7 @@ def random_words(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Sta
     """
     said = fitted_caption(photos, backbone, hint)
     count, own = count_tokens(said.text, backbone), said.text.casefold()
-    shared = set.intersection(*(set(backbone.vocabulary(encoder)[0]) for encoder in backbone.encoders))
+    shared = set.intersection(*(set(backbone.vocabulary(encoder)[0]) for encoder in backbone.text_encoders))
     others = sorted(word for word in shared if word not in own)  # nor the inside of a word: no "tea" for a teapot
     if len(others) < count:
         raise UserError(f"{backbone.name} knows {len(others)} words beside the caption's, but {count} are wanted")

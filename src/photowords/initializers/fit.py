@@ -92,13 +92,16 @@ def drop_words(words: Sequence[str], drop: Sequence[str]) -> list[str]:
 
 def count_tokens(text: str, backbone: Backbone) -> int:
     """How many tokens a text has, in the text encoder that needs most."""
-    return max(len(backbone.tokenize(text, encoder)) for encoder in backbone.encoders)
+    return max(len(encoder.ids(text)) for encoder in backbone.text_encoders.values())
 
 
 def room(backbone: Backbone) -> int:
-    """Tokens that a sentence may have: the context without begin, end and the longest template."""
-    templates = (template.format("") for kind in TEMPLATES.values() for template in kind)
-    return backbone.context - 2 - max(count_tokens(template, backbone) for template in templates)
+    """Tokens that a sentence may have, in any text encoder: the context without begin, end and longest template."""
+    templates = [template.format("") for kind in TEMPLATES.values() for template in kind]
+    return min(
+        encoder.context - encoder.special - max(len(encoder.ids(template)) for template in templates)
+        for encoder in backbone.text_encoders.values()
+    )
 
 
 def check_room(text: str, backbone: Backbone) -> None:

@@ -48,7 +48,7 @@ class Hint:
 
 @dataclass(frozen=True)
 class Start:
-    """The text whose tokens become placeholders, and what is worth remembering of how it was found."""
+    """The text whose words are learned, and what is worth remembering of how it was found."""
 
     text: str
     provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -29,17 +29,20 @@ from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.inversion.loop import Step
-from photowords.inversion.loss import HeldOut
-from photowords.inversion.views import views
-from photowords.prompts import TEMPLATES, in_template
+from photowords.inversion.problem import Problem
 from photowords.settings import InvertSettings
+
+FORMAT = 2
+"""Of a run folder. Those of format 1 can be read, but not gone on with: their draws were others."""
 
 
 class Run:
     """One inversion's folder. Use ``Run.create`` or ``Run.open``."""
 
-    def __init__(self, folder: Path, settings: InvertSettings, about: Mapping[str, Any], lines: list[str]) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, settings: InvertSettings, about: Mapping[str, Any], lines: list[str], format: int = FORMAT
+    ) -> None:
+        self.folder, self.format = folder, format
         self.settings = settings
         self.about = dict(about)
         self._lines = lines
@@ -82,11 +85,12 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder} is not a run of photowords: it has no readable settings.json") from error
         losses = folder / "losses.jsonl"
-        return cls(folder, settings, about, losses.read_text().splitlines() if losses.exists() else [])
+        lines = losses.read_text().splitlines() if losses.exists() else []
+        return cls(folder, settings, about, lines, int(record.get("format", 1)))
 
     def save_settings(self, folder: Path | None = None) -> None:
         """Write settings.json."""
-        record = {"settings": dataclasses.asdict(self.settings), "about": self.about}
+        record = {"format": self.format, "settings": dataclasses.asdict(self.settings), "about": self.about}
         files.write_json((folder or self.folder) / "settings.json", record)
 
     @property
@@ -108,11 +112,9 @@ class Run:
         places = [self.folder / "masks" / f"{number}.png" if facts else None for number, facts in enumerate(made_with)]
         return [images.load_photo(path).convert("L") if path else None for path in places]
 
-    def held_out(self, backbone: Backbone) -> HeldOut:
-        """The held-out loss as this run measures it: on its photos, masks and settings."""
-        prompts = [in_template(template, len(self.start())) for template in TEMPLATES[self.settings.kind]]
-        seen = views(backbone, self.photos(), self.masks(), self.settings.background_weight)
-        return HeldOut(backbone, seen, prompts, self.settings.held_out)
+    def problem(self, backbone: Backbone) -> Problem:
+        """What this run minimises: its sentence on its photos, masks and settings."""
+        return Problem(backbone, self.start(), self.photos(), self.masks(), self.settings)
 
     def start(self) -> Concept:
         """The concept at step 0."""
@@ -159,7 +161,7 @@ class Run:
             save_file(tensors, path, metadata)
 
     def losses(self) -> list[dict[str, Any]]:
-        """The recorded steps: step, loss, sample_steps, gradient (a norm for each placeholder), and held_out where it
+        """The recorded steps: step, loss, sample_steps, gradient (a norm for each word), and held_out where it
         was evaluated."""
         return [json.loads(line) for line in self._lines]
 

@@ -49,7 +49,7 @@ def views(
     for photo, mask in zip(photos, masks or [None] * len(photos), strict=True):
         box = square(photo, mask)
         picture = images.to_tensor(photo, backbone.picture_size, box)
-        latents = backbone.encode(picture.flip(-1) if mirrored else picture)
+        latents = backbone.encode_picture(picture.flip(-1) if mirrored else picture)
         weight = torch.ones_like(latents.mean[:, :1])
         if mask is not None:
             covered = F.interpolate(images.coverage(mask, box), latents.mean.shape[-2:], mode="area").to(weight)

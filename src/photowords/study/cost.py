@@ -34,9 +34,9 @@ def seconds_per_pass(backbone: Backbone) -> float:
     torch.set_num_threads(1)
     try:
         side = backbone.picture_size
-        latents = backbone.encode(torch.zeros(1, 3, side, side)).mean.expand(4, -1, -1, -1)
-        conditioning = backbone.condition([["a photo"]], {}).expand(4, -1, -1)
-        t = torch.full((4,), backbone.timesteps // 2, device=backbone.device)
+        latents = backbone.encode_picture(torch.zeros(1, 3, side, side)).mean.expand(4, -1, -1, -1)
+        conditioning = backbone.encode_prompt([["a photo"]], {}).repeat(4)
+        t = backbone.objective.timesteps(torch.full((4,), 0.5)).to(backbone.device)
         for _ in range(2):  # the first one warms up
             began = time.perf_counter()
             backbone.predict(latents, t, conditioning).sum().item()

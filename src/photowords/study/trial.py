@@ -24,7 +24,7 @@ from photowords.errors import PhotowordsWarning, UserError, reason
 from photowords.evaluation import Score
 from photowords.generation import generate
 from photowords.initializers import Hint, start
-from photowords.inversion import Diverged, Step, invert, stratified
+from photowords.inversion import Diverged, Step, invert
 from photowords.metrics.losses import by_thirds, paired_difference
 from photowords.prompts import TEMPLATES
 from photowords.settings import GenerateSettings, InvertSettings
@@ -118,7 +118,7 @@ def _run(job: Job, backbone: Backbone) -> tuple[dict[str, Any], dict[str, bytes]
             scored = bool(trial.spec["metrics"]) and step.index in arm.score_at
             scores = score(job, backbone, step.concept) if scored else {}
             how |= {name: one.how for name, one in scores.items()}
-            checkpoints.append(_checkpoint(step, first, settings, backbone.timesteps, scores))
+            checkpoints.append(_checkpoint(step, first, settings, scores))
             if step.index in arm.pictures_at:
                 pictures[f"step_{step.index:06d}.png"] = _strip(backbone, step.concept, settings, job.samples)
     except Diverged as error:
@@ -131,7 +131,7 @@ def _run(job: Job, backbone: Backbone) -> tuple[dict[str, Any], dict[str, bytes]
         "seed": trial.seed,
         "spec": trial.spec,
         "sentence": concept.sentence,
-        "placeholders": len(concept),
+        "placeholders": len(concept.vectors(concept.encoders[0])),
         "class": concept.sentence if arm.init == "class" else trial.subject.label,
         "caption": concept.provenance.get("caption"),
         "training_loss": losses,
@@ -151,12 +151,9 @@ def begin(job: Job, backbone: Backbone) -> Concept:
     return start(init, [job.photo], backbone, Hint(**told, seed=trial.seed, other=job.other), trial.subject.name)
 
 
-def _checkpoint(
-    step: Step, first: Tensor, settings: InvertSettings, timesteps: int, scores: Mapping[str, Score]
-) -> dict[str, Any]:
+def _checkpoint(step: Step, first: Tensor, settings: InvertSettings, scores: Mapping[str, Score]) -> dict[str, Any]:
     assert step.held_out is not None
     difference, error = paired_difference(step.held_out, first)
-    t = stratified(len(first), timesteps)
     return {
         "step": step.index,
         "sample_steps": step.sample_steps,
@@ -165,7 +162,7 @@ def _checkpoint(
             "mean": _round(step.held_out.double().mean().item()),
             "difference": _round(difference),
             "standard_error": _round(error),
-            "thirds": [_round(mean) for mean in by_thirds(step.held_out, t, timesteps)],
+            "thirds": [_round(mean) for mean in by_thirds(step.held_out)],
             "losses": [_round(loss) for loss in step.held_out.tolist()],
         },
         "scores": {
