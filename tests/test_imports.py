@@ -23,6 +23,7 @@ NOUNS = (
     "prompts",
     "pocket",
     "pretrained",
+    "plots",
     "clip",
 )
 METHOD = ("initializers", "inversion", "generation", "metrics")
@@ -34,11 +35,12 @@ LAYERS = {
     "word_report": 3,  # what became of each word of a run
     "learning": 3,  # from photos to a run folder: the whole job
     "evaluation": 3,  # a concept, sampled and scored
-    "study": 4,  # many of both
+    "report": 4,  # what a study's files show
+    "study": 5,  # many of both
     "demo": 4,
-    "cli": 5,
-    "__main__": 6,
-    "__init__": 6,  # the public names, loaded on first use
+    "cli": 6,
+    "__main__": 7,
+    "__init__": 7,  # the public names, loaded on first use
 }
 FREE = ("__version__",)  # what any module may take from the package itself
 HEAVY = ("torch", "diffusers", "transformers", "matplotlib")
@@ -141,6 +143,14 @@ def test_nothing_imports_torchvision_and_the_package_not_its_recipes():
         for file in folder.rglob("*.py"):
             found = banned & {name.partition(".")[0] for name in imports(file, folder)}
             assert not found, f"{file.relative_to(ROOT)} imports {', '.join(found)}"
+
+
+def test_a_studys_file_is_read_without_what_renders_its_report():
+    code = "import sys, photowords.study.plan\nprint(*[name for name in sys.modules if name.startswith("
+    code += "('jinja2', 'matplotlib', 'photowords.report.build', 'photowords.report.page'))])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,11 @@ from photowords import backbones, files, pocket, pretrained, study
 from photowords.backbones import Backbone
 from photowords.cli import main
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.study import cost, grid, plan, scoring, workers
+from photowords.study import cost, grid, plan, runner, scoring, workers
 from photowords.study.trial import Outcome, work
 from photowords.study.workers import Event
 
 DEAD = 2**22 + 1  # a process number that Linux never gives
-RUN = sys.modules["photowords.study.run"]  # whose name is the function's, too
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
 SMALL = """
 name = "small"
@@ -118,7 +117,7 @@ def finished(prepared: study.Prepared, tmp_path_factory: pytest.TempPathFactory)
 def half(finished: Path, prepared: study.Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same folder without its last two trials, and runs in this process."""
     monkeypatch.setattr(workers, "on_processes", serially)
-    monkeypatch.setattr(RUN, "report", lambda out: {})
+    monkeypatch.setattr(runner, "report", lambda out: {})
     out = tmp_path / "half"
     for name, data in results(finished).items():
         if not any(trial.id in name for trial in prepared.trials[2:]):
@@ -338,7 +337,7 @@ def test_a_trials_file_says_it_all(prepared: study.Prepared, finished: Path) -> 
         assert held_out["thirds"][0] == pytest.approx(sum(held_out["losses"][:2]) / 2, rel=1e-6)
     assert [set(point["scores"]) for point in points] == [{"pocket-lpips"}, {"pocket-lpips"}, set()]
     assert points[0]["scores"]["pocket-lpips"]["samples"] == 1 and "pocket-lpips" in record["how"]
-    assert [path.name for path in (finished / "pictures" / trial.id).iterdir()] == ["step_000002.png"]
+    assert [path.name for path in (finished / "pictures" / trial.id).iterdir()] == ["step_000002_0.png"]
     assert (finished / "photos" / "mug.png").exists() and (finished / "report" / "report.html").exists()
 
 
@@ -463,7 +462,7 @@ def test_a_kill_before_the_first_trial_leaves_a_folder_that_is_known_again(
     prepared: study.Prepared, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "on_processes", serially)
-    monkeypatch.setattr(RUN, "report", lambda out: {})
+    monkeypatch.setattr(runner, "report", lambda out: {})
     (tmp_path / f".{DEAD}-0123456789ab.photowords").write_text("half of plan.json")
     (tmp_path / files.LOCK).touch()
     study.run(prepared, tmp_path, Silent())

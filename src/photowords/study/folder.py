@@ -99,10 +99,9 @@ def is_done(out: Path, trial: Trial) -> bool:
 
 def keep(out: Path, trial: Trial, outcome: Outcome) -> None:
     """Pictures first and the trial last: a trial that is there is whole."""
-    if outcome.pictures:
-        files.make_folder(out / "pictures" / trial.id)
     for name, data in outcome.pictures.items():
-        files.write_bytes(out / "pictures" / trial.id / name, data)
+        files.make_folder((out / name).parent)
+        files.write_bytes(out / name, data)
     files.write_json(out / "trials" / f"{trial.id}.json", outcome.record)
     log(out / "timings.jsonl", json.dumps({"id": trial.id, "seconds": round(outcome.seconds, 3)}))
 

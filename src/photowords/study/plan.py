@@ -14,6 +14,7 @@ from photowords import pocket
 from photowords.concept import NAME
 from photowords.errors import UserError
 from photowords.initializers import INITIALIZERS
+from photowords.report import blocks
 from photowords.settings import InvertSettings, parse_seeds
 
 Table = Mapping[str, Any]
@@ -152,8 +153,10 @@ def _study(table: Table, folder: Path) -> Study:
         tuple(metrics),
         samples,
         tuple(arms),
-        tuple(_blocks(_list(table, "report", dict, "the study") or [], [arm.name for arm in arms])),
+        tuple(_list(table, "report", dict, "the study") or []),
     )
+    for block in study.report:
+        blocks.parse(block, [arm.name for arm in arms])
     _unlike("concepts", [subject.name for subject in study.subjects])
     _unlike("arms", [arm.name for arm in arms])
     _unlike("seeds", list(study.seeds))
@@ -252,15 +255,6 @@ def _seeds(value: Any) -> list[int]:
     if not (isinstance(value, list) and value and all(type(seed) is int and 0 <= seed < 2**32 for seed in value)):
         raise UserError('seeds must be a list of whole numbers, or a text like "0-2"')
     return value
-
-
-def _blocks(tables: Sequence[Table], arms: list[str]) -> list[Table]:
-    if tables:
-        from photowords.study.report import check_block
-
-        for table in tables:
-            check_block(table, arms)
-    return list(tables)
 
 
 def _only(table: Table, known: Sequence[str], where: str) -> None:

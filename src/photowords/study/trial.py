@@ -27,6 +27,7 @@ from photowords.initializers import Hint, start
 from photowords.inversion import Diverged, Step, invert
 from photowords.metrics.losses import by_thirds, paired_difference
 from photowords.prompts import TEMPLATES
+from photowords.report.results import picture_file
 from photowords.settings import GenerateSettings, InvertSettings
 from photowords.study import grid, scoring
 from photowords.study.grid import Trial
@@ -55,7 +56,7 @@ class Outcome:
 
     Attributes:
         record: the trial's JSON values; None where it failed.
-        pictures: file name -> PNG bytes of a strip.
+        pictures: file, within the study's folder, -> PNG bytes of a strip.
         failure: one sentence where it failed; ``trace`` says where, for a fault that is ours.
         warnings: sentences, each once.
         seconds: of the whole trial. Not a result.
@@ -108,6 +109,7 @@ def _run(job: Job, backbone: Backbone) -> tuple[dict[str, Any], dict[str, bytes]
     how: dict[str, str] = {}
     pictures: dict[str, bytes] = {}
     diverged: str | None = None
+    prompts = [TEMPLATES[settings.kind][0]]
     try:
         for step in invert(backbone, concept, [job.photo], settings):
             if step.loss is not None:
@@ -120,7 +122,9 @@ def _run(job: Job, backbone: Backbone) -> tuple[dict[str, Any], dict[str, bytes]
             how |= {name: one.how for name, one in scores.items()}
             checkpoints.append(_checkpoint(step, first, settings, scores))
             if step.index in arm.pictures_at:
-                pictures[f"step_{step.index:06d}.png"] = _strip(backbone, step.concept, settings, job.samples)
+                for number, prompt in enumerate(prompts):
+                    file = picture_file(trial.id, step.index, number)
+                    pictures[file] = _strip(backbone, step.concept, prompt, job.samples)
     except Diverged as error:
         diverged = str(error)
     record = {
@@ -138,6 +142,8 @@ def _run(job: Job, backbone: Backbone) -> tuple[dict[str, Any], dict[str, bytes]
         "checkpoints": checkpoints,
         "how": how,
         "diverged": diverged,
+        "picture_prompts": prompts,
+        "pictures_at": list(arm.pictures_at),
     }
     return record, pictures
 
@@ -185,10 +191,9 @@ def score(job: Job, backbone: Backbone, concept: Concept, quick: bool = False) -
     return evaluation.evaluate(backbone, concept, [job.photo], job.trial.spec["metrics"], protocol, job.truth)
 
 
-def _strip(backbone: Backbone, concept: Concept, settings: InvertSettings, samples: int) -> bytes:
-    """Samples of the first template side by side, as the bytes of a PNG file."""
-    prompt = TEMPLATES[settings.kind][0].format(f"{{{concept.name}}}")
-    pictures = generate(backbone, prompt, [concept], range(min(samples, STRIP)))
+def _strip(backbone: Backbone, concept: Concept, prompt: str, samples: int) -> bytes:
+    """Samples of a prompt with the concept at ``{}`` side by side, as the bytes of a PNG file."""
+    pictures = generate(backbone, prompt.replace("{}", f"{{{concept.name}}}"), [concept], range(min(samples, STRIP)))
     file = io.BytesIO()
     images.side_by_side(pictures).save(file, format="PNG")
     return file.getvalue()

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from photowords.metrics.registry import METRICS
-from photowords.study import statistics
-from photowords.study.document import Part, Record, Section, Table, Text
-from photowords.study.results import SMOOTHED, Results
+from photowords.report import statistics
+from photowords.report.document import Part, Record, Section, Table, Text
+from photowords.report.results import SMOOTHED, Results
 
 LOSSES = {
     "training-loss": f"equation 1 on the batch of the step, before its update; shown is the {SMOOTHED}",

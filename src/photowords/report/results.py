@@ -13,7 +13,7 @@ from typing import Any
 
 from photowords.errors import UserError
 from photowords.metrics.registry import METRICS
-from photowords.study.statistics import Key
+from photowords.report.statistics import Key
 
 NAN = float("nan")
 WINDOW = 25
@@ -27,17 +27,17 @@ class Checkpoint:
     """What was measured after ``step`` steps.
 
     Attributes:
-        sample_steps: predictions trained on until then (steps x batch), without those of evaluations.
+        training_sample_steps: predictions trained on until then (steps x batch), without those of evaluations.
         values: metric -> value; only what was measured there.
     """
 
     step: int
-    sample_steps: int
+    training_sample_steps: int
     values: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialResult:
     """One finished trial: one concept, one arm, one seed. ``sha256`` is of its file."""
 
     id: str
@@ -54,12 +54,14 @@ class Trial:
     directions: Mapping[str, str]
     how: Mapping[str, str]
     diverged: str | None
+    picture_prompts: Sequence[str]
+    pictures_at: Sequence[int]
     sha256: str
 
     @property
     def batch(self) -> float:
         """Predictions a step."""
-        return max((c.sample_steps / c.step for c in self.checkpoints.values() if c.step), default=1)
+        return max((c.training_sample_steps / c.step for c in self.checkpoints.values() if c.step), default=1)
 
     def value(self, metric: str, step: int) -> float | None:
         """A metric after so many steps (training losses ``SMOOTHED``); None where it was not measured."""
@@ -80,7 +82,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmLabel:
     """An arm by its place in the plan, which decides its colour everywhere."""
 
     number: int
@@ -96,8 +98,8 @@ class Results:
     plan: Mapping[str, Any]
     planned: tuple[str, ...]
     concepts: tuple[str, ...]
-    arms: tuple[Arm, ...]
-    trials: tuple[Trial, ...]
+    arms: tuple[ArmLabel, ...]
+    trials: tuple[TrialResult, ...]
 
     @property
     def missing(self) -> list[str]:
@@ -105,9 +107,23 @@ class Results:
         finished = {trial.id for trial in self.trials}
         return [id_ for id_ in self.planned if id_ not in finished]
 
-    def of(self, arm: str) -> dict[Key, Trial]:
+    def of(self, arm: str) -> dict[Key, TrialResult]:
         """An arm's finished trials by (concept, seed)."""
         return {(trial.concept, trial.seed): trial for trial in self.trials if trial.arm == arm}
+
+    def of_concept(self, concept: str) -> list[TrialResult]:
+        """A concept's finished trials, in the plan's order."""
+        return [trial for trial in self.trials if trial.concept == concept]
+
+    def kept_pictures(self) -> dict[tuple[str, int, str], str]:
+        """The strips that are there: (trial, step, prompt) -> the file, within the study's folder."""
+        places = {
+            (trial.id, step, prompt): picture_file(trial.id, step, number)
+            for trial in self.trials
+            for step in trial.pictures_at
+            for number, prompt in enumerate(trial.picture_prompts)
+        }
+        return {place: file for place, file in places.items() if (self.folder / file).is_file()}
 
     def values(self, arm: str, metric: str, step: int) -> dict[Key, float]:
         """A metric of an arm's trials after so many steps, where it was measured."""
@@ -150,6 +166,11 @@ class Results:
         return next(told, METRICS[metric].protocol if metric in METRICS else "not told")
 
 
+def picture_file(trial: str, step: int, prompt: int) -> str:
+    """Where a trial's strip of its prompt number ``prompt`` after a step lies within the study's folder."""
+    return f"pictures/{trial}/step_{step:06d}_{prompt}.png"
+
+
 def read(folder: Path | str) -> Results:
     """Read a study's folder, finished or not.
 
@@ -168,7 +189,7 @@ def read(folder: Path | str) -> Results:
             label if labels.count(label) == 1 else f"{label} ({arm['name']})"
             for label, arm in zip(labels, plan["arms"], strict=True)
         ]
-        arms = tuple(Arm(n, arm["name"], labels[n]) for n, arm in enumerate(plan["arms"]))
+        arms = tuple(ArmLabel(n, arm["name"], labels[n]) for n, arm in enumerate(plan["arms"]))
         concepts = tuple(str(c["name"] if isinstance(c, dict) else c) for c in plan["concepts"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} is damaged; run the study again into a new folder") from error
@@ -176,13 +197,13 @@ def read(folder: Path | str) -> Results:
     return Results(folder, plan, planned, concepts, arms, tuple(_trial(file) for file in files_ if file.exists()))
 
 
-def _trial(file: Path) -> Trial:
+def _trial(file: Path) -> TrialResult:
     try:
         data = file.read_bytes()
         table = json.loads(data)
         if table["id"] != file.stem:
             raise ValueError("the id is another file's")
-        return Trial(
+        return TrialResult(
             id=table["id"],
             spec=dict(table["spec"]),
             concept=table["concept"],
@@ -197,6 +218,8 @@ def _trial(file: Path) -> Trial:
             directions={n: s["direction"] for point in table["checkpoints"] for n, s in point["scores"].items()},
             how=dict(table["how"]),
             diverged=table["diverged"],
+            picture_prompts=[str(prompt) for prompt in table["picture_prompts"]],
+            pictures_at=[int(step) for step in table["pictures_at"]],
             sha256=hashlib.sha256(data).hexdigest(),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,49 +1,19 @@
-"""The figures of a report in one style: every figure is drawn to be readable at half a page's width.
+"""The charts of a report: curves, strips of dots, two metrics against each other.
 
 Arms have the same colour, line and marker everywhere, by their order in the study. Shades and bars are 95 % intervals.
 """
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-# Okabe & Ito's colours, which the colour-blind can tell apart, without their yellow (too pale for a line on white).
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+from photowords.plots import COLOURS, GREY, HALF, canvas
+
 LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (8, 2)), (0, (3, 1)), "-")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-GREY = "#666666"
-
-HALF = 3.3  # inches: the width of one column of a two-column page
-WHOLE = 6.8
-STYLE = {
-    "font.size": 8,
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica"],
-    "axes.labelsize": 8,
-    "axes.titlesize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 3.5,
-    "axes.formatter.useoffset": False,
-    "axes.unicode_minus": True,
-    "text.parse_math": False,  # a caption may hold a dollar sign
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "photowords",  # the same bytes each time
-    "figure.dpi": 100,
-    "savefig.dpi": 200,
-}
 
 
 @dataclass(frozen=True)
@@ -130,34 +100,7 @@ def strips(rows: Sequence[Strip], x_label: str, log: bool = False, line_at: floa
         first, last = (min(positive), max(positive)) if positive else (1, 10)
         beyond = last * (last / first) ** 0.15 * 1.5  # where infinite values are drawn
         for y, row in enumerate(rows):
-            colour = COLOURS[row.number % len(COLOURS)]
-            dots = [min(value, beyond) for value in row.dots]
-            finite = [value < math.inf for value in row.dots]
-            offsets = [0.22 * (((i * 0.618) % 1) - 0.5) * 2 for i in range(len(dots))]  # spread, and the same each time
-            for shown, marker, face in ((True, "o", colour), (False, ">", "none")):
-                at = [i for i, value in enumerate(finite) if value is shown]
-                axes.scatter(
-                    [dots[i] for i in at],
-                    [y + offsets[i] for i in at],
-                    s=9,
-                    marker=marker,
-                    facecolor=face,
-                    edgecolor=colour,
-                    linewidth=0.6,
-                    alpha=0.45,
-                )
-            if row.low == row.low:
-                axes.plot([min(row.low, beyond), min(row.high, beyond)], [y, y], color=colour, linewidth=2)
-            axes.plot(
-                min(row.middle, beyond),
-                y,
-                color=colour,
-                marker=_line(row.number)["marker"],
-                markersize=6,
-                markeredgecolor="white",
-                zorder=3,
-            )
-            axes.text(1.02, y, row.note, transform=axes.get_yaxis_transform(), va="center", fontsize=7)
+            _strip(axes, y, row, beyond)
         if log:
             endless = any(value == math.inf for value in numbers)
             _log_with_zero(axes.xaxis, first, last, {beyond: end} if endless else {})
@@ -177,6 +120,29 @@ def strips(rows: Sequence[Strip], x_label: str, log: bool = False, line_at: floa
         axes.set_axisbelow(True)
         figure.supxlabel(x_label, fontsize=8)  # under the whole: the rows' names leave the axes little width
     return figure
+
+
+def _strip(axes: Any, y: int, row: Strip, beyond: float) -> None:
+    """One row: dots, the interval, the mean and the note; infinite values stand at ``beyond``."""
+    colour = COLOURS[row.number % len(COLOURS)]
+    offsets = [0.22 * (((i * 0.618) % 1) - 0.5) * 2 for i in range(len(row.dots))]  # spread, and the same each time
+    for finite, marker, face in ((True, "o", colour), (False, ">", "none")):
+        at = [i for i, value in enumerate(row.dots) if (value < math.inf) is finite]
+        axes.scatter(
+            [min(row.dots[i], beyond) for i in at],
+            [y + offsets[i] for i in at],
+            s=9,
+            marker=marker,
+            facecolor=face,
+            edgecolor=colour,
+            linewidth=0.6,
+            alpha=0.45,
+        )
+    if row.low == row.low:
+        axes.plot([min(row.low, beyond), min(row.high, beyond)], [y, y], color=colour, linewidth=2)
+    style = {"color": colour, "marker": _line(row.number)["marker"], "markersize": 6, "markeredgecolor": "white"}
+    axes.plot(min(row.middle, beyond), y, zorder=3, **style)
+    axes.text(1.02, y, row.note, transform=axes.get_yaxis_transform(), va="center", fontsize=7)
 
 
 def frontier(series: Sequence[Series], x_label: str, y_label: str) -> Any:
@@ -204,27 +170,6 @@ def frontier(series: Sequence[Series], x_label: str, y_label: str) -> Any:
     return figure
 
 
-def save(figure: Any) -> tuple[bytes, bytes]:
-    """A figure as PNG (200 dpi) and SVG, the same bytes each time."""
-    import matplotlib
-
-    png, svg = io.BytesIO(), io.BytesIO()
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
-        figure.savefig(png, format="png", metadata={"Software": None}, dpi=200)
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return png.getvalue(), svg.getvalue()
-
-
-@contextmanager
-def canvas(width: float, height: float) -> Iterator[Any]:
-    """A figure in inches, made without pyplot (no global state, no window system), in our style whatever the user's."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
-        yield Figure(figsize=(width, height), layout="constrained", facecolor="white")
-
-
 def _line(number: int) -> dict[str, Any]:
     # After seven arms the colours come again, each with another line and marker.
     turn = number // len(COLOURS)
@@ -241,7 +186,6 @@ def _legend(figure: Any, axes: Any, series: Sequence[Series]) -> None:
         *axes.get_legend_handles_labels(),
         loc="outside upper left",
         ncols=_columns(series),
-        frameon=False,
         handlelength=2.4,
         columnspacing=1.2,
         labelspacing=0.25,

@@ -165,7 +165,7 @@ def _keep(
 
 def report(out: Path) -> dict[str, Any]:
     """Make the report of a study's folder from its trial files."""
-    from photowords.study.report import write  # matplotlib
+    from photowords.report.build import write  # matplotlib
 
     return write(out)
 

@@ -6,29 +6,22 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from photowords.study.document import Text
-from photowords.study.results import Arm, Results
-from photowords.study.statistics import Estimate, Key
+from photowords.report.document import Text
+from photowords.report.results import ArmLabel, Results
+from photowords.report.statistics import Estimate, Key
 
-Block = Mapping[str, Any]
 Row = dict[str, Any]
 """A ``Record`` that is being made."""
 
 OVER = "mean over concepts of the means over seeds, with 95 % bootstrap intervals over concepts and seeds"
 
 
-def chosen_arms(results: Results, block: Block) -> list[Arm]:
-    """The block's arms, in the study's order; all of them where it names none."""
-    names = block.get("arms") or [arm.name for arm in results.arms]
-    return [arm for arm in results.arms if arm.name in names]
-
-
-def named_arm(results: Results, name: str) -> Arm:
+def named_arm(results: Results, name: str) -> ArmLabel:
     """The arm of a name that is known to exist."""
     return next(arm for arm in results.arms if arm.name == name)
 
 
-def joined_ids(results: Results, arm: Arm, keys: Sequence[Key] | Mapping[Key, Any]) -> str:
+def joined_ids(results: Results, arm: ArmLabel, keys: Sequence[Key] | Mapping[Key, Any]) -> str:
     """The trials behind some values, for a CSV cell."""
     return " ".join(results.ids(arm.name, keys))
 

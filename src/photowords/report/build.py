@@ -4,80 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from photowords import files
+from photowords import files, plots
 from photowords.errors import UserError
-from photowords.metrics.registry import METRICS
-from photowords.study import analyses, blocks, figures, protocol, results
-from photowords.study.document import Document, to_csv, to_html, to_markdown
-from photowords.study.results import Results
-
-BLOCKS: dict[str, tuple[str, ...]] = {
-    "curves": ("title", "arms", "metrics", "x", "log"),
-    "table": ("title", "arms", "metrics", "step", "reference"),
-    "reach": ("title", "arms", "metric", "reference"),
-    "gallery": ("title", "arms", "step"),
-    "frontier": ("title", "arms", "x", "y"),
-    "ablation": ("title", "arms", "metric", "by", "step"),
-}
-"""Kind of [[report]] block -> the keys that it knows beside ``kind``."""
-
-MAKERS = {
-    "curves": blocks.curves,
-    "table": blocks.table,
-    "reach": analyses.reach,
-    "gallery": blocks.gallery,
-    "frontier": analyses.frontier,
-    "ablation": analyses.ablation,
-}
-NEEDED = {
-    "curves": ("metrics",),
-    "table": ("metrics",),
-    "reach": ("reference",),
-    "frontier": ("x", "y"),
-    "ablation": ("metric", "by"),
-}
-CHOICES = {("curves", "x"): ("steps", "sample-steps"), ("ablation", "by"): ("seed", "arm")}
-TEXTS = ("kind", "title", "reference", "metric", "x", "y", "by")
-
-
-def check_block(block: Mapping[str, Any], arms: list[str]) -> None:
-    """Raise UserError for a [[report]] block that cannot be made: a key, arm, metric or choice is unknown or lacks."""
-    for key in TEXTS:
-        if not isinstance(block.get(key, ""), str):
-            raise UserError(f"{key} of a [[report]] block is {block[key]!r}, but it must be a text")
-    kind = block.get("kind")
-    if kind not in BLOCKS:
-        raise UserError(f"the [[report]] kind {kind!r} is unknown; choose from {', '.join(BLOCKS)}")
-    where = f"the {kind} block"
-    if unknown := [key for key in block if key not in ("kind", *BLOCKS[kind])]:
-        raise UserError(f"{where} has the unknown key {unknown[0]!r}; the known keys are {', '.join(BLOCKS[kind])}")
-    if missing := [key for key in NEEDED.get(kind, ()) if not block.get(key)]:
-        raise UserError(f"{where} has no {missing[0]}; add {missing[0]} = ...")
-    for key in ("metrics", "arms"):
-        value = block.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise UserError(f"{key} of {where} is {value!r}, but it must be a list of names")
-    steps = block.get("step", [])
-    steps = steps if isinstance(steps, list) and kind == "table" else [steps] if "step" in block else []
-    if not all(type(step) is int and step >= 0 for step in steps):
-        raise UserError(f"step of {where} is {block['step']!r}, but it must be a whole number of at least 0")
-    if type(block.get("log", False)) is not bool:
-        raise UserError(f"log of {where} is {block['log']!r}, but it must be true or false")
-    for (of, key), known in CHOICES.items():
-        if kind == of and block.get(key, known[0]) not in known:
-            raise UserError(f"{key} of {where} is {block[key]!r}; choose from {', '.join(known)}")
-    for arm in [*block.get("arms", []), *([block["reference"]] if "reference" in block else [])]:
-        if arm not in arms:
-            raise UserError(f"{where} names the arm {arm!r}, which the study has not; its arms are {', '.join(arms)}")
-    axes = ("metric", "x", "y") if kind != "curves" else ("metric",)
-    for metric in [*block.get("metrics", []), *(block[key] for key in axes if key in block)]:
-        if not results.known(metric):
-            names = ", ".join(["training-loss", *METRICS])
-            raise UserError(f"{where} names the metric {metric!r}, which does not exist; choose from {names}")
+from photowords.report import appendix, blocks, results
+from photowords.report.document import Document, to_csv
+from photowords.report.markdown import to_markdown
+from photowords.report.page import to_html
+from photowords.report.results import Results
 
 
 def write(folder: Path | str) -> dict[str, Any]:
@@ -103,13 +39,11 @@ def write(folder: Path | str) -> dict[str, Any]:
         files.make_folder(making / "figures")
         files.make_folder(making / "tables")
         for drawing in document.drawings:
-            png, svg = figures.save(drawing.draw())
-            files.write_bytes(making / "figures" / f"{drawing.name}.png", png)
-            files.write_bytes(making / "figures" / f"{drawing.name}.svg", svg)
+            figure = drawing.draw()
+            files.write_bytes(making / "figures" / f"{drawing.name}.png", plots.to_png(figure))
+            files.write_bytes(making / "figures" / f"{drawing.name}.svg", plots.to_svg(figure))
         for name, text in _texts(document).items():
             files.write_text(making / name, text)
-        for name, rows in document.data.items():
-            _parquet(making / "tables" / f"{name}.parquet", rows)
         files.write_text(making / "report.html", to_html(document, folder, _drawn(document, making)))
     return {
         "trials": len(study.trials),
@@ -124,9 +58,8 @@ def write(folder: Path | str) -> dict[str, Any]:
 def check(folder: Path | str) -> list[str]:
     """Recompute a report's numbers from the trial files; a sentence for each thing that differs, none if all is right.
 
-    Markdown, CSV and the page are compared by their bytes, Parquet (where pyarrow is installed) by its rows. Figures
-    are not drawn again, but the page must show the ones that are there. Raises UserError for no study's folder or a
-    damaged file in it.
+    Markdown, CSV and the page are compared by their bytes. Figures are not drawn again, but the page must show the ones
+    that are there. Raises UserError for no study's folder or a damaged file in it.
     """
     folder = Path(folder)
     document = _document(results.read(folder))
@@ -152,10 +85,7 @@ def check(folder: Path | str) -> list[str]:
         and (place / "report.html").read_bytes() != to_html(document, folder, _drawn(document, place)).encode()
     ):
         found.append("report/report.html differs from what the trials and the figures in report/ give")
-    for name, rows in document.data.items():
-        if _parquet_differs(place / "tables" / f"{name}.parquet", rows):
-            found.append(f"report/tables/{name}.parquet differs from what the trials give")
-    known = {*texts, *drawings, "report.html", *(f"tables/{name}.parquet" for name in document.data)}
+    known = {*texts, *drawings, "report.html"}
     for file in sorted(place.rglob("*")):
         if file.is_file() and (name := file.relative_to(place).as_posix()) not in known:
             found.append(f"report/{name} is no part of the report; remove it or write the report again")
@@ -166,8 +96,7 @@ def _document(study: Results) -> Document:
     names = [arm.name for arm in study.arms]
     sections = []
     for number, block in enumerate(study.plan.get("report", []), start=1):
-        check_block(block, names)
-        sections.append(MAKERS[block["kind"]](study, block, f"{number:02d}-{block['kind']}"))
+        sections.append(blocks.parse(block, names).make(study, f"{number:02d}-{block['kind']}"))
     status = f"{len(study.trials)} of {len(study.planned)} trials are finished"
     if study.missing:
         status += "; all numbers are of these alone, and arms may stand on different concepts and seeds"
@@ -176,7 +105,7 @@ def _document(study: Results) -> Document:
         title,
         str(study.plan.get("question", "")),
         f"{status}.",
-        [*sections, protocol.protocol(study), protocol.trials(study)],
+        [*sections, appendix.protocol(study), appendix.trials(study)],
     )
 
 
@@ -193,31 +122,6 @@ def _drawn(document: Document, place: Path) -> dict[str, tuple[bytes, bytes]]:
         name: (file.with_name(f"{name}.png").read_bytes(), file.with_name(f"{name}.svg").read_bytes())
         for name, file in files_.items()
     }
-
-
-def _parquet(file: Path, rows: Any) -> None:
-    """The same rows with their full precision, where pyarrow (the extra ``data``) is installed."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        return
-    with files.atomic(file) as path:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), path)
-
-
-def _parquet_differs(file: Path, rows: Any) -> bool:
-    """Whether a file that is there holds other rows than these; False without pyarrow."""
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        return False
-    if not file.is_file():
-        return False  # written without pyarrow
-    try:
-        return to_csv(pyarrow.parquet.read_table(file).to_pylist()) != to_csv(rows)
-    except (OSError, ValueError, IndexError):  # damaged, or without a row
-        return True
 
 
 def _changed_trials(file: Path, expected: str) -> list[str]:
