@@ -6,6 +6,8 @@ import argparse
 import dataclasses
 import json
 import shutil
+import statistics
+import typing
 
 import pytest
 import torch
@@ -15,14 +17,19 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPToken
 from photowords import formats, images, pocket
 from photowords.cli import evaluate as command
 from photowords.errors import UserError
-from photowords.evaluation import Protocol, default_metrics, evaluate, evaluate_run, measures
+from photowords.evaluation import DEFAULTS, PROMPTS, Protocol, evaluate, evaluate_run, measures, resolved, scores, suite
 from photowords.initializers import Hint, start
 from photowords.inversion import Run, invert
-from photowords.metrics import METRICS
+from photowords.metrics import METRICS, Suite, resolve
 from photowords.settings import GenerateSettings, InvertSettings
 from tests.test_metrics import save_dino, weight_folder  # noqa: F401
 
-FAST = Protocol(samples=2, settings=GenerateSettings(steps=4), edits=("a photo of a {} in the snow",))
+FAST = Protocol(
+    samples=2,
+    settings=GenerateSettings(steps=4),
+    prompts=("a photo of a {}",),
+    edits=("a photo of a {} in the snow",),
+)
 POCKETS = ("pocket-lpips", "pocket-sifid", "pocket-clip-reconstruction", "pocket-clip-editability")
 
 
@@ -51,19 +58,19 @@ def run(pocket_model, mug_concept, tmp_path_factory):
 
 
 def test_scores_are_recorded_with_their_protocol(pocket_model, mug_concept, mug):
-    metrics = default_metrics(pocket_model)
-    assert metrics == POCKETS
-    scores = evaluate(pocket_model, mug_concept, [mug], metrics, FAST)
-    assert tuple(scores) == metrics
+    scores = evaluate(pocket_model, mug_concept, [mug], DEFAULTS, FAST)
+    assert tuple(scores) == POCKETS
     for name, score in scores.items():
-        assert score.direction == METRICS[name].direction and score.samples == 2 and score.spread >= 0
+        assert score.direction == METRICS[name].direction and score.samples == score.seeds == 2
+        assert score.standard_error == pytest.approx(score.spread / 2**0.5)
         assert "seeds 0 to 1, 4 steps, guidance 5, scheduler default" in score.how
-        prompt = FAST.edits[0] if name.endswith("editability") else FAST.prompt
+        prompt = FAST.edits[0] if name.endswith("editability") else FAST.prompts[0]
         assert f'"{prompt}"' in score.how and score.how.split("; ")[1]
     json.loads(json.dumps({name: dataclasses.asdict(score) for name, score in scores.items()}, allow_nan=False))
-    assert evaluate(pocket_model, mug_concept, [mug], metrics[::-1], FAST) == scores
+    assert evaluate(pocket_model, mug_concept, [mug], POCKETS[::-1], FAST) == scores
     one = evaluate(pocket_model, mug_concept, [mug], ["pocket-lpips"], dataclasses.replace(FAST, samples=1))
-    assert one["pocket-lpips"].spread is None and "seeds 0 to 0" in one["pocket-lpips"].how
+    assert one["pocket-lpips"].spread is one["pocket-lpips"].standard_error is None
+    assert "seeds 0 to 0" in one["pocket-lpips"].how
 
 
 def test_the_words_of_the_photo_score_better_than_others(pocket_model, mug_concept, mug):
@@ -141,9 +148,10 @@ def test_every_published_metric_runs_through_the_real_loading_paths(
     sources |= {"clip": clip_folder, "weights": str(weight_folder)}
     names = ["lpips-vgg", "lpips-alex", "sifid", "clip-reconstruction", "clip-editability", "clip-i", "clip-t"]
     names += ["dino", "dinov2", "psnr", "ssim", "word-swap"]
-    assert {*names, *POCKETS, "pocket-word-swap", "held-out-loss", "held-out-gain"} == set(METRICS)
+    losses = {"training-loss", "held-out-loss", "held-out-gain"}
+    assert {*names, *POCKETS, "pocket-word-swap"} | losses == set(METRICS)
     protocol = dataclasses.replace(FAST, swap="mug=cat", class_word="mug")
-    scores = evaluate(pocket_model, mug_concept, [mug], names, protocol, [mug], sources)
+    scores = evaluate(pocket_model, mug_concept, [mug], names, protocol, [mug], sources, suite="published")
     assert list(scores) == names
     assert all(torch.tensor(score.value).isfinite() for score in scores.values())
     assert "vgg16-397923af.pth" in scores["lpips-vgg"].how and "alexnet-owt-7be5be79.safetensors" in (
@@ -161,11 +169,19 @@ def test_the_pockets_clip_never_gives_a_published_score(pocket_model, mug_concep
     protocol = dataclasses.replace(FAST, swap="mug=cat")
     for sources in ({}, {"clip": str(copied)}):
         with pytest.raises(UserError, match="never under a published name; give a published CLIP with --clip"):
-            evaluate(pocket_model, mug_concept, [mug], [name], protocol, sources=sources)
+            evaluate(pocket_model, mug_concept, [mug], [name], protocol, sources=sources, suite="published")
 
 
-def test_other_models_are_measured_with_published_metrics(tiny):
-    assert default_metrics(tiny) == ("lpips-vgg", "sifid", "clip-reconstruction", "clip-editability")
+def test_a_name_means_the_metric_of_the_suite(tiny, pocket_model):
+    assert (suite(tiny), suite(pocket_model)) == ("published", "pocket")
+    published = ["lpips-vgg", "sifid", "clip-reconstruction", "clip-editability"]
+    assert [resolve(name, "published").name for name in DEFAULTS] == published
+    assert [resolve(name, "pocket").name for name in DEFAULTS] == list(POCKETS)
+    for name in ("lpips-vgg", "lpips-alex", "dino", "psnr", "held-out-loss", "pocket-lpips"):
+        assert resolve(name, "pocket").name == resolve(name, "published").name == name
+    assert {resolve(name, of).suite for name in DEFAULTS for of in ("pocket",)} == {"pocket"}
+    with pytest.raises(UserError, match="pocket-sifid is asked for twice on pocket"):
+        resolved(["sifid", "pocket-sifid"], pocket_model)
 
 
 # --- refusals, all before anything is sampled ---
@@ -174,7 +190,7 @@ def test_other_models_are_measured_with_published_metrics(tiny):
 @pytest.mark.parametrize(
     ("metric", "sentence"),
     [
-        ("lpips", "metric 'lpips' is unknown; choose from held-out-loss"),
+        ("fid", "metric 'fid' is unknown; choose from training-loss, held-out-loss, held-out-gain, lpips, lpips-vgg"),
         ("held-out-loss", "is a metric of a run; evaluate the run's folder"),
         ("psnr", "none was given; add them with --truth"),
         ("pocket-word-swap", "give it as --swap OLD=NEW"),
@@ -202,8 +218,10 @@ def test_a_swap_of_a_word_that_is_not_there_and_no_photo(pocket_model, mug_conce
     ("change", "sentence"),
     [
         ({"samples": 0}, "samples is 0"),
-        ({"prompt": "a photo"}, "must have one {}"),
-        ({"edits": ("a {} and a {}",)}, "must have one {}"),
+        ({"prompts": ("a photo",)}, "the reconstruction prompt 'a photo' must have one {}"),
+        ({"prompts": ()}, "no reconstruction prompt"),
+        ({"prompts": ("a {}", "a {}")}, "given twice, and would count twice"),
+        ({"edits": ("a {} and a {}",)}, "the edit prompt 'a {} and a {}' must have one {}"),
         ({"edits": ()}, "no edit prompt"),
     ],
 )
@@ -214,8 +232,55 @@ def test_a_protocol_is_checked(change, sentence):
 
 def test_the_default_prompts_are_in_the_pockets_words(pocket_model):
     object_, style = Protocol(), Protocol.of_kind("style")
-    assert object_ == Protocol.of_kind("object") and "style" in style.prompt
-    assert not pocket_model.unknown_words(" ".join((object_.prompt, *object_.edits)).replace("{}", ""))
+    assert object_ == Protocol.of_kind("object") and all("style" in prompt for prompt in style.prompts)
+    assert not pocket_model.unknown_words(" ".join((*object_.prompts, *object_.edits)).replace("{}", ""))
+    own = Protocol.of_kind("style", ["a {}"], ["a {} on a mug"])
+    assert (own.prompts, own.edits) == (("a {}",), ("a {} on a mug",))
+
+
+# --- several prompts ---
+
+
+def test_lpips_and_sifid_are_averaged_over_the_papers_three_prompts(pocket_model, mug_concept, mug, monkeypatch):
+    """The first, blurred by its seed alone, is the likest; the others are blurred more."""
+    paper = ("a photo of {}", "a photo of a {}", "a good photo of a {}")
+    assert sorted(PROMPTS["object"]) == sorted(paper) and PROMPTS["object"][0] == "a photo of a {}"
+    drawn = []
+
+    def generate(backbone, prompt, concepts, seeds, settings):
+        drawn.append(prompt)
+        return [mug.filter(ImageFilter.GaussianBlur(1 + seed + 4 * drawn.index(prompt))) for seed in seeds]
+
+    monkeypatch.setattr(measures, "generate", generate)
+    protocol = dataclasses.replace(FAST, samples=3, prompts=PROMPTS["object"])
+    names = ["lpips", "sifid", "clip-reconstruction", "psnr"]
+    together = evaluate(pocket_model, mug_concept, [mug], names, protocol, [mug])
+    assert drawn == [prompt.replace("{}", "{it}") for prompt in PROMPTS["object"]]
+    alone = [
+        evaluate(pocket_model, mug_concept, [mug], names, dataclasses.replace(protocol, prompts=(prompt,)), [mug])
+        for prompt in PROMPTS["object"]
+    ]
+    for name in ("pocket-lpips", "pocket-sifid", "psnr"):
+        of_one = torch.tensor([scores[name].value for scores in alone])
+        assert together[name].value == pytest.approx(of_one.mean().item(), rel=1e-6) and of_one.std() > 0
+        assert (together[name].samples, together[name].seeds, alone[0][name].samples) == (9, 3, 3)
+        assert all(f'"{prompt}"' in together[name].how for prompt in PROMPTS["object"])
+    assert together["pocket-clip-reconstruction"] == alone[0]["pocket-clip-reconstruction"], "which has but the first"
+
+
+def test_the_standard_error_is_over_seeds_because_prompts_share_them():
+    values = torch.tensor([[1.0, 2.0, 6.0], [3.0, 4.0, 8.0]])  # (prompts, seeds)
+    score = scores._score(METRICS["lpips-vgg"], values, "how")
+    assert (score.value, score.samples, score.seeds) == (4.0, 6, 3)
+    assert score.spread == pytest.approx(statistics.stdev([1, 2, 6, 3, 4, 8]))
+    assert score.standard_error == pytest.approx(statistics.stdev([2, 3, 7]) / 3**0.5)
+    tuples = scores._score(METRICS["held-out-loss"], values[0], "how")
+    assert (tuples.samples, tuples.seeds) == (3, None)
+    assert tuples.standard_error == pytest.approx(tuples.spread / 3**0.5)
+    one = scores._score(METRICS["lpips-vgg"], values[:, :1], "how")
+    assert one.spread == pytest.approx(2**0.5) and one.standard_error is None
+    endless = scores._score(METRICS["psnr"], torch.tensor([[float("inf"), 3.0]]), "how")
+    assert endless.value == float("inf") and endless.spread is endless.standard_error is None
 
 
 # --- runs ---
@@ -230,7 +295,7 @@ def test_a_runs_held_out_loss_is_the_loops_own(pocket_model, run):
     assert list(scores["learned"]) == names and "held-out-gain" not in scores["start"]
     gain = scores["learned"]["held-out-gain"]
     assert gain.value == pytest.approx(found[0] - found[1], abs=1e-6) and gain.samples == 6
-    assert gain.parts["standard_error"] == pytest.approx(gain.spread / 6**0.5)
+    assert gain.standard_error == pytest.approx(gain.spread / 6**0.5)
     thirds = [gain.parts[third] for third in ("little_noise", "middling_noise", "much_noise")]
     assert sum(thirds) / 3 == pytest.approx(gain.value, abs=1e-7)
 
@@ -247,14 +312,14 @@ def test_the_command_scores_runs_beside_their_starts(run, tmp_path, capsys):
     options = ("--metrics", "pocket-lpips,held-out-loss", "--samples", 1, "--steps", 3, "--guidance", 2)
     result = call(run.folder, *options, "--dtype", "fp32", "--device", "cpu", "--out", out)
     table = capsys.readouterr().out
-    for part in ("mug", "start", "learned", "lpips ↓"):
+    for part in ("mug", "start", "learned", "lpips ↓", "3 prompts x 1 seed", "6 tuples"):
         assert part in table
     assert json.loads(out.read_text()) == json.loads(json.dumps(result))
     (row,) = result["runs"]
     assert row["protocol"]["settings"]["guidance"] == 2 and row["protocol"]["samples"] == 1 and row["step"] == 2
     assert list(row["scores"]) == ["start", "learned"]
-    for scores in row["scores"].values():
-        assert list(scores) == ["pocket-lpips", "held-out-loss"]
+    for found in row["scores"].values():
+        assert list(found) == ["pocket-lpips", "held-out-loss"]
 
 
 def test_the_command_scores_an_embedding_file_with_its_photo(run, capsys):
@@ -281,10 +346,46 @@ def test_what_json_has_no_number_for_is_null(run, tmp_path, capsys, monkeypatch)
     assert json.loads(out.read_text(), parse_constant=pytest.fail) == json.loads(json.dumps(result, allow_nan=False))
 
 
+def test_the_command_draws_the_prompts_given(run):
+    options = ("--metrics", "lpips,clip-editability", "--samples", 1, "--steps", 3, "--json")
+    words = ("--prompts", "a {}", "a photo of the {}", "--edits", "a {} in the snow")
+    (row,) = call(run.folder, *options, *words)["runs"]
+    assert row["suite"] == "pocket" and list(row["scores"]["start"]) == ["pocket-lpips", "pocket-clip-editability"]
+    assert row["protocol"]["prompts"] == ["a {}", "a photo of the {}"]
+    lpips, edits = row["scores"]["start"].values()
+    assert lpips["how"].startswith('"a {}", "a photo of the {}", seeds 0 to 0 for each') and lpips["samples"] == 2
+    assert edits["how"].startswith('"a {} in the snow", seeds 0 to 0, 3 steps') and edits["samples"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("--metrics", "held-out-loss", "--prompts", "a {}"), "--prompts means nothing to held-out-loss"),
+        (("--metrics", "lpips", "--edits", "a {}"), "--edits means nothing to pocket-lpips"),
+        (("--metrics", "clip-editability", "--truth", "PHOTO"), "--truth means nothing to pocket-clip-editability"),
+        (("--metrics", "lpips", "--swap", "a=b"), "--swap"),
+        (("--metrics", "clip-editability", "--class-word", "mug"), "--class-word"),
+        (("--metrics", "lpips,sifid", "--weights", "x"), "--weights means nothing to pocket-lpips, pocket-sifid"),
+        (("--metrics", "clip-reconstruction", "--clip", "x"), "--clip"),
+        (("--metrics", "clip-reconstruction", "--dino", "x"), "--dino"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(run, words, option):
+    with pytest.raises(UserError, match=option):
+        call(run.folder, *(str(pocket.view("mug")) if word == "PHOTO" else word for word in words))
+
+
+def test_the_suites_of_the_command_are_those_of_the_metrics(run):
+    with pytest.raises(UserError, match=r"vgg16-397923af\.pth are not in"):
+        call(run.folder, "--metrics", "lpips", "--suite", "published", "--weights", run.folder)
+    assert set(typing.get_args(Suite)) == {m.suite for m in METRICS.values() if m.suite} == set(command.SUITES)
+
+
 def test_the_command_lists_every_metric(capsys):
     result = call("--list")
     shown = capsys.readouterr().out
-    assert all(f"{name}  {metric.direction} is better" in shown for name, metric in METRICS.items())
+    assert all(f"{metric.direction} is better, {metric.range}" in shown for metric in METRICS.values())
+    assert "lpips-vgg (lpips of the published suite)" in shown and "\npsnr  higher is better" in shown
     assert set(result["metrics"]) == set(METRICS)
 
 

@@ -19,11 +19,12 @@ from typing import Any
 
 import pytest
 
-from photowords import backbones, files, pocket, pretrained, study
+from photowords import backbones, clip, files, pocket, pretrained, study
 from photowords.backbones import Backbone
 from photowords.cli import main
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.study import cost, grid, plan, runner, scoring, workers
+from photowords.evaluation import Protocol
+from photowords.study import cost, grid, measured, plan, runner, workers
 from photowords.study.trial import Outcome, work
 from photowords.study.workers import Event
 
@@ -255,16 +256,19 @@ def test_ids_hold_what_determines_the_result_and_nothing_else(
     assert not set(again("held_out = 6", "held_out = 7")) & set(ids)
 
 
-def test_the_pockets_metrics_stand_in_under_their_own_names(pocket_model: Backbone, tiny: Backbone) -> None:
+def test_names_of_metrics_are_understood_in_the_suite_of_the_model(pocket_model: Backbone, tiny: Backbone) -> None:
     names = ["lpips", "sifid", "clip-reconstruction", "clip-editability"]
-    assert scoring.metrics(names, pocket_model) == ["pocket-" + name for name in names]
-    assert scoring.metrics(names, tiny) == ["lpips-vgg", *names[1:]]
-    assert scoring.metrics(["lpips-alex"], pocket_model) == ["pocket-lpips"]
-    with pytest.raises(UserError, match="pocket-lpips twice on pocket"):
-        scoring.metrics(["lpips", "lpips-alex"], pocket_model)
-    block = {"kind": "frontier", "x": "clip-editability", "y": "held-out-loss", "metrics": ["lpips"]}
-    assert scoring.block(block, tiny) == {**block, "metrics": ["lpips-vgg"]}
-    assert scoring.block(block, pocket_model)["x"] == "pocket-clip-editability"
+    assert [metric.name for metric in measured.metrics(names, pocket_model)] == ["pocket-" + name for name in names]
+    assert [metric.name for metric in measured.metrics(names, tiny)] == ["lpips-vgg", *names[1:]]
+    assert [metric.name for metric in measured.metrics(["lpips-alex"], pocket_model)] == ["lpips-alex"]
+    with pytest.raises(UserError, match="pocket-lpips is asked for twice on pocket"):
+        measured.metrics(["lpips", "pocket-lpips"], pocket_model)
+
+
+def test_the_prompts_that_metrics_share_are_counted_once() -> None:
+    protocol = Protocol.of_kind("object", ["a {}", "the {}"], ["a {} in the snow", "the {}"])
+    counts = {"psnr": 2, "lpips-vgg clip-reconstruction": 2, "clip-reconstruction": 1, "dino": 2, "sifid clip-t": 3}
+    assert {names: measured.prompts(names.split(), protocol) for names in counts} == counts
 
 
 # Two starts that ask no reader, one that the captioner is asked for, one that both are.
@@ -311,8 +315,9 @@ def test_ids_hold_the_readers_that_were_asked_and_their_weights(tmp_path: Path, 
 def test_ids_hold_the_weights_of_the_scorers(tmp_path: Path, tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     read = plan.read(write(tmp_path, SMALL.replace("pocket-lpips", "pocket-clip-reconstruction")))
     (first, *_) = grid.trials(read, tiny)
-    assert first.spec["scorers"]["pocket-clip-reconstruction"].startswith("the pocket's own CLIP, clip ")
+    assert first.spec["scorers"]["pocket-clip-reconstruction"].startswith("the pocket's own CLIP clip ")
     monkeypatch.setattr(pretrained, "digest", lambda path: "0" * 8)
+    monkeypatch.setattr(clip, "load", pretrained.Kept(clip.Clip))  # as another process would load it
     assert grid.trials(read, tiny)[0].id != first.id
 
 
@@ -336,7 +341,8 @@ def test_a_trials_file_says_it_all(prepared: study.Prepared, finished: Path) -> 
         assert held_out["mean"] - points[0]["held_out"]["mean"] == pytest.approx(held_out["difference"], abs=1e-7)
         assert held_out["thirds"][0] == pytest.approx(sum(held_out["losses"][:2]) / 2, rel=1e-6)
     assert [set(point["scores"]) for point in points] == [{"pocket-lpips"}, {"pocket-lpips"}, set()]
-    assert points[0]["scores"]["pocket-lpips"]["samples"] == 1 and "pocket-lpips" in record["how"]
+    lpips = points[0]["scores"]["pocket-lpips"]
+    assert (lpips["samples"], lpips["seeds"]) == (3, 1) and "pocket-lpips" in record["how"]
     assert [path.name for path in (finished / "pictures" / trial.id).iterdir()] == ["step_000002_0.png"]
     assert (finished / "photos" / "mug.png").exists() and (finished / "report" / "report.html").exists()
 
@@ -610,9 +616,9 @@ def test_without_ray_or_its_cluster_there_is_one_sentence(monkeypatch: pytest.Mo
 
 def test_the_time_left_follows_what_trials_took(prepared: study.Prepared) -> None:
     star = prepared.trials[0]
-    # Batch 4 forward and back (3 passes each), two held-out losses of 6, one prompt of 25 steps with guidance at two
-    # scored steps and one kept strip.
-    assert cost.passes(star, 1) == 2 * 4 * 3 + 2 * 6 + 3 * 50
+    # Batch 4 forward and back (3 passes each), two held-out losses of 6, three prompts of 25 steps with guidance at
+    # two scored steps, and one kept strip.
+    assert cost.passes(star, 1) == 2 * 4 * 3 + 2 * 6 + (2 * 3 + 1) * 50
     meter = cost.Meter(prepared.trials, 1, 0.01, 2)
     total = sum(cost.passes(trial, 1) for trial in prepared.trials)
     assert meter.seconds_left == pytest.approx(total * 0.01 / 2)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from photowords import images, pocket
 from photowords.errors import UserError
-from photowords.pretrained import Kept, config, network, on, pretrained, revision
+from photowords.pretrained import Kept, config, identity, network, on, pretrained, revision
 
 BATCH = 32
 """Pictures or texts at once: bounds the memory, and does not change a number beyond rounding."""
@@ -23,6 +26,7 @@ class Clip:
 
     Attributes:
         source, revision: where it came from; the revision is None for folders.
+        about: how a score's record names it.
         scale: what a cosine is multiplied by before a softmax over texts; learned with the model.
     """
 
@@ -36,6 +40,7 @@ class Clip:
         self._tokenizer: Any = pretrained(AutoTokenizer, source, "CLIP", option)
         self._model: Any = network(CLIPModel, source, "CLIP", option)
         self.revision = revision(source)
+        self.about = ("the pocket's own " if is_pockets(source) else "") + f"CLIP {identity(source)}"
         self.scale = float(self._model.logit_scale.detach().exp())
 
     @torch.no_grad()
@@ -66,6 +71,13 @@ class Clip:
         if not batches:
             return torch.empty(0, self._model.config.projection_dim)
         return torch.nn.functional.normalize(torch.cat(batches), dim=-1)
+
+
+@functools.lru_cache(maxsize=8)
+def is_pockets(source: str) -> bool:
+    """Whether a CLIP is the pocket's, wherever it was copied to."""
+    file = Path(source) / "model.safetensors"
+    return file.is_file() and images.sha256(file) == images.sha256(pocket.CLIP / "model.safetensors")
 
 
 load = Kept(Clip)

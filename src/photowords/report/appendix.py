@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from photowords.metrics.registry import METRICS
+from photowords.metrics import METRICS
 from photowords.report import statistics
 from photowords.report.document import Part, Record, Section, Table, Text
 from photowords.report.results import SMOOTHED, Results
 
-LOSSES = {
-    "training-loss": f"equation 1 on the batch of the step, before its update; shown is the {SMOOTHED}",
-    "held-out-loss": "equation 1 on fixed (t, noise, template) tuples that training never draws, one set for all arms",
-}
+SHOWN = {"training-loss": f"shown is the {SMOOTHED}", "held-out-loss": "one set for all arms"}
+"""What a study adds to the definition of a metric."""
 LISTED = ("name", "question", "trials", "arms", "concepts", "report")
 """Of plan.json, what stands elsewhere in the report."""
 
@@ -30,9 +28,9 @@ def protocol(study: Results) -> Section:
     for trial in study.trials:
         ways[trial.arm].setdefault("settings", trial.spec.get("settings", {}))
     shown = [metric for metric in study.metrics if study.steps(metric)]
-    ranges = {metric: METRICS[metric].range if metric in METRICS else "0 upwards" for metric in shown}
     metrics = [
-        [metric, study.direction(metric), ranges[metric], LOSSES.get(metric) or study.how(metric)] for metric in shown
+        [m, study.direction(m), METRICS[m].range, "; ".join([study.how(m), *([SHOWN[m]] if m in SHOWN else [])])]
+        for m in shown
     ]
     text = (
         "Means are over concepts of the means over seeds, so that each concept weighs the same. Intervals are 95 % "
@@ -41,7 +39,7 @@ def protocol(study: Results) -> Section:
         "Where there is but one value there is no interval. Differences are paired by concept and seed."
     )
     limits = "What this does not show: anything about models, photos or settings other than these."
-    if study.plan.get("model") == "pocket" or any(metric.startswith("pocket-") for metric in shown):
+    if study.plan.get("suite") == "pocket":
         limits += (
             " The pocket model draws a small world of its own at 64 pixels: its losses and its pocket- metrics compare "
             "with nothing published."

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from photowords.errors import UserError
-from photowords.metrics.registry import METRICS
+from photowords.metrics import METRICS, resolve
 from photowords.report.statistics import Key
 
 NAN = float("nan")
@@ -51,7 +51,6 @@ class TrialResult:
     caption: str | None
     training_loss: Sequence[float]
     checkpoints: Mapping[int, Checkpoint]
-    directions: Mapping[str, str]
     how: Mapping[str, str]
     diverged: str | None
     picture_prompts: Sequence[str]
@@ -149,21 +148,16 @@ class Results:
 
     def metric(self, name: str) -> str:
         """A metric's name as the trials have it: "lpips" is "pocket-lpips" on the pocket, "lpips-vgg" elsewhere."""
-        if name in self.metrics:
-            return name
-        return next((metric for metric in self.metrics if _family(metric) == _family(name)), name)
+        return resolve(name, self.plan.get("suite", "published")).name
 
     def direction(self, metric: str) -> str:
         """ "lower" or "higher": which is better."""
-        if metric in METRICS:
-            return METRICS[metric].direction
-        told = (trial.directions[metric] for trial in self.trials if metric in trial.directions)
-        return next(told, "higher" if metric == "held-out-gain" else "lower")
+        return METRICS[metric].direction
 
     def how(self, metric: str) -> str:
         """How the metric was measured, in a sentence."""
         told = (trial.how[metric] for trial in self.trials if metric in trial.how)
-        return next(told, METRICS[metric].protocol if metric in METRICS else "not told")
+        return next(told, METRICS[metric].protocol)
 
 
 def picture_file(trial: str, step: int, prompt: int) -> str:
@@ -215,7 +209,6 @@ def _trial(file: Path) -> TrialResult:
             caption=table["caption"],
             training_loss=[NAN if loss is None else float(loss) for loss in table["training_loss"]],
             checkpoints={int(point["step"]): _checkpoint(point) for point in table["checkpoints"]},
-            directions={n: s["direction"] for point in table["checkpoints"] for n, s in point["scores"].items()},
             how=dict(table["how"]),
             diverged=table["diverged"],
             picture_prompts=[str(prompt) for prompt in table["picture_prompts"]],
@@ -235,12 +228,3 @@ def _checkpoint(point: Mapping[str, Any]) -> Checkpoint:
         found["held-out-gain"] = -change
     values = {name: float(value) for name, value in found.items() if value is not None and isfinite(value)}
     return Checkpoint(int(point["step"]), int(point["training_sample_steps"]), values)
-
-
-def known(metric: str) -> bool:
-    """Whether a metric of this name, or of its family ("lpips"), exists."""
-    return metric == "training-loss" or _family(metric) in {_family(name) for name in METRICS}
-
-
-def _family(metric: str) -> str:
-    return metric.removeprefix("pocket-").removesuffix("-vgg").removesuffix("-alex")

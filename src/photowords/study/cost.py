@@ -9,7 +9,7 @@ import torch
 
 from photowords.backbones import Backbone
 from photowords.settings import GenerateSettings
-from photowords.study import scoring
+from photowords.study import measured
 from photowords.study.grid import Trial
 
 BACKWARD = 2
@@ -19,7 +19,7 @@ BACKWARD = 2
 def passes(trial: Trial, samples: int) -> int:
     """About how many pictures a trial sends through the UNet."""
     arm, settings = trial.arm, trial.arm.settings
-    sampled = len(arm.score_at) * scoring.prompts(trial.spec["metrics"], settings.kind) + len(arm.pictures_at)
+    sampled = len(arm.score_at) * measured.prompts(trial.spec["metrics"], trial.protocol) + len(arm.pictures_at)
     return (
         settings.steps * settings.batch * (1 + BACKWARD)
         + len(settings.evaluate_at or ()) * settings.held_out

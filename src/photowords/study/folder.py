@@ -21,10 +21,10 @@ from typing import Any
 import torch
 from PIL.Image import Image
 
-from photowords import __version__, files, images
+from photowords import __version__, evaluation, files, images
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.study import grid, scoring
+from photowords.study import grid
 from photowords.study.grid import Trial
 from photowords.study.plan import Study
 from photowords.study.trial import Outcome
@@ -124,6 +124,7 @@ def plan_record(study: Study, trials: Sequence[Trial], backbone: Backbone) -> di
         "threads": 1,
         "photowords": __version__,
         "torch": str(torch.__version__),
+        "suite": evaluation.suite(backbone),
         "metrics": spec["metrics"],
         "samples": study.samples,
         "protocol": {trial.arm.name: trial.spec["protocol"] for trial in trials},
@@ -150,5 +151,5 @@ def plan_record(study: Study, trials: Sequence[Trial], backbone: Backbone) -> di
             for arm in study.arms
         ],
         "trials": [trial.id for trial in trials],
-        "report": [scoring.block(table, backbone) for table in study.report],
+        "report": list(study.report),
     }

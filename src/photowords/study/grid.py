@@ -11,10 +11,10 @@ from typing import Any
 
 from photowords import evaluation, images, pocket
 from photowords.backbones import Backbone
-from photowords.initializers import start
+from photowords.evaluation import Protocol
 from photowords.pretrained import exact_identity
 from photowords.settings import InvertSettings
-from photowords.study import scoring
+from photowords.study import measured
 from photowords.study.plan import SETTINGS, USED_BY, Arm, Study, Subject, Table
 
 METHOD = ("steps", "batch", "weight_decay", "kind", "held_out")
@@ -25,13 +25,18 @@ READERS = ("captioner", "classifier")
 
 @dataclass(frozen=True)
 class Trial:
-    """One cell of the grid. ``spec`` is all that determines its result, and what the id ends in is its hash."""
+    """One cell of the grid.
+
+    ``spec`` is all that determines its result, and what the id ends in is its hash; ``protocol`` is what is sampled
+    where its metrics are measured.
+    """
 
     id: str
     subject: Subject
     arm: Arm
     seed: int
     spec: Table
+    protocol: Protocol
     other: Subject | None
 
 
@@ -41,7 +46,7 @@ def trials(study: Study, backbone: Backbone) -> list[Trial]:
     So a study that is stopped half-way can be read already. Raises UserError for a photo that cannot be read, for an
     unknown metric, and for readers and scorers that cannot be had.
     """
-    metrics = scoring.metrics(study.metrics, backbone)
+    metrics = measured.metrics(study.metrics, backbone)
     hashes = {path: images.sha256(path) for s in study.subjects for path in (s.photo, *s.truth)}
     model = {
         "fingerprint": backbone.fingerprint,
@@ -49,13 +54,14 @@ def trials(study: Study, backbone: Backbone) -> list[Trial]:
         "dtype": str(backbone.dtype).removeprefix("torch."),
         "device": backbone.device.type,
     }
-    scorers = _scorers(study, metrics, backbone)
+    scorers = {name: scorer.about for name, scorer in evaluation.scorers(backbone, metrics).items()}
     cells = []
     for seed in study.seeds:
         for number, subject in enumerate(study.subjects):
             for arm in study.arms:
                 other = _other(study.subjects, number, seed) if arm.init == "other-caption" else None
                 told = hint(arm, subject)
+                protocol = Protocol.of_kind(arm.settings.kind, samples=study.samples)
                 spec: dict[str, Any] = {
                     "photo": hashes[subject.photo],
                     "init": arm.init,
@@ -64,11 +70,9 @@ def trials(study: Study, backbone: Backbone) -> list[Trial]:
                     "settings": _told(arm.settings),
                     "seed": seed,
                     "model": model,
-                    "metrics": metrics,
+                    "metrics": [metric.name for metric in metrics],
                     "scorers": scorers,
-                    "protocol": dataclasses.asdict(scoring.protocol(arm.settings.kind, study.samples))
-                    if metrics
-                    else None,
+                    "protocol": dataclasses.asdict(protocol) if metrics else None,
                     "evaluate_at": list(arm.settings.evaluate_at or ()),
                     "score_at": list(arm.score_at),
                 }
@@ -77,7 +81,8 @@ def trials(study: Study, backbone: Backbone) -> list[Trial]:
                 if metrics and subject.truth:
                     spec["truth"] = [hashes[path] for path in subject.truth]
                 digest = hashlib.sha256(canonical(spec).encode()).hexdigest()[:8]
-                cells.append(Trial(f"{subject.name}-{arm.name}-s{seed}-{digest}", subject, arm, seed, spec, other))
+                id_ = f"{subject.name}-{arm.name}-s{seed}-{digest}"
+                cells.append(Trial(id_, subject, arm, seed, spec, protocol, other))
     return cells
 
 
@@ -111,16 +116,6 @@ def _readers(init: str, told: Table, backbone: Backbone) -> dict[str, str]:
         return {}
     asked = [key for key in READERS if init in USED_BY[key]]
     return {key: exact_identity(told.get(key) or backbone.readers[key], key) for key in asked}
-
-
-def _scorers(study: Study, metrics: Sequence[str], backbone: Backbone) -> dict[str, str]:
-    """What each metric is measured by, its weights included."""
-    if not metrics:
-        return {}
-    subject = study.subjects[0]
-    photo, *truth = [images.load_photo(path) for path in (subject.photo, *subject.truth)]
-    concept = start("star", [photo], backbone)  # any would do: nothing is sampled
-    return evaluation.scorers(backbone, concept, [photo], metrics, truth=truth)
 
 
 def _told(settings: InvertSettings) -> dict[str, Any]:

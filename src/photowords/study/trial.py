@@ -29,7 +29,7 @@ from photowords.metrics.losses import by_thirds, paired_difference
 from photowords.prompts import TEMPLATES
 from photowords.report.results import picture_file
 from photowords.settings import GenerateSettings, InvertSettings
-from photowords.study import grid, scoring
+from photowords.study import grid
 from photowords.study.grid import Trial
 
 STRIP = 4
@@ -175,7 +175,9 @@ def _checkpoint(step: Step, first: Tensor, settings: InvertSettings, scores: Map
             name: {
                 "value": _round(one.value),
                 "spread": _round(one.spread),
+                "standard_error": _round(one.standard_error),
                 "samples": one.samples,
+                "seeds": one.seeds,
                 "direction": one.direction,
             }
             for name, one in scores.items()
@@ -185,7 +187,7 @@ def _checkpoint(step: Step, first: Tensor, settings: InvertSettings, scores: Map
 
 def score(job: Job, backbone: Backbone, concept: Concept, quick: bool = False) -> dict[str, Score]:
     """The study's metrics of a concept; ``quick`` samples next to nothing, to find out what is missing."""
-    protocol = scoring.protocol(job.trial.arm.settings.kind, job.samples)
+    protocol = job.trial.protocol
     if quick:
         protocol = dataclasses.replace(protocol, samples=1, settings=GenerateSettings(steps=1))
     return evaluation.evaluate(backbone, concept, [job.photo], job.trial.spec["metrics"], protocol, job.truth)

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NewType, Self, get_args, get_origin, get_type_hints
 
 from photowords.errors import UserError
-from photowords.metrics.registry import METRICS
-from photowords.report import results
+from photowords.metrics import metric_names
 from photowords.report.document import Section
 from photowords.report.results import ArmLabel, Results
 
 Metric = NewType("Metric", str)
-"""A metric's name, or its family's: "lpips"."""
+"""A metric's name, or its formula's: "lpips"."""
 ArmName = NewType("ArmName", str)
 
 CALLED = {str: "a text", bool: "true or false", int: "a whole number of at least 0"}
@@ -86,7 +85,7 @@ def _read(value: Any, kind: Any, what: str, where: str, arms: Sequence[str]) -> 
         raise UserError(f"{what} is {value!r}, but it must be {CALLED[plain]}")
     if kind is ArmName and value not in arms:
         raise UserError(f"{where} names the arm {value!r}, which the study has not; its arms are {', '.join(arms)}")
-    if kind is Metric and not results.known(value):
-        names = ", ".join(["training-loss", *METRICS])
+    if kind is Metric and value not in metric_names():
+        names = ", ".join(metric_names())
         raise UserError(f"{where} names the metric {value!r}, which does not exist; choose from {names}")
     return value
