@@ -79,7 +79,7 @@ def test_the_report_is_plain_json_and_a_picture(finished: tuple[Run, WordReport]
     plain = as_json(finished[1])
     assert set(plain["words"][0]) == {field.name for field in dataclasses.fields(finished[1].words[0])}
     plot(finished[1], tmp_path / "words.png")
-    assert Image.open(tmp_path / "words.png").width == 1350
+    assert Image.open(tmp_path / "words.png").width == 1360
 
 
 def test_one_held_out_tuple_has_no_standard_error(pocket_model: Backbone, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from photowords import files, formats
+from photowords import formats, plots
 from photowords.backbones import Backbone
 from photowords.concept import Word
 from photowords.errors import UserError
@@ -140,38 +140,27 @@ def _nearest(backbone: Backbone, word: Word) -> tuple[tuple[tuple[str, float], .
 
 def plot(report: WordReport, path: Path) -> None:
     """Draw the words' worth, their turn (1 - cosine) and their shares of the gradient as bars, a PNG."""
-    from matplotlib.figure import Figure
-
     words = report.words
     labels = [f"{word.name} {word.text}" + ("" if word.trainable else " (frozen)") for word in words]
     places = range(len(words))
-    panels: Sequence[tuple[str, list[float], list[float] | None, str]] = [
-        (
-            "held-out loss gained by learning it",
-            [w.worth for w in words],
-            [w.standard_error or 0.0 for w in words],
-            "#0072b2",
-        ),
-        ("turned away from its word (1 - cosine)", [1 - w.cosine for w in words], None, "#d55e00"),
-        ("share of the gradient", [w.gradient_share or 0.0 for w in words], None, "#009e73"),
+    panels: Sequence[tuple[str, list[float], list[float] | None]] = [
+        ("held-out loss gained by learning it", [w.worth for w in words], [w.standard_error or 0.0 for w in words]),
+        ("turned away from its word (1 - cosine)", [1 - w.cosine for w in words], None),
+        ("share of the gradient", [w.gradient_share or 0.0 for w in words], None),
     ]
-    figure = Figure(figsize=(9, 1.2 + 0.34 * len(words)), layout="constrained", dpi=150)
-    for number, (axes, (title, values, errors, colour)) in enumerate(
-        zip(figure.subplots(1, 3, sharey=True), panels, strict=True)
-    ):
-        axes.barh(places, values, xerr=errors, color=colour, height=0.66, error_kw={"elinewidth": 1, "capsize": 2})
-        axes.axvline(0, color="black", linewidth=0.8)
-        axes.set_title(title, fontsize=9)
-        axes.tick_params(labelsize=8)
-        axes.locator_params(axis="x", nbins=4)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(axis="y", length=0)
-        if number == 0:
-            axes.set_yticks(places, labels)
-            axes.invert_yaxis()
-    figure.suptitle(f"{report.sentence}  (step {report.step})", fontsize=10)
-    with files.atomic(path) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+    with plots.canvas(plots.WHOLE, 0.9 + 0.25 * len(words)) as figure:
+        rows = figure.subplots(1, 3, sharey=True)
+        for axes, (title, values, errors), colour in zip(rows, panels, plots.COLOURS, strict=False):
+            axes.barh(places, values, xerr=errors, color=colour, height=0.66, error_kw={"elinewidth": 1, "capsize": 2})
+            axes.axvline(0, color="black", linewidth=0.8)
+            axes.set_title(title, fontsize=7)
+            axes.locator_params(axis="x", nbins=4)
+            axes.spines["left"].set_visible(False)
+            axes.tick_params(axis="y", length=0)
+        rows[0].set_yticks(places, labels)
+        rows[0].invert_yaxis()
+        figure.suptitle(f"{report.sentence}  (step {report.step})")
+    plots.write_png(figure, path)
 
 
 def as_json(report: WordReport) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from PIL.Image import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from photowords import files, formats, images
+from photowords import files, formats, images, plots
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
@@ -167,31 +167,24 @@ class Run:
 
     def plot(self) -> Path:
         """Draw both losses against steps as ``loss.png``."""
-        # The figure is made without pyplot: no global state, no window system.
-        from matplotlib.figure import Figure
-
         rows = self.losses()
         training = [(row["step"], row["loss"]) for row in rows if row["loss"] is not None]
         held_out = [(row["step"], row["held_out"]) for row in rows if "held_out" in row]
         # Two panels: single training losses spread over twenty times the range that the held-out loss covers.
-        figure = Figure(figsize=(5, 4.6), layout="constrained", dpi=150)
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 1))
-        above.plot(*zip(*held_out, strict=True), color="#0072b2", marker="o", markersize=4)
-        above.set(ylabel="held-out loss")
-        above.set_title(str(self.about.get("sentence", "")), fontsize=9)
-        if training:
-            steps, losses = zip(*training, strict=True)
-            below.scatter(steps, losses, s=5, color="#bbbbbb", label="each step")
-            window = min(25, len(losses))
-            means = [sum(losses[i : i + window]) / window for i in range(len(losses) - window + 1)]
-            below.plot(steps[window - 1 :], means, color="#d55e00", label=f"mean of the last {window}")
-            below.legend(frameon=False, fontsize=7)
-        below.set(xlabel="steps", ylabel="training loss", ylim=(0, None))
-        for axes in (above, below):
-            axes.spines[["top", "right"]].set_visible(False)
+        with plots.canvas(plots.HALF, 3.2) as figure:
+            above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 1))
+            above.plot(*zip(*held_out, strict=True), color=plots.COLOURS[0], marker="o")
+            above.set(ylabel="held-out loss", title=str(self.about.get("sentence", "")))
+            if training:
+                steps, losses = zip(*training, strict=True)
+                below.scatter(steps, losses, s=3, color=plots.PALE, label="each step")
+                window = min(25, len(losses))
+                means = [sum(losses[i : i + window]) / window for i in range(len(losses) - window + 1)]
+                below.plot(steps[window - 1 :], means, color=plots.COLOURS[1], label=f"mean of the last {window}")
+                below.legend()
+            below.set(xlabel="steps", ylabel="training loss", ylim=(0, None))
         target = self.folder / "loss.png"
-        with files.atomic(target) as path:
-            figure.savefig(path, format="png", metadata={"Software": None})
+        plots.write_png(figure, target)
         return target
 
 
