@@ -15,6 +15,8 @@ from PIL import Image
 
 from photowords import images
 from photowords.errors import UserError
+from photowords.inversion import views
+from photowords.segmentation import object_box
 
 
 def noise(height: int = 16, width: int = 16) -> Image.Image:
@@ -116,9 +118,13 @@ def cut(path: Path, kind: str) -> None:
         (lambda p: Image.new("RGB", (100, 7)).save(p), "is 100x7 pixels, too small"),
         (lambda p: cut(p, "PNG"), "damaged or cut-off image"),
         (lambda p: cut(p, "JPEG"), "damaged or cut-off image"),
-        (lambda p: p.write_bytes(png_header(30_000, 30_000)), "30000x30000 pixels, too large; .* 100 million pixels"),
+        (lambda p: p.write_bytes(png_header(12_000, 10_000)), "12000x10000 pixels, too large; .* 89 million"),
+        (
+            lambda p: p.write_bytes(png_header(30_000, 30_000)),
+            "too many pixels to be opened; .* 89 million",
+        ),
     ],
-    ids=["missing", "folder", "empty", "text", "1x1", "thin", "cut png", "cut jpeg", "bomb"],
+    ids=["missing", "folder", "empty", "text", "1x1", "thin", "cut png", "cut jpeg", "large", "bomb"],
 )
 def test_what_is_no_photo_is_one_sentence(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
     path = tmp_path / "photo.png"
@@ -126,9 +132,44 @@ def test_what_is_no_photo_is_one_sentence(tmp_path: Path, make: Callable[[Path],
     limit = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings(), pytest.raises(UserError, match=message) as caught:
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         images.load_photo(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_pillows_own_limit_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the whole process's: two threads that lifted and restored it in turn would leave it lifted."""
+    noise().save(tmp_path / "a.png")
+    limit, seen = Image.MAX_IMAGE_PIXELS, []
+    rgb, resize = images._rgb, Image.Image.resize
+    monkeypatch.setattr(images, "_rgb", lambda image: seen.append(Image.MAX_IMAGE_PIXELS) or rgb(image))
+
+    def crop(*arguments: object) -> Image.Image:
+        seen.append(Image.MAX_IMAGE_PIXELS)
+        return resize(*arguments)
+
+    monkeypatch.setattr(Image.Image, "resize", crop)
+    open_ = Image.open
+    monkeypatch.setattr(Image, "open", lambda path: seen.append(Image.MAX_IMAGE_PIXELS) or open_(path))
+    images.to_tensor(images.load_photo(tmp_path / "a.png"), 8)
+    assert seen == [limit] * 3
+
+
+@pytest.mark.parametrize("grey", [1, 127])
+def test_the_object_begins_at_128(grey: int) -> None:
+    """A soft edge, or a stray grey pixel, is background for all who ask where the object is."""
+    mask = Image.new("L", (256, 256))
+    mask.paste(255, (100, 100, 150, 150))
+    box = images.square_box(mask.size, mask)
+    mask.putpixel((5, 200), grey)
+    assert images.square_box(mask.size, mask) == box == (93, 93, 157, 157)
+    assert object_box(mask) == (100, 100, 150, 150)
+    assert views.square(Image.new("RGB", mask.size), mask) == box
+    faint = Image.new("L", (256, 256), grey)
+    assert images.square_box(faint.size, faint) == (0, 0, 256, 256), "an empty mask is none"
+    with pytest.raises(UserError, match="the mask is empty"):
+        object_box(faint)
 
 
 def test_a_name_that_is_too_long_is_one_sentence() -> None:

@@ -47,7 +47,7 @@ class Selection:
 
     def provenance(self) -> dict[str, Any]:
         """As plain JSON values; ``share`` is how much of the photo the object covers."""
-        share = round(sum(self.mask.histogram()[128:]) / (self.mask.width * self.mask.height), 4)
+        share = round(sum(self.mask.histogram()[images.OBJECT_FROM :]) / (self.mask.width * self.mask.height), 4)
         asked = {} if self.clicks is None else {"revision": self.revision, "clicks": dataclasses.asdict(self.clicks)}
         return {"source": self.source, "share": share, **asked}
 

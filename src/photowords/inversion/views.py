@@ -67,7 +67,7 @@ def square(photo: Image, mask: Image | None) -> tuple[int, int, int, int]:
         return images.square_box(photo.size)
     check_mask(mask, photo)
     box = images.square_box(photo.size, mask)
-    if mask.crop(box).getbbox() is None:  # pieces at the two ends of a long photo
+    if images.object_box(mask.crop(box)) is None:  # pieces at the two ends of a long photo
         raise UserError(
             "what is marked lies too far apart for one square of the photo; mark one thing, or crop the photo"
         )
