@@ -10,7 +10,8 @@ import torch
 from photowords import backbones, images, pocket
 from photowords.backbones import Backbone
 from photowords.errors import UserError
-from photowords.initializers import Hint, start
+from photowords.initializers import start
+from photowords.starts import Words
 
 
 def test_a_loaded_model_says_what_it_is(tiny: Backbone, tiny_v: Backbone) -> None:
@@ -115,7 +116,7 @@ def test_the_layout_of_published_models_loads(tiny_folder: Path, tmp_path: Path)
     edit("text_encoder/config.json", eos_token_id=2)
     edit("tokenizer/tokenizer_config.json", pad_token="!")
     backbone: Any = backbones.load(str(folder), "cpu", "fp32")
-    concept = start("words", [], backbone, Hint(words="blue mug"))
+    concept = start(Words(words="blue mug"), [], backbone)
     spliced = backbone.encode_prompt([["a", *concept.refs]], concept.embeddings())
     assert torch.equal(spliced["prompt_embeds"], backbone.encode_prompt([["a blue mug"]], {})["prompt_embeds"])
     assert backbone._pipe.tokenizer.pad_token == "!"

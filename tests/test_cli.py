@@ -108,6 +108,21 @@ def test_every_start_and_several_photos_of_a_style(
     assert words == {"class": ["mug"], "star": ["*"], "multi-star": ["*"] * 5}[init]
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--init", "class", "--class-name", "red striped mug with a star", "--budget", 3), "red striped mug"),
+        (("--words", "a red striped mug", "--drop", "striped"), "red mug"),
+    ],
+)
+def test_options_that_the_command_line_once_refused(
+    options: tuple[Any, ...], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("--steps", 1, "--held-out", 2, "--samples", 0, "--json")
+    status, out, _ = run(capsys, "invert", MUG, "--out", tmp_path / "run", *options, *few)
+    assert status == 0 and json.loads(out)["sentence"] == sentence
+
+
 @pytest.mark.parametrize("tool", ["diffusers", "a1111", "kohya", "comfyui", "invokeai", "photowords"])
 def test_an_exported_file_is_read_wherever_a_concept_is(
     tool: str, learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -186,15 +201,15 @@ def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--steps", "0"], "steps is 0, but it must be at least 1"),
+        (["--steps", "0"], "--steps is 0, but it must be a whole number of at least 1"),
         (["--steps", "many"], "'many' is not a whole number"),
-        (["--lr", "-1"], "learning rate must be above 0"),
-        (["--batch", "0"], "batch is 0"),
+        (["--lr", "-1"], "--lr is -1.0, but it must be a number above 0"),
+        (["--batch", "0"], "--batch is 0"),
         (["--kind", "person"], "must be one of object, style"),
         (["--samples", "9"], "from 0 to 4"),
-        (["--init", "words"], "needs the words"),
+        (["--init", "words"], "--init words needs the words; give them as --words"),
         (["--init", "star", "--words", "a mug"], "--words goes with --init words, not with --init star"),
-        (["--stars", "3"], "--stars goes with --init multi-star"),
+        (["--num-vectors", "3"], "--num-vectors goes with --init multi-star"),
         (["--classifier", "x"], "--classifier goes with --init class"),
         (["--words", "very " * 40 + "big mug"], "text encoder has room for"),
         (["--name", "my mug"], "cannot be used in a prompt"),
@@ -205,7 +220,7 @@ def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: p
         (["--device", "meta"], "device 'meta' cannot be used"),
         (["--dtype", "fp7"], "dtype 'fp7' is unknown"),
         (["--captioner", "/nowhere/blip"], "captioner '/nowhere/blip' cannot be loaded"),
-        (["--init", "magic"], "invalid choice: 'magic'"),
+        (["--init", "magic"], "there is no --init 'magic'"),
         (["--typo"], "unrecognized arguments: --typo"),
     ],
 )

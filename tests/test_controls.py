@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,7 +15,8 @@ from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.images import load_photo
-from photowords.initializers import Hint, Start, controls, start
+from photowords.initializers import Found, controls, start
+from photowords.starts import Captioned, MultiStar, OtherCaption, Shuffled, of
 
 NAMES = ("backpack", "bird", "mug", "teddy_bear")
 AS_MANY = ("multi-star", "shuffled", "random-words", "class-repeated")
@@ -29,19 +31,19 @@ def photo(request: pytest.FixtureRequest) -> Image.Image:
 
 @pytest.fixture
 def make(pocket_model: Backbone, photo: Image.Image) -> Make:
-    return lambda init, **hint: start(init, [photo], pocket_model, Hint(**hint))
+    return lambda init, **told: start(of(init)(**told), [photo], pocket_model)
 
 
 @pytest.mark.parametrize("init", AS_MANY)
 def test_as_many_tokens_as_the_caption(init: str, make: Make) -> None:
-    for hint in ({}, {"seed": 1}, {"budget": 4}):
-        if hint.get("budget"):
+    for told in ({}, {"seed": 1}, {"budget": 4}):
+        if told.get("budget"):
             with pytest.warns(PhotowordsWarning, match="cut at 4 tokens"):
-                caption = make("caption", **hint)
+                caption = make("caption", **told)
             with pytest.warns(PhotowordsWarning, match="cut at 4 tokens"):
-                control = make(init, **hint)
+                control = make(init, **told)
         else:
-            caption, control = make("caption", **hint), make(init, **hint)
+            caption, control = make("caption", **told), make(init, **told)
         assert len(control.vectors("clip_l")) == len(caption.vectors("clip_l")), (init, control.sentence)
         assert control.provenance["caption"] == caption.provenance["caption"]
         assert control.provenance["init"] == init
@@ -98,12 +100,12 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def read(*said: str, label: str = "mug") -> None:
         sizes = {8 + i: text for i, text in enumerate(said)}
 
-        def caption(photos: list[Image.Image], backbone: Backbone, hint: Hint) -> Start:
-            assert hint.mask is None or hint.mask.size == photos[0].size
-            return Start(sizes.get(photos[0].width, said[-1]), {})
+        def caption(how: Captioned, photos: list[Image.Image], backbone: Backbone, mask: Any = None) -> Found:
+            assert mask is None or mask.size == photos[0].size
+            return Found(sizes.get(photos[0].width, said[-1]), {})
 
         monkeypatch.setattr(controls, "caption", caption)
-        monkeypatch.setattr(controls, "classify", lambda *_: Start(label, {}))
+        monkeypatch.setattr(controls, "classify", lambda *_: Found(label, {}))
 
     return read
 
@@ -115,11 +117,10 @@ def photos(size: int = 8) -> list[Image.Image]:
 def test_a_given_other_picture_is_described(tiny: Backbone, reading: Callable[..., None]) -> None:
     reading("a red mug", "a photo of a cat with a", "the red mug")
     (other,), (same,) = photos(9), photos(10)
-    hint = Hint(other=other, drop=("red",), mask=Image.new("L", (8, 8), 255))
-    described = start("other-caption", photos(), tiny, hint)
-    assert described.sentence == "cat" and described.provenance["own_caption"] == "mug"
+    described = start(OtherCaption(other=other), photos(), tiny, mask=Image.new("L", (8, 8), 255))
+    assert described.sentence == "cat" and described.provenance["own_caption"] == "red mug"
     with pytest.warns(PhotowordsWarning, match="has this photo's own caption, 'red mug': it is no control"):
-        assert start("other-caption", photos(), tiny, Hint(other=same)).sentence == "red mug"
+        assert start(OtherCaption(other=same), photos(), tiny).sentence == "red mug"
 
 
 def test_a_bank_that_says_the_same_everywhere_is_refused(tiny: Backbone, reading: Callable[..., None]) -> None:
@@ -130,11 +131,11 @@ def test_a_bank_that_says_the_same_everywhere_is_refused(tiny: Backbone, reading
 
 def test_two_words_shuffled_change_places_and_keep_an_article(tiny: Backbone, reading: Callable[..., None]) -> None:
     reading("red mug")
-    assert {start("shuffled", photos(), tiny, Hint(seed=seed)).sentence for seed in range(5)} == {"mug red"}
+    assert {start(Shuffled(seed=seed), photos(), tiny).sentence for seed in range(5)} == {"mug red"}
     reading("mug")
     assert start("shuffled", photos(), tiny).sentence == "mug"
     reading("beside the mug")
-    orders = {start("shuffled", photos(), tiny, Hint(seed=seed)).sentence for seed in range(40)}
+    orders = {start(Shuffled(seed=seed), photos(), tiny).sentence for seed in range(40)}
     assert len(orders) == 5 and "the mug beside" in orders and "beside mug the" in orders, "nothing is trimmed"
 
 
@@ -143,8 +144,8 @@ def test_the_caption_is_fitted_before_it_is_counted(tiny: Backbone, reading: Cal
     with pytest.warns(PhotowordsWarning, match="repeated words left out"):
         assert start("class-repeated", photos(), tiny).sentence == "bell bell"
     reading("a red mug on a table")
-    assert start("multi-star", photos(), tiny, Hint(drop=("on a table",))).sentence == "* *"
-    assert start("multi-star", photos(), tiny, Hint(count=5)).sentence == "* * * * *"
+    assert start(MultiStar(drop=("on a table",)), photos(), tiny).sentence == "* *"
+    assert start(MultiStar(num_vectors=5), photos(), tiny).sentence == "* * * * *"
 
 
 def test_a_repeated_class_is_cut_inside_a_word_to_the_exact_number(
@@ -171,5 +172,5 @@ def test_too_small_a_vocabulary_is_refused(
 
 def test_controls_can_be_frozen_like_any_start(tiny: Backbone, reading: Callable[..., None]) -> None:
     reading("mug with a star")
-    shuffled = start("shuffled", photos(), tiny, Hint(freeze=("stopwords",)))
+    shuffled = start(Shuffled(freeze=("stopwords",)), photos(), tiny)
     assert {word.text for word in shuffled.words if not word.trainable} == {"with", "a"}

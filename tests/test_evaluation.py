@@ -18,10 +18,11 @@ from photowords import formats, images, pocket
 from photowords.cli import evaluate as command
 from photowords.errors import UserError
 from photowords.evaluation import DEFAULTS, PROMPTS, Protocol, evaluate, evaluate_run, measures, resolved, scores, suite
-from photowords.initializers import Hint, start
+from photowords.initializers import start
 from photowords.inversion import Run, invert
 from photowords.metrics import METRICS, Suite, resolve
 from photowords.settings import GenerateSettings, InvertSettings
+from photowords.starts import Words
 from tests.test_metrics import save_dino, weight_folder  # noqa: F401
 
 FAST = Protocol(
@@ -34,7 +35,7 @@ POCKETS = ("pocket-lpips", "pocket-sifid", "pocket-clip-reconstruction", "pocket
 
 
 def concept_of(backbone, text, name="it"):
-    return start("words", [], backbone, Hint(words=text), name)
+    return start(Words(words=text), [], backbone, name)
 
 
 @pytest.fixture(scope="module")

@@ -16,15 +16,16 @@ from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.generation import generate
-from photowords.initializers import Hint, start
+from photowords.initializers import start
 from photowords.settings import SCHEDULERS, GenerateSettings
+from photowords.starts import Words
 
 QUICK = GenerateSettings(steps=3, guidance=3.0)
 
 
 def concept(backbone: Backbone, words: str, name: str = "mug", nudge: float = 0.3) -> Concept:
     """A concept whose vectors are not those of its words."""
-    made = start("words", [], backbone, Hint(words=words), name)
+    made = start(Words(words=words), [], backbone, name)
     torch.manual_seed(1)
     rows = {encoder: made.vectors(encoder) for encoder in made.encoders}
     return made.with_vectors({e: v + nudge * v.std() * torch.randn_like(v) for e, v in rows.items()})

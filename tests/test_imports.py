@@ -14,7 +14,9 @@ PACKAGE = ROOT / "src" / "photowords"
 
 NOUNS = (
     "errors",
+    "fields",
     "settings",
+    "starts",
     "concept",
     "formats",
     "reading",

@@ -17,17 +17,18 @@ from photowords import backbones, formats, images, learning
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
-from photowords.initializers import Hint, start
+from photowords.initializers import start
 from photowords.inversion import Diverged, Problem, Run, invert
 from photowords.inversion.loss import Batch, denoising_loss
 from photowords.inversion.views import views
 from photowords.settings import InvertSettings
+from photowords.starts import Words
 
 FEW = InvertSettings(steps=4, held_out=8, evaluate_every=2)
 
 
 def words_start(backbone: Backbone, text: str = "blue checkered mug") -> Concept:
-    return start("words", [], backbone, Hint(words=text), "mug")
+    return start(Words(words=text), [], backbone, "mug")
 
 
 def test_no_tensor_but_the_words_ever_has_a_gradient(tiny: Any, mug: Image.Image) -> None:
@@ -144,7 +145,7 @@ def test_several_photos_and_style_templates(tiny: Backbone, mug: Image.Image) ->
 
 
 def learn(backbone: Backbone, out: Path, photo: Path, settings: InvertSettings) -> dict[str, Any]:
-    return learning.learn(backbone, [photo], out, "words", Hint(words="blue checkered mug"), "mug", settings, samples=0)
+    return learning.learn(backbone, [photo], out, Words(words="blue checkered mug"), "mug", settings, samples=0)
 
 
 @pytest.fixture
@@ -166,9 +167,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(tiny: Backbone, photo: Path, tmp
             raise Killed
 
     with pytest.raises(Killed):
-        learning.learn(
-            tiny, [photo], tmp_path / "cut", "words", Hint(words="blue checkered mug"), "mug", settings, 0, kill
-        )
+        learning.learn(tiny, [photo], tmp_path / "cut", Words(words="blue checkered mug"), "mug", settings, 0, kill)
     learning.go_on(Run.open(tmp_path / "cut"), tiny)
     for name in ("concept.safetensors", "losses.jsonl", "checkpoints/000006.safetensors"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name

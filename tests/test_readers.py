@@ -24,8 +24,8 @@ from photowords.initializers import captioner
 from photowords.initializers.captioner import Captioner, caption
 from photowords.initializers.classify import Classifier, classify
 from photowords.initializers.florence import location
-from photowords.initializers.hint import Hint
 from photowords.segmentation import cut_out, object_box
+from photowords.starts import Caption, Class, ClassRepeated
 
 SIZES = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
 VISION = {**SIZES, "image_size": 32, "patch_size": 16}
@@ -291,9 +291,9 @@ def test_florence_locations_stay_within_the_steps(mug: Image.Image) -> None:
 @pytest.mark.parametrize("read", [caption, classify])
 def test_an_unusable_mask_is_refused(read: Any, pocket_model: Backbone, mug: Image.Image) -> None:
     with pytest.raises(UserError, match="mask is 10x20 pixels, but its photo is 256x256"):
-        read([mug], pocket_model, Hint(mask=Image.new("L", (10, 20), 255)))
+        read(ClassRepeated(), [mug], pocket_model, Image.new("L", (10, 20), 255))
     with pytest.raises(UserError, match="mask is empty"):
-        read([mug], pocket_model, Hint(mask=Image.new("L", mug.size)))
+        read(ClassRepeated(), [mug], pocket_model, Image.new("L", mug.size))
 
 
 def test_the_box_that_florence_says_again_is_left_out(folder: Callable[[str], Path]) -> None:
@@ -365,7 +365,7 @@ def test_candidates_are_ranked_by_likeness(
         return texts
 
     monkeypatch.setattr(reader, "candidates", candidates)
-    start = caption([mug], pocket_model, Hint(candidates=4, seed=7))
+    start = caption(Caption(candidates=4, seed=7), [mug], pocket_model)
     ranked = start.provenance["candidates"]
     assert calls == [(mug, 4, 7, None)]
     assert start.text == start.provenance["caption"] == "a teal and white checkered mug"
@@ -377,30 +377,30 @@ def test_candidates_are_ranked_by_likeness(
 
 
 def test_the_reranker_can_be_chosen(pocket_model: Backbone, mug: Image.Image, clip_folder: Path) -> None:
-    start = caption([mug], pocket_model, Hint(candidates=3, reranker=str(clip_folder)))
+    start = caption(Caption(candidates=3, reranker=str(clip_folder)), [mug], pocket_model)
     assert start.provenance["reranker"] == clip_folder.name and len(start.provenance["candidates"]) == 3
     with pytest.raises(UserError, match="is a blip model, but a CLIP is needed here; give a CLIP to --reranker"):
-        caption([mug], pocket_model, Hint(candidates=3, reranker=str(pocket.CAPTIONER)))
+        caption(Caption(candidates=3, reranker=str(pocket.CAPTIONER)), [mug], pocket_model)
 
 
 @pytest.mark.parametrize("count", [0, -1, 51])
 def test_too_few_or_many_candidates(count: int, pocket_model: Backbone, mug: Image.Image) -> None:
-    with pytest.raises(UserError, match=f"candidates is {count}, but it must be from 1 to 50"):
-        caption([mug], pocket_model, Hint(candidates=count))
+    with pytest.raises(UserError, match=f"`candidates` is {count}, but it must be a whole number from 1 to 50"):
+        caption(Caption(candidates=count), [mug], pocket_model)
 
 
 def test_the_region_is_captioned_ranked_and_remembered(
     pocket_model: Backbone, mug: Image.Image, mask: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = caption([mug], pocket_model, Hint())
+    plain = caption(Caption(), [mug], pocket_model)
     assert set(plain.provenance) == {"caption", "captioner", "captioner_revision"}
-    region = caption([mug], pocket_model, Hint(mask=mask))
+    region = caption(Caption(), [mug], pocket_model, mask)
     assert region.provenance["region"] is True
     assert region.text == captioner.load(pocket_model.readers["captioner"])(cut_out(mug, mask))
     judge = clip.load(pocket_model.readers["clip"])
     shown: list[Image.Image] = []
     monkeypatch.setattr(judge, "images", lambda pictures: shown.extend(pictures) or torch.ones(1, 87))
-    caption([mug], pocket_model, Hint(mask=mask, candidates=2))
+    caption(Caption(candidates=2), [mug], pocket_model, mask)
     assert len(shown) == 1 and shown[0].tobytes() == cut_out(mug, mask).tobytes()
 
 
@@ -427,7 +427,7 @@ NAMES = tuple(name.replace("_", " ") for name in pocket.concepts())
 
 def test_clip_chooses_among_words(pocket_model: Backbone) -> None:
     for name in pocket.concepts():
-        start = classify([load_photo(pocket.view(name))], pocket_model, Hint(labels=(*NAMES, " ", NAMES[0])))
+        start = classify(Class(labels=(*NAMES, " ", NAMES[0])), [load_photo(pocket.view(name))], pocket_model)
         ranked = start.provenance["class_candidates"]
         assert start.text == ranked[0][0] == name.replace("_", " ")
         assert start.provenance["class_confidence"] == ranked[0][1] > 0.5
@@ -436,9 +436,7 @@ def test_clip_chooses_among_words(pocket_model: Backbone) -> None:
 
 
 def test_the_softmax_is_over_the_words(pocket_model: Backbone, mug: Image.Image) -> None:
-    only = classify([mug], pocket_model, Hint(labels=("teapot",)))
-    assert only.text == "teapot" and only.provenance["class_confidence"] == 1
-    two = classify([mug], pocket_model, Hint(labels=("teapot", "mug")))
+    two = classify(Class(labels=("teapot", "mug")), [mug], pocket_model)
     judge = clip.load(pocket_model.readers["clip"])
     cosines = judge.texts(["a photo of a mug", "a photo of a teapot"]) @ judge.images([mug])[0]
     expected = float(torch.sigmoid(judge.scale * (cosines[0] - cosines[1])))
@@ -446,19 +444,20 @@ def test_the_softmax_is_over_the_words(pocket_model: Backbone, mug: Image.Image)
 
 
 def test_which_reader_chooses(pocket_model: Backbone, mug: Image.Image, clip_folder: Path) -> None:
-    given = classify([mug], pocket_model, Hint(classifier=str(clip_folder), labels=NAMES))
+    given = classify(Class(classifier=str(clip_folder), labels=NAMES), [mug], pocket_model)
     assert given.provenance["classifier"] == clip_folder.name
     with pytest.warns(PhotowordsWarning, match="has labels of its own, so the CLIP 'clip' chooses among yours"):
-        classifier = Hint(classifier=str(pocket.CLASSIFIER), labels=NAMES)
-        assert classify([mug], pocket_model, classifier).provenance["classifier"] == "clip"
-    with pytest.raises(UserError, match=r"is a CLIP, which has no labels of its own; give it words with --labels"):
-        classify([mug], pocket_model, Hint(classifier=str(clip_folder)))
-    with pytest.raises(UserError, match="list of labels is empty"):
-        classify([mug], pocket_model, Hint(labels=(" ",)))
+        classifier = Class(classifier=str(pocket.CLASSIFIER), labels=NAMES)
+        assert classify(classifier, [mug], pocket_model).provenance["classifier"] == "clip"
+    with pytest.raises(UserError, match=r"is a CLIP, which has no labels of its own; give it words as `labels`"):
+        classify(Class(classifier=str(clip_folder)), [mug], pocket_model)
+    for labels in ((" ",), ("teapot",), ("teapot", " teapot")):
+        with pytest.raises(UserError, match="`labels` names no two words to choose from"):
+            Class(labels=labels)
 
 
 def test_the_classifier_keeps_its_five_best(pocket_model: Backbone, mug: Image.Image) -> None:
-    start = classify([mug], pocket_model, Hint())
+    start = classify(Class(), [mug], pocket_model)
     ranked = start.provenance["class_candidates"]
     probabilities = [probability for _, probability in ranked]
     assert len(ranked) == 5 and probabilities == sorted(probabilities, reverse=True)
@@ -471,8 +470,8 @@ def test_the_classifier_keeps_its_five_best(pocket_model: Backbone, mug: Image.I
 def test_the_region_is_classified(
     labels: tuple[str, ...], pocket_model: Backbone, mug: Image.Image, mask: Image.Image
 ) -> None:
-    region = classify([mug], pocket_model, Hint(mask=mask, labels=labels))
-    alone = classify([cut_out(mug, mask)], pocket_model, Hint(labels=labels))
+    region = classify(Class(labels=labels), [mug], pocket_model, mask)
+    alone = classify(Class(labels=labels), [cut_out(mug, mask)], pocket_model)
     assert region.provenance == {**alone.provenance, "region": True}
 
 
@@ -570,11 +569,11 @@ def test_readers_run_where_the_backbone_runs(
     backbone = copy.copy(pocket_model)
     backbone.device = torch.device("cpu", 0)  # another name of the same
     if read == "classifier":
-        classify([mug], backbone, Hint())
+        classify(Class(), [mug], backbone)
     elif read == "zero-shot":
-        classify([mug], backbone, Hint(labels=("mug", "cat")))
+        classify(Class(labels=("mug", "cat")), [mug], backbone)
     else:
-        caption([mug], backbone, Hint(candidates=2 if read == "reranker" else 1))
+        caption(Caption(candidates=2 if read == "reranker" else 1), [mug], backbone)
     assert asked and set(asked) == {"cpu:0"}
 
 

@@ -13,10 +13,10 @@ from PIL import Image
 from photowords import formats, pocket
 from photowords.backbones import Backbone
 from photowords.errors import UserError
-from photowords.initializers import Hint
 from photowords.inversion import Run
 from photowords.learning import learn
 from photowords.settings import InvertSettings
+from photowords.starts import Words
 from photowords.word_report import WordReport, as_json, plot, word_report
 
 
@@ -24,8 +24,8 @@ from photowords.word_report import WordReport, as_json, plot, word_report
 def finished(pocket_model: Backbone, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, WordReport]:
     out = tmp_path_factory.mktemp("words") / "run"
     settings = InvertSettings(steps=20, held_out=24, evaluate_every=10)
-    hint = Hint(words="blue mug with star", freeze=("with",))
-    learn(pocket_model, [pocket.view("mug")], out, "words", hint, "mug", settings, samples=0)
+    words = Words(words="blue mug with star", freeze=("with",))
+    learn(pocket_model, [pocket.view("mug")], out, words, "mug", settings, samples=0)
     run = Run.open(out)
     return run, word_report(pocket_model, run)
 
@@ -83,13 +83,11 @@ def test_the_report_is_plain_json_and_a_picture(finished: tuple[Run, WordReport]
 
 
 def test_one_held_out_tuple_has_no_standard_error(pocket_model: Backbone, tmp_path: Path) -> None:
-    hint = Hint(words="blue mug")
     learn(
         pocket_model,
         [pocket.view("mug")],
         tmp_path / "run",
-        "words",
-        hint,
+        Words(words="blue mug"),
         settings=InvertSettings(1, held_out=1),
         samples=0,
     )

@@ -10,16 +10,25 @@ __version__ = "0.1.0"
 # Loaded on first use, so that importing the package does not import torch.
 _HOME = {
     "Backbone": "backbones",
+    "Caption": "starts",
+    "Class": "starts",
+    "ClassRepeated": "starts",
     "Clicks": "segmentation",
     "Concept": "concept",
     "GenerateSettings": "settings",
-    "Hint": "initializers",
     "InvertSettings": "settings",
+    "MultiStar": "starts",
+    "OtherCaption": "starts",
+    "RandomWords": "starts",
     "Run": "inversion",
     "Selection": "learning",
+    "Shuffled": "starts",
+    "Star": "starts",
+    "Start": "starts",
     "Step": "inversion",
     "UserError": "errors",
     "Word": "concept",
+    "Words": "starts",
     "evaluate": "evaluation",
     "generate": "generation",
     "invert": "inversion",
@@ -32,16 +41,25 @@ _HOME = {
 }
 __all__ = [
     "Backbone",
+    "Caption",
+    "Class",
+    "ClassRepeated",
     "Clicks",
     "Concept",
     "GenerateSettings",
-    "Hint",
     "InvertSettings",
+    "MultiStar",
+    "OtherCaption",
+    "RandomWords",
     "Run",
     "Selection",
+    "Shuffled",
+    "Star",
+    "Start",
     "Step",
     "UserError",
     "Word",
+    "Words",
     "evaluate",
     "generate",
     "invert",
@@ -61,11 +79,23 @@ if TYPE_CHECKING:
     from photowords.formats import read, write
     from photowords.generation import generate
     from photowords.images import load_photo
-    from photowords.initializers import Hint, start
+    from photowords.initializers import start
     from photowords.inversion import Run, Step, invert
     from photowords.learning import Selection, learn
     from photowords.segmentation import Clicks
     from photowords.settings import GenerateSettings, InvertSettings
+    from photowords.starts import (
+        Caption,
+        Class,
+        ClassRepeated,
+        MultiStar,
+        OtherCaption,
+        RandomWords,
+        Shuffled,
+        Star,
+        Start,
+        Words,
+    )
 
 
 def __getattr__(name: str) -> Any:

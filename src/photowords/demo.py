@@ -55,7 +55,7 @@ def demo(
             raise UserError(f"{out} holds a demo of other settings; give another folder to --out")
         result = go_on(run, backbone, on_step=on_step)
     else:
-        result = learn(backbone, [photo], out / "run", "caption", None, name, settings, samples=0, on_step=on_step)
+        result = learn(backbone, [photo], out / "run", "caption", name, settings, samples=0, on_step=on_step)
         run = Run.open(out / "run")
     start, learned = run.start(), formats.read(run.concept_file)
     old = next((word for word in SWAPS if word in learned.texts), None)

@@ -19,12 +19,13 @@ from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.generation import generate
-from photowords.initializers import Hint, start
+from photowords.initializers import start
 from photowords.inversion import Run, Step, invert
 from photowords.inversion.run import FORMAT, check_free
 from photowords.inversion.views import square
 from photowords.prompts import TEMPLATES
 from photowords.settings import GenerateSettings, InvertSettings
+from photowords.starts import Start
 
 SAMPLE_SEEDS = (0, 1, 2, 3)
 
@@ -71,8 +72,7 @@ def learn(
     backbone: Backbone,
     photo_files: Sequence[Path],
     out: Path,
-    init: str = "caption",
-    hint: Hint | None = None,
+    init: Start | str = "caption",
     name: str = "concept",
     settings: InvertSettings | None = None,
     samples: int = 4,
@@ -88,7 +88,7 @@ def learn(
     called after each step with the concept at step 0; ``spent`` are seconds to count as well.
     Raises UserError on bad input, before anything is written.
     """
-    settings, hint = settings or InvertSettings(), hint or Hint()
+    settings = settings or InvertSettings()
     if not 0 <= samples <= len(SAMPLE_SEEDS):
         raise UserError(f"samples is {samples}, but it must be from 0 to {len(SAMPLE_SEEDS)}")
     if not photo_files:
@@ -111,7 +111,7 @@ def learn(
                     PhotowordsWarning,
                     stacklevel=2,
                 )
-        concept = start(init, photos, backbone, dataclasses.replace(hint, mask=masks[0] or hint.mask), name)
+        concept = start(init, photos, backbone, name, masks[0])
         concept = dataclasses.replace(
             concept,
             provenance={
@@ -125,7 +125,7 @@ def learn(
     about = {
         "name": name,
         "sentence": concept.sentence,
-        "init": init,
+        "init": concept.provenance["init"],
         "model": backbone.source,
         "samples": samples,
         **_here(backbone),

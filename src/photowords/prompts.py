@@ -89,7 +89,7 @@ def sentence(caption: str) -> str:
     text = " ".join(caption.replace("\x00", " ").split()).strip(" .,;:!\"'")
     text = _ARTICLE.sub("", _OPENING.sub("", text)).strip()
     if not text:
-        raise UserError(f"the caption {caption!r} holds no word to learn; give the words yourself with --words")
+        raise UserError(f"the caption {caption!r} holds no word to learn; give the words yourself as `words`")
     return text
 
 

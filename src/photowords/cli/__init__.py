@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(json.dumps(result))
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {' '.join(_spelled(str(error)).split())}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output went away: `photowords models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -81,4 +83,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
     """Ours as one line on stderr; the libraries' are not for users."""
     if issubclass(category, PhotowordsWarning):
-        print(f"warning: {message}", file=sys.stderr)
+        print(f"warning: {_spelled(str(message))}", file=sys.stderr)
+
+
+def _spelled(text: str) -> str:
+    """A message of the library, which writes a setting as `lr`, with the options that the user typed: --lr."""
+    return re.sub(r"`(\w+)`", lambda found: _options().get(found[1], found[0]), text)
+
+
+@functools.cache
+def _options() -> dict[str, str]:
+    """Setting -> option, of all commands."""
+    commands: list[argparse.ArgumentParser] = [parser()]
+    options: dict[str, str] = {}
+    for command in commands:
+        for action in command._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                commands.extend(action.choices.values())
+            elif action.option_strings:
+                options[action.dest] = action.option_strings[-1]
+    return options

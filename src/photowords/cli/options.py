@@ -1,10 +1,16 @@
-"""Options that several commands share, and how commands speak."""
+"""Options that several commands share, those that settings classes declare, and how commands speak."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+from photowords.errors import UserError
+from photowords.fields import CALLED, Field
 
 
 def number(kind: type) -> Any:
@@ -14,10 +20,24 @@ def number(kind: type) -> Any:
         try:
             return kind(text)
         except ValueError:
-            what = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from None
+            raise argparse.ArgumentTypeError(f"{text!r} is not {CALLED[kind]}") from None
 
     return convert
+
+
+def add_fields(group: Any, fields: Iterable[Field]) -> None:
+    """An option for each field of a settings class, None where it is not given: the class has the defaults."""
+    for field in fields:
+        option, said = "--" + field.name.replace("_", "-"), field.explained.replace("%", "%%")
+        if field.kind is bool:
+            group.add_argument(option, action="store_true", default=None, help=said)
+        else:
+            group.add_argument(option, type=_reader(field), metavar=field.metavar, help=said)
+
+
+def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Of these fields, what the user gave."""
+    return {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
@@ -44,3 +64,34 @@ def add_json(command: argparse.ArgumentParser) -> None:
 def say(args: argparse.Namespace, text: str) -> None:
     """A line for people: on stdout, or on stderr when stdout is for a machine."""
     print(text, file=sys.stderr if args.json else sys.stdout)
+
+
+def _reader(field: Field) -> Any:
+    """The argparse type of a field. Lists stand with commas between; some may be a text file, one a line."""
+    if field.many:
+        one = str.strip if field.kind is str else number(field.kind)
+
+        def convert(text: str) -> Any:
+            if not (found := tuple(one(part) for part in _listed(text, field.file) if part.strip())):
+                raise argparse.ArgumentTypeError(f"{text!r} names nothing; write a list with commas between")
+            return found
+
+        return convert
+    if field.kind in (int, float):
+        return number(field.kind)
+    return str if field.kind is str else _picture
+
+
+def _listed(text: str, file: bool) -> list[str]:
+    if not (file and os.path.isfile(text)):  # not Path.is_file, which raises: a list may be longer than a name can be
+        return text.split(",")
+    try:
+        return Path(text).read_text(encoding="utf-8-sig").replace("\n", ",").split(",")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the file {text} cannot be read as UTF-8 text; give one word a line") from error
+
+
+def _picture(path: str) -> Any:
+    from photowords import images
+
+    return images.load_photo(Path(path))

@@ -13,13 +13,14 @@ from photowords import clip
 from photowords.backbones import Backbone
 from photowords.errors import UserError, reason
 from photowords.initializers.florence import FlorencePrompter
-from photowords.initializers.hint import Hint, Start
+from photowords.initializers.found import Found
+from photowords.initializers.refiner import Refiner
 from photowords.initializers.region import seen
 from photowords.pretrained import Kept, config, network, on, portable_name, pretrained, revision
+from photowords.starts import Captioned
 
 BEAMS = 3
 LONGEST = 30  # tokens
-MOST = 50  # candidates; each is a beam of its own, so this bounds the memory
 
 
 class PicturePrompter:
@@ -121,23 +122,24 @@ load = Kept(Captioner)
 """The captioner of a folder or hub name, kept for the next photo."""
 
 
-def caption(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
-    """The caption of the first photo in the captioner's own words, or in the refiner's.
+def caption(how: Captioned, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
+    """The caption of the first photo, or of its masked region, in the captioner's own words or in the refiner's.
 
-    With ``hint.candidates`` above 1 it is the one of several that CLIP finds most like the picture.
-    Raises UserError for an empty caption, a missing reader and an unusable mask.
+    With ``how.candidates`` above 1 it is the one of several that CLIP finds most like the picture.
+    Raises UserError for an empty caption, a missing reader, an unusable mask and an unusable refiner.
     """
-    if not 1 <= hint.candidates <= MOST:
-        raise UserError(f"the number of candidates is {hint.candidates}, but it must be from 1 to {MOST}")
-    captioner = load(hint.captioner or backbone.readers["captioner"], backbone.device)
+    refiner = None
+    if how.refiner is not None and how.refiner_model is not None:
+        refiner = Refiner(how.refiner, how.refiner_model, how.refiner_instruction)
+    captioner = load(how.captioner or backbone.readers["captioner"], backbone.device)
     photo = photos[0]
     provenance: dict[str, Any] = {}
-    if hint.candidates == 1:
-        said = captioner(photo) if hint.mask is None else captioner(photo, hint.mask)
+    if how.candidates == 1:
+        said = captioner(photo) if mask is None else captioner(photo, mask)
     else:
-        several = captioner.candidates(photo, hint.candidates, hint.seed, hint.mask)
-        judge = clip.load(hint.reranker or backbone.readers["clip"], backbone.device)
-        ranked = rank(judge, seen(photo, hint.mask), several)
+        several = captioner.candidates(photo, how.candidates, how.seed, mask)
+        judge = clip.load(how.reranker or backbone.readers["clip"], backbone.device)
+        ranked = rank(judge, seen(photo, mask), several)
         said = ranked[0][0] if ranked else ""
         provenance = {
             "candidates": ranked,
@@ -145,19 +147,17 @@ def caption(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
             "reranker_revision": judge.revision,
         }
     if not said:
-        raise UserError(
-            "the captioner said nothing about this photo; give the words yourself: --init words --words ..."
-        )
+        raise UserError("the captioner said nothing about this photo; give the words yourself as `words`")
     provenance |= {
         "caption": said,
         "captioner": portable_name(captioner.source),
         "captioner_revision": captioner.revision,
     }
-    if hint.mask is not None:
+    if mask is not None:
         provenance["region"] = True
-    if hint.refiner and (refined := hint.refiner.refine(said, hint.budget)):
-        return Start(refined, {**provenance, "refined": refined, "refiner": portable_name(hint.refiner.model)})
-    return Start(said, provenance)
+    if refiner and (refined := refiner.refine(said, how.budget)):
+        return Found(refined, {**provenance, "refined": refined, "refiner": portable_name(refiner.model)})
+    return Found(said, provenance)
 
 
 def rank(judge: clip.Clip, picture: Image, texts: Sequence[str]) -> list[list[Any]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.prompts import TEMPLATES, sentence
+from photowords.starts import Budgeted, Dropping
 
 STOPWORDS = {
     *("a", "an", "the", "this", "that", "its", "his", "her", "their", "it", "and", "or", "of", "with", "without", "on"),
@@ -67,11 +68,16 @@ def fit(text: str, backbone: Backbone, budget: int, drop: Sequence[str] = ()) ->
     fitted = " ".join(words)
     if lost:
         warnings.warn(
-            f"the caption {text!r} was cut to {fitted!r}: {', '.join(lost)}; give the words yourself with --words",
+            f"the caption {text!r} was cut to {fitted!r}: {', '.join(lost)}; give the words yourself as `words`",
             PhotowordsWarning,
             stacklevel=2,
         )
     return Fitted(fitted, (*notes, *lost))
+
+
+def fit_as(how: Budgeted, text: str, backbone: Backbone) -> Fitted:
+    """``fit`` with a start's own budget and words to drop."""
+    return fit(text, backbone, how.budget, how.drop if isinstance(how, Dropping) else ())
 
 
 def drop_words(words: Sequence[str], drop: Sequence[str]) -> list[str]:
@@ -156,7 +162,7 @@ def _trimmed(words: Sequence[str], said: str) -> list[str]:
         while kept and key(kept[0]) in _OPENERS | {""}:
             kept.pop(0)
     if not kept:
-        raise UserError(f"the caption {said!r} holds no word to learn; give the words yourself with --words")
+        raise UserError(f"the caption {said!r} holds no word to learn; give the words yourself as `words`")
     return kept
 
 

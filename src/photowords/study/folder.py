@@ -142,7 +142,7 @@ def plan_record(study: Study, trials: Sequence[Trial], backbone: Backbone) -> di
             {
                 "name": arm.name,
                 "label": arm.label,
-                "init": arm.init,
+                "init": arm.start.init,
                 "steps": arm.settings.steps,
                 "evaluate_at": list(arm.settings.evaluate_at or ()),
                 "score_at": list(arm.score_at),

@@ -12,15 +12,17 @@ from typing import Any
 from photowords import evaluation, images, pocket
 from photowords.backbones import Backbone
 from photowords.evaluation import Protocol
+from photowords.fields import given
 from photowords.pretrained import exact_identity
 from photowords.settings import InvertSettings
+from photowords.starts import Classified, OtherCaption, Start, Words
 from photowords.study import measured
-from photowords.study.plan import SETTINGS, USED_BY, Arm, Study, Subject, Table
+from photowords.study.plan import SETTINGS, Arm, Study, Subject, Table
 
 METHOD = ("steps", "batch", "weight_decay", "kind", "held_out")
 """Settings that always stand in a spec; others do where they are not the default, so that a new one moves no id."""
-READERS = ("captioner", "classifier")
-"""Of a hint, what is told by its weights and not by its name."""
+UNTOLD = ("captioner", "reranker", "classifier", "refiner")
+"""Options that a spec does not hold as they are: readers stand there by their weights, and an address is no result."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,14 @@ def trials(study: Study, backbone: Backbone) -> list[Trial]:
     for seed in study.seeds:
         for number, subject in enumerate(study.subjects):
             for arm in study.arms:
-                other = _other(study.subjects, number, seed) if arm.init == "other-caption" else None
-                told = hint(arm, subject)
+                other = _other(study.subjects, number, seed) if isinstance(arm.start, OtherCaption) else None
+                how = start_of(arm, subject)
                 protocol = Protocol.of_kind(arm.settings.kind, samples=study.samples)
                 spec: dict[str, Any] = {
                     "photo": hashes[subject.photo],
-                    "init": arm.init,
-                    "hint": {key: value for key, value in told.items() if key not in READERS},
-                    "readers": _readers(arm.init, told, backbone),
+                    "init": how.init,
+                    "options": {key: value for key, value in given(how).items() if key not in UNTOLD},
+                    "readers": _readers(how, backbone),
                     "settings": _told(arm.settings),
                     "seed": seed,
                     "model": model,
@@ -101,21 +103,21 @@ def _other(subjects: Sequence[Subject], number: int, seed: int) -> Subject | Non
     return subjects[(number + 1 + seed % (len(subjects) - 1)) % len(subjects)]
 
 
-def hint(arm: Arm, subject: Subject) -> dict[str, Any]:
-    """What the arm says of every concept and the concept of itself."""
-    if arm.init == "words":
-        return {"words": subject.words, **arm.hint}
-    if arm.init == "class" and subject.label:
-        return {"words": subject.label, **arm.hint}
-    return dict(arm.hint)
+def start_of(arm: Arm, subject: Subject) -> Start:
+    """What the arm says of every concept and the concept of itself; the arm comes first."""
+    if isinstance(arm.start, Words) and not arm.start.words:
+        return dataclasses.replace(arm.start, words=subject.words or "")
+    if isinstance(arm.start, Classified) and arm.start.class_name is None:
+        return dataclasses.replace(arm.start, class_name=subject.label)
+    return arm.start
 
 
-def _readers(init: str, told: Table, backbone: Backbone) -> dict[str, str]:
+def _readers(how: Start, backbone: Backbone) -> dict[str, str]:
     """The readers that a start asks, each pinned to its weights, the backbone's own choice included."""
-    if (init == "class" and "words" in told) or (init == "multi-star" and "count" in told):
-        return {}
-    asked = [key for key in READERS if init in USED_BY[key]]
-    return {key: exact_identity(told.get(key) or backbone.readers[key], key) for key in asked}
+    return {
+        option: exact_identity(source or backbone.readers[role], option)
+        for option, (role, source) in how.readers().items()
+    }
 
 
 def _told(settings: InvertSettings) -> dict[str, Any]:

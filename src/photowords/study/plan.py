@@ -5,56 +5,30 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photowords import pocket
+from photowords import fields, pocket, starts
 from photowords.concept import NAME
 from photowords.errors import UserError
-from photowords.initializers import INITIALIZERS
 from photowords.report import blocks
 from photowords.settings import InvertSettings, parse_seeds
+from photowords.starts import STARTS, Classified, Start, Words
 
 Table = Mapping[str, Any]
 
 STEPS = ("evaluate_at", "score_at", "pictures_at")
 TOP = ("name", "question", "model", "concepts", "seeds", "metrics", "samples", *STEPS, "settings", "arms", "report")
 CONCEPT = ("name", "photo", "class", "words", "truth")
-HINTS: dict[str, type] = {
-    "words": str,
-    "count": int,
-    "captioner": str,
-    "classifier": str,
-    "budget": int,
-    "drop": list,
-    "freeze": list,
-}
-"""What an arm may tell its initializer -> its type in TOML."""
-CAPTIONED = ("caption", "multi-star", "shuffled", "random-words", "other-caption", "class-repeated")
-USED_BY = {
-    "words": ("words",),
-    "count": ("multi-star",),
-    "captioner": CAPTIONED,
-    "classifier": ("class", "class-repeated"),
-    "budget": ("class", *CAPTIONED),
-    "drop": ("class", *CAPTIONED),
-}
-"""Of those -> the only initializers that they mean something to."""
+OWN = ("seed", "other", "evaluate_at", "background_weight")  # what the study says itself, or of no use without a mask
+OPTIONS = {name for start in STARTS.values() for name in fields.fields(start)} - set(OWN)
+"""What an arm may tell its start."""
+SETTINGS = tuple(name for name in fields.fields(InvertSettings) if name not in OWN)
 
-NOT_SET = ("seed", "evaluate_at", "background_weight")  # the study's own, or of no use without a mask
-SETTINGS = {f.name: str(f.type) for f in dataclasses.fields(InvertSettings) if f.name not in NOT_SET}
-
-KINDS = {"int": int, "float": float, "bool": bool, "str": str}
-CALLED = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "a text",
-    list: "a list",
-    dict: "a table",
-}
+CALLED = {**fields.CALLED, list: "a list", dict: "a table"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +38,7 @@ class Subject:
     Attributes:
         name: unique; a concept's name.
         photo: the picture to invert.
-        label: what the class start says of it instead of the classifier; None asks the classifier.
+        label: its class, for starts that would ask the classifier; None asks it.
         words: what the words start says of it where the arm does not.
         truth: other true pictures of it, which training never sees; may be empty.
     """
@@ -82,16 +56,14 @@ class Arm:
 
     Attributes:
         name, label: unique, and how figures call it.
-        init: a name of ``initializers.INITIALIZERS``.
-        hint: fields of ``Hint`` that the file sets.
+        start: what the file says of every concept's start; the words and the class may be each concept's own.
         settings: of the inversion, its ``evaluate_at`` included; the seed is the trial's.
         score_at, pictures_at: steps at which pictures are scored, and kept.
     """
 
     name: str
     label: str
-    init: str
-    hint: Table
+    start: Start
     settings: InvertSettings
     score_at: tuple[int, ...]
     pictures_at: tuple[int, ...]
@@ -120,10 +92,8 @@ def read(file: Path) -> Study:
         raise UserError(f"{file} cannot be read: {error.strerror}; give the path of a study's TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not a TOML file: {error}") from error
-    try:
+    with _within(str(file)):
         return _study(table, file.parent)
-    except UserError as error:
-        raise UserError(f"{file}: {error}") from error
 
 
 def _study(table: Table, folder: Path) -> Study:
@@ -133,7 +103,10 @@ def _study(table: Table, folder: Path) -> Study:
         raise UserError(f"the study's name {name!r} may hold only small letters, digits and '-'")
     metrics = _list(table, "metrics", str, "the study") or []
     steps = {at: _list(table, at, int, "the study") for at in STEPS}
-    shared = _settings(_get(table, "settings", dict, {}, "the study"), tuple(SETTINGS), "[settings]")
+    shared = _get(table, "settings", dict, {}, "the study")
+    _only(shared, SETTINGS, "[settings]")
+    with _within("[settings]"):
+        fields.make(InvertSettings, shared)
     arms = [_arm(arm, shared, steps, bool(metrics)) for arm in _list(table, "arms", dict, "the study") or []]
     if not arms:
         raise UserError("the study has no arm; add at least one [[arms]] with a name and an init")
@@ -162,9 +135,7 @@ def _study(table: Table, folder: Path) -> Study:
     _unlike("seeds", list(study.seeds))
     _unlike("metrics", metrics)
     for arm in arms:
-        silent = [subject.name for subject in study.subjects if not (arm.hint.get("words") or subject.words)]
-        if arm.init == "words" and silent:
-            raise UserError(f"arm {arm.name} has no words for {silent[0]}; add words to the arm or to the concept")
+        _check_start(arm, study.subjects)
     if metrics and steps["score_at"] == []:
         raise UserError("score_at is empty, but the study has metrics; name steps there, or take it out")
     blind = [subject.name for subject in study.subjects if not subject.truth]
@@ -178,20 +149,11 @@ def _arm(table: Table, shared: Table, steps: Mapping[str, list[int] | None], sco
     where = f"arm {name}"
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise UserError(f"the arm's name {name!r} may hold only small letters, digits and '-'")
-    _only(table, ("name", "init", "label", *HINTS, *SETTINGS), where)
+    _only(table, ("name", "init", "label", *sorted(OPTIONS), *SETTINGS), where)
     init = _get(table, "init", str, None, where)
-    if init not in INITIALIZERS:
-        raise UserError(f"{where} has the unknown init {init!r}; choose from {', '.join(INITIALIZERS)}")
-    for key, users in USED_BY.items():
-        if key in table and init not in users:
-            raise UserError(f"{where} has {key}, which goes with init {' or '.join(users)}, not with {init}")
-    hint = {key: _get(table, key, kind, None, where) for key, kind in HINTS.items() if key in table}
-    hint |= {key: _list(table, key, str, where) for key in ("drop", "freeze") if key in table}
-    own = _settings({key: table[key] for key in SETTINGS if key in table}, tuple(SETTINGS), where)
-    try:
-        settings = InvertSettings(**{**shared, **own})
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from error
+    with _within(where):
+        start = starts.make(init, {key: table[key] for key in table if key in OPTIONS})
+        settings = fields.make(InvertSettings, {**shared, **{key: table[key] for key in SETTINGS if key in table}})
     last = settings.steps
     evaluated = steps["evaluate_at"]
     if evaluated is None:
@@ -210,12 +172,28 @@ def _arm(table: Table, shared: Table, steps: Mapping[str, list[int] | None], sco
     ends = sorted({score_at[0], score_at[-1]}) if score_at else []
     pictures_at = within("pictures_at", ends, score_at, "score_at")
     settings = dataclasses.replace(settings, evaluate_at=tuple(evaluated))
-    return Arm(name, _get(table, "label", str, name, where), init, hint, settings, score_at, pictures_at)
+    return Arm(name, _get(table, "label", str, name, where), start, settings, score_at, pictures_at)
 
 
-def _settings(table: Table, known: tuple[str, ...], where: str) -> dict[str, Any]:
-    _only(table, known, where)
-    return {key: _get(table, key, KINDS[SETTINGS[key].split(" |")[0]], None, where) for key in table}
+def _check_start(arm: Arm, subjects: Sequence[Subject]) -> None:
+    """Raise UserError where an arm and a concept leave a start without words, or contradict each other."""
+    start = arm.start
+    for subject in subjects:
+        if isinstance(start, Words) and not (start.words or subject.words):
+            raise UserError(f"arm {arm.name} has no words for {subject.name}; add words to the arm or to the concept")
+        if isinstance(start, Classified) and subject.label and (start.classifier or start.labels):
+            raise UserError(
+                f"arm {arm.name} asks a classifier, but concept {subject.name} says its class itself; leave out one"
+            )
+
+
+@contextmanager
+def _within(where: str) -> Iterator[None]:
+    """UserErrors from inside say where in the file they belong."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
 
 
 def _subjects(value: Any, folder: Path) -> list[Subject]:

@@ -22,13 +22,15 @@ from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning, UserError, reason
 from photowords.evaluation import Score
+from photowords.fields import fields
 from photowords.generation import generate
-from photowords.initializers import Hint, start
+from photowords.initializers import start
 from photowords.inversion import Diverged, Step, invert
 from photowords.metrics.losses import by_thirds, paired_difference
 from photowords.prompts import TEMPLATES
 from photowords.report.results import picture_file
 from photowords.settings import GenerateSettings, InvertSettings
+from photowords.starts import Class
 from photowords.study import grid
 from photowords.study.grid import Trial
 
@@ -131,12 +133,12 @@ def _run(job: Job, backbone: Backbone) -> tuple[dict[str, Any], dict[str, bytes]
         "id": trial.id,
         "concept": trial.subject.name,
         "arm": arm.name,
-        "init": arm.init,
+        "init": arm.start.init,
         "seed": trial.seed,
         "spec": trial.spec,
         "sentence": concept.sentence,
         "placeholders": len(concept.vectors(concept.encoders[0])),
-        "class": concept.sentence if arm.init == "class" else trial.subject.label,
+        "class": concept.sentence if isinstance(arm.start, Class) else trial.subject.label,
         "caption": concept.provenance.get("caption"),
         "training_loss": losses,
         "checkpoints": checkpoints,
@@ -149,12 +151,12 @@ def _run(job: Job, backbone: Backbone) -> tuple[dict[str, Any], dict[str, bytes]
 
 
 def begin(job: Job, backbone: Backbone) -> Concept:
-    """The concept at step 0. A class that the study gives takes the place of the classifier's."""
+    """The concept at step 0: the arm's start, with the trial's seed and the other picture where it looks at them."""
     trial = job.trial
-    given = grid.hint(trial.arm, trial.subject)
-    told: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
-    init = "words" if trial.arm.init == "class" and "words" in told else trial.arm.init
-    return start(init, [job.photo], backbone, Hint(**told, seed=trial.seed, other=job.other), trial.subject.name)
+    how = grid.start_of(trial.arm, trial.subject)
+    own = {"seed": trial.seed, "other": job.other}
+    how = dataclasses.replace(how, **{name: value for name, value in own.items() if name in fields(type(how))})
+    return start(how, [job.photo], backbone, trial.subject.name)
 
 
 def _checkpoint(step: Step, first: Tensor, settings: InvertSettings, scores: Mapping[str, Score]) -> dict[str, Any]:
