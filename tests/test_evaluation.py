@@ -270,17 +270,20 @@ def test_lpips_and_sifid_are_averaged_over_the_papers_three_prompts(pocket_model
 
 
 def test_the_standard_error_is_over_seeds_because_prompts_share_them():
-    values = torch.tensor([[1.0, 2.0, 6.0], [3.0, 4.0, 8.0]])  # (prompts, seeds)
-    score = scores._score(METRICS["lpips-vgg"], values, "how")
-    assert (score.value, score.samples, score.seeds) == (4.0, 6, 3)
-    assert score.spread == pytest.approx(statistics.stdev([1, 2, 6, 3, 4, 8]))
-    assert score.standard_error == pytest.approx(statistics.stdev([2, 3, 7]) / 3**0.5)
-    tuples = scores._score(METRICS["held-out-loss"], values[0], "how")
+    def score(name, values):
+        return scores._Measured(METRICS[name], torch.tensor(values), "how").score()
+
+    lpips = score("lpips-vgg", [[1.0, 2.0, 6.0], [3.0, 4.0, 8.0]])  # (prompts, seeds)
+    assert (lpips.value, lpips.samples, lpips.seeds, lpips.parts) == (4.0, 6, 3, {})
+    assert lpips.spread == pytest.approx(statistics.stdev([1, 2, 6, 3, 4, 8]))
+    assert lpips.standard_error == pytest.approx(statistics.stdev([2, 3, 7]) / 3**0.5)
+    tuples = score("held-out-loss", [1.0, 2.0, 6.0])
     assert (tuples.samples, tuples.seeds) == (3, None)
     assert tuples.standard_error == pytest.approx(tuples.spread / 3**0.5)
-    one = scores._score(METRICS["lpips-vgg"], values[:, :1], "how")
+    assert tuples.parts == {"little_noise": 1.0, "middling_noise": 2.0, "much_noise": 6.0}
+    one = score("lpips-vgg", [[1.0], [3.0]])
     assert one.spread == pytest.approx(2**0.5) and one.standard_error is None
-    endless = scores._score(METRICS["psnr"], torch.tensor([[float("inf"), 3.0]]), "how")
+    endless = score("psnr", [[float("inf"), 3.0]])
     assert endless.value == float("inf") and endless.spread is endless.standard_error is None
 
 
@@ -297,8 +300,36 @@ def test_a_runs_held_out_loss_is_the_loops_own(pocket_model, run):
     gain = scores["learned"]["held-out-gain"]
     assert gain.value == pytest.approx(found[0] - found[1], abs=1e-6) and gain.samples == 6
     assert gain.standard_error == pytest.approx(gain.spread / 6**0.5)
+    difference = scores["difference"]["held-out-loss"]
+    assert difference.value == pytest.approx(-gain.value) and difference.standard_error == gain.standard_error
+    assert gain.standard_error < scores["start"]["held-out-loss"].standard_error / 10, "paired"
     thirds = [gain.parts[third] for third in ("little_noise", "middling_noise", "much_noise")]
     assert sum(thirds) / 3 == pytest.approx(gain.value, abs=1e-7)
+
+
+def test_a_difference_is_paired_by_prompt_and_seed(pocket_model, run, mug, monkeypatch):
+    """The learned concept's pictures are each a little sharper than the start's of the same prompt and seed."""
+    drawn = []
+
+    def generate(backbone, prompt, concepts, seeds, settings):
+        drawn.append(prompt)
+        radius = 4 * (drawn[: len(drawn)].count(prompt) == 1) + (6 if "good" in prompt else 0)
+        return [mug.filter(ImageFilter.GaussianBlur(8 + 12 * seed + radius)) for seed in seeds]
+
+    monkeypatch.setattr(measures, "generate", generate)
+    protocol = dataclasses.replace(FAST, samples=3, prompts=("a photo of a {}", "a good photo of a {}"))
+    found = evaluate_run(pocket_model, run, ["psnr"], protocol, truth=[mug])
+    start, learned, difference = (found[which]["psnr"] for which in ("start", "learned", "difference"))
+    assert difference.value == pytest.approx(learned.value - start.value) and difference.value > 0
+    assert (difference.samples, difference.seeds) == (6, 3)
+    assert difference.standard_error < start.standard_error / 2 and difference.how.startswith("paired difference over")
+
+
+def test_a_run_is_measured_in_the_suite_asked_for(pocket_model, run, weight_folder):  # noqa: F811
+    sources = {"weights": str(weight_folder)}
+    found = evaluate_run(pocket_model, run, ["sifid"], FAST, sources=sources, suite="published")
+    assert list(found["start"]) == list(found["learned"]) == list(found["difference"]) == ["sifid"]
+    assert "192 features" in found["learned"]["sifid"].how
 
 
 def call(*words):
@@ -318,7 +349,7 @@ def test_the_command_scores_runs_beside_their_starts(run, tmp_path, capsys):
     assert json.loads(out.read_text()) == json.loads(json.dumps(result))
     (row,) = result["runs"]
     assert row["protocol"]["settings"]["guidance"] == 2 and row["protocol"]["samples"] == 1 and row["step"] == 2
-    assert list(row["scores"]) == ["start", "learned"]
+    assert list(row["scores"]) == ["start", "learned", "difference"]
     for found in row["scores"].values():
         assert list(found) == ["pocket-lpips", "held-out-loss"]
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 SCORERS = ("clip", "dino", "dinov2", "weights")
 """Options that name a scorer's folder or hub name."""
+CAPTION = (
+    "value ± sample standard deviation over pictures or tuples (standard error of the value over seeds or tuples; "
+    "of a difference, which is learned minus start: paired). It says nothing of other photos and runs."
+)
 SUITES = ("published", "pocket")  # metrics.Suite, without torch
 
 
@@ -197,7 +201,7 @@ def _show(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     from photowords.metrics import METRICS
 
     names = list(dict.fromkeys(name for row in rows for scores in row["scores"].values() for name in scores))
-    table = Table("run", "", caption="value ± sample standard deviation over pictures or tuples (standard error)")
+    table = Table("run", "", caption=CAPTION)
     for name in names:
         found = [scores[name] for row in rows for scores in row["scores"].values() if name in scores]
         counts = " / ".join(dict.fromkeys(map(_counted, found)))
@@ -206,7 +210,7 @@ def _show(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         for which, scores in row["scores"].items():
             first = which == next(iter(row["scores"]))
-            cells = [_cell(scores.get(name)) for name in names]
+            cells = [_cell(scores.get(name), "+" if which == "difference" else "") for name in names]
             table.add_row(Path(row["run"]).name if first else "", which, *cells)
         table.add_section()
     stream = sys.stderr if args.json else sys.stdout
@@ -234,9 +238,9 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _cell(score: dict[str, Any] | None) -> str:
+def _cell(score: dict[str, Any] | None, sign: str) -> str:
     if score is None:
         return "–"
     spread = "" if score["spread"] is None else f" ±{score['spread']:.2g}"
     error = "" if score["standard_error"] is None else f" ({score['standard_error']:.1g})"
-    return f"{score['value']:.4g}{spread}{error}"
+    return f"{score['value']:{sign}.4g}{spread}{error}"

@@ -1,7 +1,7 @@
 """A concept, sampled under a fixed protocol and scored; and a run, its start scored beside what it learned."""
 
 from photowords.evaluation.protocol import EDITS, PROMPTS, Protocol, Score
-from photowords.evaluation.scores import DEFAULTS, evaluate, evaluate_run, held_out, resolved, scorers, suite
+from photowords.evaluation.scores import DEFAULTS, evaluate, evaluate_run, resolved, scorers, suite
 
 __all__ = [
     "DEFAULTS",
@@ -11,7 +11,6 @@ __all__ = [
     "Score",
     "evaluate",
     "evaluate_run",
-    "held_out",
     "resolved",
     "scorers",
     "suite",

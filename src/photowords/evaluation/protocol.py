@@ -93,7 +93,8 @@ class Score:
         seeds: how many seeds the pictures are of, each drawn once for each prompt; None for tuples.
         spread: sample standard deviation over the pictures or tuples; None for one.
         standard_error: of ``value``, over seeds (prompts averaged first, for they share their seeds) or tuples; None
-            for one. It says how far other seeds would move the number: not other photos, prompts or runs.
+            for one. It says how far other seeds or tuples would move the number, not other photos, prompts or runs.
+            Tuples are stratified in t, so theirs is rather too large; a difference has its own, from paired values.
         how: prompts, seeds, sampler and weights.
         parts: what more a metric tells: thirds of t.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from PIL.Image import Image
@@ -21,6 +22,8 @@ from photowords.metrics import METRICS, Metric, Suite, losses, resolve
 
 DEFAULTS = ("lpips", "sifid", "clip-reconstruction", "clip-editability")
 """The metrics of pictures where none are asked for, by formula."""
+
+THIRDS = ("little_noise", "middling_noise", "much_noise")
 
 
 def suite(backbone: Backbone) -> Suite:
@@ -81,18 +84,8 @@ def evaluate(
     asked = resolved(metrics, backbone, suite)
     if of_runs := [metric.name for metric in asked if metric.measure == "run"]:
         raise UserError(f"{of_runs[0]} is a metric of a run; evaluate the run's folder")
-    drawn = Drawn(backbone, concept, photos, protocol or Protocol(), truth)
-    loaded = scorers(backbone, asked, sources)
-    for metric in asked:
-        measures.check(drawn, metric)
-    return {
-        metric.name: _score(
-            metric,
-            measures.values(drawn, metric, loaded[metric.name]),
-            measures.how(drawn, metric, loaded[metric.name]),
-        )
-        for metric in asked
-    }
+    measured = _pictures(backbone, concept, photos, asked, protocol or Protocol(), truth, sources)
+    return {name: each.score() for name, each in measured.items()}
 
 
 def evaluate_run(
@@ -104,67 +97,99 @@ def evaluate_run(
     sources: Mapping[str, str] | None = None,
     suite: Suite | None = None,
 ) -> dict[str, dict[str, Score]]:
-    """Scores of a run's concept at step 0 and as learned: {"start": {...}, "learned": {...}}; see ``evaluate``."""
+    """Scores of a run's concept at step 0, as learned, and of what learning changed.
+
+    {"start": {...}, "learned": {...}, "difference": {...}}; see ``evaluate``. A difference is learned minus start,
+    paired by prompt and seed (or tuple), and so is its standard error: what seeds or tuples do to both cancels.
+    """
     asked = resolved(metrics, backbone, suite)
     if "training-loss" in metrics:
         raise UserError("training-loss is what the run's losses.jsonl holds for each step; ask for held-out-loss")
-    start, learned = run.start(), formats.read(run.concept_file)
     squares = [
         photo.crop(images.square_box(photo.size, mask)) for photo, mask in zip(run.photos(), run.masks(), strict=True)
     ]
-    sampled = [metric.name for metric in asked if metric.measure != "run"]
+    of_pictures = [metric for metric in asked if metric.measure != "run"]
     protocol = protocol or Protocol.of_kind(run.settings.kind)
-    found = {
-        which: evaluate(backbone, concept, squares, sampled, protocol, truth, sources) if sampled else {}
-        for which, concept in (("start", start), ("learned", learned))
-    }
-    if len(sampled) < len(asked):
-        for which, scores in zip(found, held_out(backbone, run, (start, learned)), strict=True):
-            found[which] |= scores
-    return {which: {m.name: scores[m.name] for m in asked if m.name in scores} for which, scores in found.items()}
-
-
-def held_out(backbone: Backbone, run: Run, concepts: Sequence[Concept]) -> list[dict[str, Score]]:
-    """The held-out loss of concepts on a run's photos and settings; for all but the first, the gain over the first."""
-    problem = run.problem(backbone)
-    how = f"{run.settings.held_out} fixed (timestep, noise, template) tuples on the run's photos"
-    found: list[dict[str, Score]] = []
-    first: Tensor | None = None
-    for concept in concepts:
-        backbone.check(concept)
-        tuples = problem.held_out({name: concept.vectors(name) for name in concept.encoders})
-        found.append({"held-out-loss": _score(METRICS["held-out-loss"], tuples, how, _thirds(tuples))})
-        if first is None:
-            first = tuples
-            continue
-        gain = first - tuples
-        found[-1]["held-out-gain"] = _score(
-            METRICS["held-out-gain"], gain, f"{how}, paired with the start", _thirds(gain)
-        )
-    return found
-
-
-def _score(metric: Metric, values: Tensor, how: str, parts: Mapping[str, float | None] | None = None) -> Score:
-    """The score of pictures' values, (prompts, samples), or of tuples', (tuples,)."""
-    values = values.double().cpu()
-    seeds = values.mean(0) if values.dim() == 2 else values
-    return Score(
-        value=values.mean().item(),
-        direction=metric.direction,
-        samples=values.numel(),
-        seeds=len(seeds) if values.dim() == 2 else None,
-        spread=_deviation(values.flatten()),
-        standard_error=None if (spread := _deviation(seeds)) is None else spread / len(seeds) ** 0.5,
-        how=how,
-        parts=parts or {},
+    concepts = run.start(), formats.read(run.concept_file)
+    start, learned = (
+        _pictures(backbone, concept, squares, of_pictures, protocol, truth, sources) if of_pictures else {}
+        for concept in concepts
     )
+    if len(of_pictures) < len(asked):
+        before, after = (_held_out(backbone, run, concept) for concept in concepts)
+        start |= {before.metric.name: before}
+        learned |= {after.metric.name: after, "held-out-gain": before.minus(after, METRICS["held-out-gain"])}
+    found = {
+        "start": start,
+        "learned": learned,
+        "difference": {name: learned[name].minus(start[name]) for name in start},
+    }
+    return {
+        which: {metric.name: each[metric.name].score() for metric in asked if metric.name in each}
+        for which, each in found.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A metric's values, of pictures (prompts, seeds) or of tuples (tuples,), and how they were obtained."""
+
+    metric: Metric
+    values: Tensor
+    how: str
+
+    def minus(self, other: _Measured, metric: Metric | None = None) -> _Measured:
+        """The paired difference."""
+        how = f"paired difference over {self.how}"
+        return _Measured(metric or self.metric, self.values.double() - other.values.double(), how)
+
+    def score(self) -> Score:
+        values = self.values.double().cpu()
+        of_pictures = values.dim() == 2
+        independent = values.mean(0) if of_pictures else values  # prompts share their seeds
+        error = _deviation(independent)
+        return Score(
+            value=values.mean().item(),
+            direction=self.metric.direction,
+            samples=values.numel(),
+            seeds=len(independent) if of_pictures else None,
+            spread=_deviation(values.flatten()),
+            standard_error=None if error is None else error / len(independent) ** 0.5,
+            how=self.how,
+            parts={} if of_pictures else dict(zip(THIRDS, losses.by_thirds(values), strict=True)),
+        )
+
+
+def _pictures(
+    backbone: Backbone,
+    concept: Concept,
+    photos: Sequence[Image],
+    metrics: Sequence[Metric],
+    protocol: Protocol,
+    truth: Sequence[Image],
+    sources: Mapping[str, str] | None,
+) -> dict[str, _Measured]:
+    """Metrics of pictures, measured. What is missing is said before anything is sampled."""
+    drawn = Drawn(backbone, concept, photos, protocol, truth)
+    loaded = scorers(backbone, metrics, sources)
+    for metric in metrics:
+        measures.check(drawn, metric)
+    return {
+        metric.name: _Measured(metric, measures.values(drawn, metric, scorer), measures.how(drawn, metric, scorer))
+        for metric in metrics
+        for scorer in (loaded[metric.name],)
+    }
+
+
+def _held_out(backbone: Backbone, run: Run, concept: Concept) -> _Measured:
+    """The held-out loss of a concept on a run's photos and settings."""
+    backbone.check(concept)
+    tuples = run.problem(backbone).held_out({name: concept.vectors(name) for name in concept.encoders})
+    how = f"{len(tuples)} fixed (timestep, noise, template) tuples on the run's photos"
+    return _Measured(METRICS["held-out-loss"], tuples, how)
 
 
 def _deviation(values: Tensor) -> float | None:
     """Sample standard deviation; None for a single value, and where one is not finite (the PSNR of equal pictures)."""
     found = values.std().item() if len(values) > 1 else math.nan
     return found if math.isfinite(found) else None
-
-
-def _thirds(tuples: Tensor) -> dict[str, float | None]:
-    return dict(zip(("little_noise", "middling_noise", "much_noise"), losses.by_thirds(tuples), strict=True))
