@@ -190,7 +190,7 @@ def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: p
         "cut.png": "damaged or cut-off",
         "empty.png": "is empty",
         "dot.png": "too small",
-        "bomb.png": "30000x30000 pixels, too large",
+        "bomb.png": "has too many pixels to be opened; shrink it",
         "missing.png": "does not exist",
         ".": "is a folder",
     }.items():
@@ -262,7 +262,7 @@ def test_a_hub_name_without_network_says_what_to_do(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     message = refused(capsys, "invert", MUG, "--model", "nobody/nothing", "--out", tmp_path / "run")
-    assert "could not be fetched" in message and "give its folder to --model" in message
+    assert "could not be fetched" in message and "give its folder as --model" in message
 
 
 def test_bad_places_get_one_sentence(

@@ -169,7 +169,7 @@ def test_the_pockets_clip_never_gives_a_published_score(pocket_model, mug_concep
     copied = shutil.copytree(pocket.CLIP, tmp_path / "openai-clip")
     protocol = dataclasses.replace(FAST, swap="mug=cat")
     for sources in ({}, {"clip": str(copied)}):
-        with pytest.raises(UserError, match="never under a published name; give a published CLIP with --clip"):
+        with pytest.raises(UserError, match="never under a published name; give a published CLIP as `clip`"):
             evaluate(pocket_model, mug_concept, [mug], [name], protocol, sources=sources, suite="published")
 
 
@@ -193,8 +193,8 @@ def test_a_name_means_the_metric_of_the_suite(tiny, pocket_model):
     [
         ("fid", "metric 'fid' is unknown; choose from training-loss, held-out-loss, held-out-gain, lpips, lpips-vgg"),
         ("held-out-loss", "is a metric of a run; evaluate the run's folder"),
-        ("psnr", "none was given; add them with --truth"),
-        ("pocket-word-swap", "give it as --swap OLD=NEW"),
+        ("psnr", "none was given; add them as `truth`"),
+        ("pocket-word-swap", "give it as `swap`: OLD=NEW"),
         ("lpips-vgg", r"vgg16-397923af\.pth are not in"),
         ("dino", "the dino model '.*nowhere' cannot be loaded"),
     ],
@@ -218,7 +218,7 @@ def test_a_swap_of_a_word_that_is_not_there_and_no_photo(pocket_model, mug_conce
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"samples": 0}, "samples is 0"),
+        ({"samples": 0}, "`samples` is 0"),
         ({"prompts": ("a photo",)}, "the reconstruction prompt 'a photo' must have one {}"),
         ({"prompts": ()}, "no reconstruction prompt"),
         ({"prompts": ("a {}", "a {}")}, "given twice, and would count twice"),
@@ -429,7 +429,7 @@ def test_the_command_lists_every_metric(capsys):
         (("RUN/concept.safetensors",), "is not a run folder; name the photo it was learned from with --photo"),
         (("RUN", "--photo", "x.png"), "--photo goes with an embedding file"),
         (("RUN", "nowhere"), "nowhere does not exist"),
-        (("RUN", "--samples", "0"), "samples is 0"),
+        (("RUN", "--samples", "0"), "`samples` is 0"),
         (("RUN", "--out", "RUN"), "is a folder; name a file, such as"),
         (("RUN", "--truth", "nowhere.png"), r"nowhere\.png does not exist"),
     ],

@@ -125,7 +125,7 @@ def test_the_budget_never_exceeds_the_room_beside_the_longest_template(tiny: Bac
 
 @pytest.mark.parametrize("said", ["", "a", "with a", "🦊🦊", "\u200b", "...", "a photo of", "- - -", "a photo of a"])
 def test_nothing_left_says_what_to_do(said: str, tiny: Backbone) -> None:
-    with pytest.raises(UserError, match="holds no word to learn; give the words yourself with --words"):
+    with pytest.raises(UserError, match="holds no word to learn; give the words yourself as `words`"):
         fit(said, tiny, 16)
 
 

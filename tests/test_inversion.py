@@ -245,7 +245,7 @@ def test_a_folder_in_use_is_never_overwritten(tiny: Backbone, photo: Path, tmp_p
     with pytest.raises(UserError, match="is not empty"):
         learn(tiny, tmp_path / "mine", photo, FEW)
     learn(tiny, tmp_path / "run", photo, FEW)
-    with pytest.raises(UserError, match="already holds a run; add --resume"):
+    with pytest.raises(UserError, match="already holds a run; `resume` it"):
         learn(tiny, tmp_path / "run", photo, FEW)
     with pytest.raises(UserError, match="is a file"):
         learn(tiny, photo, photo, FEW)

@@ -376,5 +376,5 @@ def test_dino_pixels_are_resized_to_256_cropped_to_224_and_normalised(tmp_path):
 
 
 def test_a_dino_of_another_family_is_refused(tmp_path):
-    with pytest.raises(UserError, match="is a dinov2 model, but dino is a vit; give one to --dino"):
+    with pytest.raises(UserError, match="is a dinov2 model, but dino is a vit; give one as `dino`"):
         dino.Dino("dino", save_dino(tmp_path / "x", "dinov2"))

@@ -55,6 +55,10 @@ BESIDE: dict[str, dict[str, Any]] = {
 """Option -> what it needs beside it."""
 
 
+NAMED = "`?"
+"""Python writes names in backquotes; a study's file shows its keys as they are."""
+
+
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pocket's readers under other names, which is all that a change of reader shows here."""
@@ -110,10 +114,14 @@ def test_both_front_ends_refuse_the_same_options(init: str, name: str, tmp_path:
     if name == "seed":  # which is the run's as well: every start can stand beside it
         assert by_hand(init, "--seed", "7") == STARTS[init]()
         return
-    with pytest.raises(UserError, match=f"`{name}` goes with `init` .*, not with `init` {init}"):
+    with pytest.raises(
+        UserError, match=f"{NAMED}{name}{NAMED} goes with {NAMED}init{NAMED} .*, not with {NAMED}init{NAMED} {init}"
+    ):
         by_hand(init, *typed({name: text.format(copies=copies)}))
     if name not in plan.OWN:
-        with pytest.raises(UserError, match=f"`{name}` goes with `init` .*, not with `init` {init}"):
+        with pytest.raises(
+            UserError, match=f"{NAMED}{name}{NAMED} goes with {NAMED}init{NAMED} .*, not with {NAMED}init{NAMED} {init}"
+        ):
             in_a_file(tmp_path, init, {name: value})
 
 

@@ -70,7 +70,7 @@ def results(folder: Path) -> dict[str, bytes]:
 
 
 def serially(jobs: Sequence[Any], count: int) -> Generator[Event, None, None]:
-    """As ``workers.on_processes``, here."""
+    """As workers.on_processes, here."""
     for index, job in enumerate(jobs):
         yield Event(index)
         yield Event(index, work(job))
@@ -151,16 +151,16 @@ def test_shipped_studies_are_the_ones_that_the_paper_needs() -> None:
         ("samples = 1", "samples = true", "must be a whole number"),
         ('name = "small"', "", "has no name"),
         ('name = "small"', 'name = "A b"', "small letters"),
-        ("held_out = 6", 'held_out = "six"', r"\[settings\]: `held_out` is 'six', but it must be a whole number"),
+        ("held_out = 6", 'held_out = "six"', r"\[settings\]: held_out is 'six', but it must be a whole number"),
         ("held_out = 6", "seed = 6", "unknown key 'seed'"),
-        ("held_out = 6", 'kind = "thing"', "`kind` is 'thing', but it must be one of object, style"),
-        ("held_out = 6", "lr = -1", "`lr` is -1, but it must be a number above 0"),
-        ('init = "star"', 'init = "stars"', "arm star: there is no `init` 'stars'; choose from caption.*multi-star"),
+        ("held_out = 6", 'kind = "thing"', "kind is 'thing', but it must be one of object, style"),
+        ("held_out = 6", "lr = -1", "lr is -1, but it must be a number above 0"),
+        ('init = "star"', 'init = "stars"', "arm star: there is no init 'stars'; choose from caption.*multi-star"),
         ('init = "star"', 'init = "words"', "arm star has no words for mug"),
         (
             'init = "star"',
             'init = "star"\nwords = "mug"',
-            "arm star: `words` goes with `init` words, not with `init` star",
+            "arm star: words goes with init words, not with init star",
         ),
         ('init = "star"', 'init = "star"\ncolour = "red"', "unknown key 'colour'"),
         ('name = "words"', 'name = "star"', "arms has 'star' twice"),
@@ -176,8 +176,8 @@ def test_shipped_studies_are_the_ones_that_the_paper_needs() -> None:
         ("score_at = [0, 2]", "score_at = [0, 1]", "score_at has step 1, which evaluate_at has not"),
         ("pictures_at = [2]", "pictures_at = [1]", "pictures_at has step 1, which score_at has not"),
         ("score_at = [0, 2]\npictures_at = [2]", "score_at = []", "score_at is empty, but the study has metrics"),
-        ('init = "star"', 'init = "star"\ndrop = ["red"]', "`drop` goes with `init` caption or class or"),
-        ('init = "star"', 'init = "star"\ncaptioner = "a"', "`captioner` goes with `init` caption or"),
+        ('init = "star"', 'init = "star"\ndrop = ["red"]', "drop goes with init caption or class or"),
+        ('init = "star"', 'init = "star"\ncaptioner = "a"', "captioner goes with init caption or"),
         ("[settings]", '[[report]]\nkind = "pie"\n[settings]', "'pie' is unknown.*curves"),
     ],
 )
@@ -206,7 +206,7 @@ def test_a_missing_file_gets_one_sentence(tmp_path: Path) -> None:
     [
         ("lpisp", "metric 'lpisp' is unknown"),
         ("held-out-loss", "measured in every study"),
-        ("word-swap", "a word to swap, which a study has not; use photowords evaluate --swap"),
+        ("word-swap", "a word to swap, which a study has not; photowords evaluate takes one as `swap`"),
         ("lpips", r"the weights .* are not in"),  # VGG's are nowhere here, which is found out before any training
     ],
 )

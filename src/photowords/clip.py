@@ -22,7 +22,7 @@ BATCH = 32
 class Clip:
     """A transformers CLIP folder or hub name, float32, which works on ``device``; embeddings come on the CPU.
 
-    Raises UserError when it cannot be had or is no CLIP; ``option`` is the command-line option that the error names.
+    Raises UserError when it cannot be had or is no CLIP; ``field`` is the setting that the error names.
 
     Attributes:
         source, revision: where it came from; the revision is None for folders.
@@ -30,15 +30,15 @@ class Clip:
         scale: what a cosine is multiplied by before a softmax over texts; learned with the model.
     """
 
-    def __init__(self, source: str, device: torch.device | str = "cpu", option: str = "--reranker") -> None:
+    def __init__(self, source: str, device: torch.device | str = "cpu", field: str = "reranker") -> None:
         from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 
         self.source, self._device = source, device
-        if (found := config(source, "CLIP", option)["model_type"]) != "clip":
-            raise UserError(f"{source} is a {found} model, but a CLIP is needed here; give a CLIP to {option}")
-        self._processor: Any = pretrained(CLIPImageProcessorPil, source, "CLIP", option)
-        self._tokenizer: Any = pretrained(AutoTokenizer, source, "CLIP", option)
-        self._model: Any = network(CLIPModel, source, "CLIP", option)
+        if (found := config(source, "CLIP", field)["model_type"]) != "clip":
+            raise UserError(f"{source} is a {found} model, but a CLIP is needed here; give a CLIP as `{field}`")
+        self._processor: Any = pretrained(CLIPImageProcessorPil, source, "CLIP", field)
+        self._tokenizer: Any = pretrained(AutoTokenizer, source, "CLIP", field)
+        self._model: Any = network(CLIPModel, source, "CLIP", field)
         self.revision = revision(source)
         self.about = ("the pocket's own " if is_pockets(source) else "") + f"CLIP {identity(source)}"
         self.scale = float(self._model.logit_scale.detach().exp())

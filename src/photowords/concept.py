@@ -141,8 +141,6 @@ def embeddings(concepts: Sequence[Concept]) -> Embeddings:
     found: dict[WordRef, Mapping[str, Tensor]] = {}
     for concept in concepts:
         if concept.refs[0] in found:
-            raise UserError(
-                f"two concepts are called {concept.name}; rename one, on the command line with --concept NEWNAME=FILE"
-            )
+            raise UserError(f"two concepts are called {concept.name}; rename one (on the command line: NEWNAME=FILE)")
         found.update(concept.embeddings())
     return found

@@ -52,7 +52,7 @@ def demo(
     if (out / "run" / "settings.json").exists():  # an earlier demo, perhaps stopped half-way
         run = Run.open(out / "run")
         if (run.about["name"], run.settings) != (name, settings):
-            raise UserError(f"{out} holds a demo of other settings; give another folder to --out")
+            raise UserError(f"{out} holds a demo of other settings; give another folder as `out`")
         result = go_on(run, backbone, on_step=on_step)
     else:
         result = learn(backbone, [photo], out / "run", "caption", name, settings, samples=0, on_step=on_step)

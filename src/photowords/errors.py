@@ -1,4 +1,11 @@
-"""The one error that a user can cause and mend, and the one warning; the command line prints each as one line."""
+"""The one error that a user can cause and mend, and the one warning; the command line prints each as one line.
+
+A message names a setting or an argument in backquotes, as Python spells it: "try a lower `lr`". A front end whose users
+spell it otherwise replaces it (``spelled``), so that no message speaks of another's flags or keys.
+"""
+
+import re
+from collections.abc import Callable
 
 
 class UserError(Exception):
@@ -7,6 +14,11 @@ class UserError(Exception):
 
 class PhotowordsWarning(UserWarning):
     """Something that a user should know but that stops nothing."""
+
+
+def spelled(message: str, spelling: Callable[[str], str]) -> str:
+    """A message with each name in backquotes written as a front end spells it."""
+    return re.sub(r"`(\w+)`", lambda found: spelling(found[1]), message)
 
 
 def reason(error: BaseException) -> str:

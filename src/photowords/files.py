@@ -145,7 +145,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             raise UserError(
-                f"{what} is at work in {folder} already; wait until it ends, or give another --out"
+                f"{what} is at work in {folder} already; wait until it ends, or give another `out`"
             ) from error
         except OSError:
             pass

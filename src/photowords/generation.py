@@ -32,7 +32,7 @@ def generate(
     """
     settings = settings or GenerateSettings()
     if settings.steps >= (trained := backbone.objective.steps):
-        raise UserError(f"steps is {settings.steps}, but {backbone.name} was trained with {trained}; use fewer")
+        raise UserError(f"`steps` is {settings.steps}, but {backbone.name} was trained with {trained}; use fewer")
     learned, given = embeddings(concepts), {concept.name: concept for concept in concepts}
     for concept in concepts:
         backbone.check(concept)

@@ -90,7 +90,7 @@ def learn(
     """
     settings = settings or InvertSettings()
     if not 0 <= samples <= len(SAMPLE_SEEDS):
-        raise UserError(f"samples is {samples}, but it must be from 0 to {len(SAMPLE_SEEDS)}")
+        raise UserError(f"`samples` is {samples}, but it must be from 0 to {len(SAMPLE_SEEDS)}")
     if not photo_files:
         raise UserError("no photo was given; one is enough")
     check_free(out)
@@ -107,7 +107,7 @@ def learn(
             if not backbone.is_familiar(picture):
                 warnings.warn(
                     f"{path.name} lies outside the small world that {backbone.name} knows; expect a poor likeness "
-                    "(real photos want a real model: --model sd15)",
+                    "(real photos want a real `model`: sd15)",
                     PhotowordsWarning,
                     stacklevel=2,
                 )
@@ -158,7 +158,7 @@ def go_on(
     made = (run.about["model"], run.about["dtype"])
     if made != (backbone.source, here["dtype"]):
         raise UserError(
-            f"{run.folder} was made with --model {made[0]} in {made[1]}, not {backbone.source} in {here['dtype']}; "
+            f"{run.folder} was made with `model` {made[0]} in {made[1]}, not {backbone.source} in {here['dtype']}; "
             "resume with the same"
         )
     for what in ("device", "torch"):

@@ -86,12 +86,12 @@ def _folder_digest(folder: Path) -> str:
 # --- loading ---
 
 
-def config(source: str, what: str, option: str | None = None) -> dict[str, Any]:
+def config(source: str, what: str, field: str | None = None) -> dict[str, Any]:
     """config.json as it is written, also of families that transformers does not know.
 
     Raises UserError as ``pretrained`` does, and where no "model_type" says which family it is.
     """
-    found: dict[str, Any] = pretrained(_Config, source, what, option)
+    found: dict[str, Any] = pretrained(_Config, source, what, field)
     if not isinstance(found.get("model_type"), str):
         raise UserError(
             f"the {what} {source!r} does not say in its config.json what model it is; give a transformers folder"
@@ -110,11 +110,11 @@ class _Config:
         return found
 
 
-def pretrained(kind: Any, source: str, what: str, option: str | None = None, **options: Any) -> Any:
+def pretrained(kind: Any, source: str, what: str, field: str | None = None, **options: Any) -> Any:
     """``kind.from_pretrained(source)``.
 
     Raises UserError when it cannot be found, fetched or read; for a hub name it says what to download, and that the
-    folder goes to ``option`` ("--captioner" for the captioner).
+    folder goes to the setting ``field`` (by default called as ``what`` is).
     """
     from transformers.utils.logging import disable_progress_bar
 
@@ -127,15 +127,13 @@ def pretrained(kind: Any, source: str, what: str, option: str | None = None, **o
         advice = "give a transformers folder, or a hub name that is in the local cache or can be reached"
         if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(source).exists():
             download = f"hf download {name}{f' --revision {pin}' if pin else ''} --local-dir FOLDER"
-            advice = (
-                f"download {name} on a machine with a network ({download}) and give FOLDER to {option or f'--{what}'}"
-            )
+            advice = f"download {name} on a machine with a network ({download}) and give FOLDER as `{field or what}`"
         raise UserError(f"the {what} {source!r} cannot be loaded ({reason(error)}); {advice}") from error
 
 
-def network(kind: Any, source: str, what: str, option: str | None = None, **options: Any) -> Any:
+def network(kind: Any, source: str, what: str, field: str | None = None, **options: Any) -> Any:
     """A transformers model in float32, frozen and in evaluation mode, in main memory. Raises as ``pretrained`` does."""
-    return pretrained(kind, source, what, option, dtype=torch.float32, **options).requires_grad_(False).eval()
+    return pretrained(kind, source, what, field, dtype=torch.float32, **options).requires_grad_(False).eval()
 
 
 def fill(model: nn.Module, path: Path) -> None:
@@ -174,14 +172,14 @@ class Kept(Generic[Network]):
         self._found: OrderedDict[tuple[str | None, str], Network] = OrderedDict()
 
     def __call__(
-        self, source: str | None = None, device: torch.device | str = "cpu", option: str | None = None
+        self, source: str | None = None, device: torch.device | str = "cpu", field: str | None = None
     ) -> Network:
         """The network, loaded or met again. Raises what ``make`` raises."""
         place = str(Path(source).resolve()) if source is not None and Path(source).exists() else source
         key = place, str(device)
         with self._lock:
             if key not in self._found:
-                self._found[key] = self._make(source, device, **({"option": option} if option else {}))
+                self._found[key] = self._make(source, device, **({"field": field} if field else {}))
                 if len(self._found) > self._most:
                     self._found.popitem(last=False)
             self._found.move_to_end(key)

@@ -72,7 +72,7 @@ def word_report(backbone: Backbone, run: Run) -> WordReport:
     now = formats.read(run.concept_file) if run.concept_file.exists() else start
     step = int(now.provenance.get("step", 0))
     if step == 0:
-        raise UserError(f"{run.folder} holds no learned concept yet; finish it with photowords invert --resume")
+        raise UserError(f"{run.folder} holds no learned concept yet; `resume` it first")
     backbone.check(now)
     problem = run.problem(backbone)
     learned = problem.held_out(_vectors(now.words))

@@ -56,7 +56,7 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # "meta" is a device too, but holds no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"device {name!r} cannot be used here; try --device auto or --device cpu") from error
+        raise UserError(f"device {name!r} cannot be used here; try `device` auto or cpu") from error
     return device
 
 
@@ -140,5 +140,5 @@ def _fetch(name: str, repository: str, revision: str | None) -> Path:
     except Exception as error:  # the hub's client raises many kinds, and each of them means the same here
         raise UserError(
             f"model {name!r} could not be fetched: it is not in the local cache and {repository} could not be "
-            "had from the hub; check the name and the network, or download it and give its folder to --model"
+            "had from the hub; check the name and the network, or download it and give its folder as `model`"
         ) from error

@@ -6,14 +6,13 @@ import argparse
 import functools
 import json
 import os
-import re
 import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from photowords.cli import caption, concept, demo, evaluate, generate, invert, mask, models, study
-from photowords.errors import PhotowordsWarning, UserError
+from photowords.errors import PhotowordsWarning, UserError, spelled
 
 COMMANDS = (mask, caption, invert, generate, concept, evaluate, study, models, demo)
 
@@ -88,7 +87,7 @@ def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> 
 
 def _spelled(text: str) -> str:
     """A message of the library, which writes a setting as `lr`, with the options that the user typed: --lr."""
-    return re.sub(r"`(\w+)`", lambda found: _options().get(found[1], found[0]), text)
+    return spelled(text, lambda name: _options().get(name, name))
 
 
 @functools.cache

@@ -59,7 +59,7 @@ class Drawn:
     def others(self, metric: Metric) -> Sequence[Image]:
         """What the metric compares with: the photos, or true views."""
         if metric.truth == "needs" and not self.truth:
-            raise UserError(f"{metric.name} compares with true views, and none was given; add them with --truth")
+            raise UserError(f"{metric.name} compares with true views, and none was given; add them as `truth`")
         return self.photos if metric.truth == "none" or not self.truth else self.truth
 
 
@@ -100,7 +100,7 @@ def swapped(drawn: Drawn) -> tuple[str, str, str]:
     """
     old, _, new = (part.strip() for part in drawn.protocol.swap.partition("="))
     if not (old and new):
-        raise UserError("word-swap needs a word to swap; give it as --swap OLD=NEW")
+        raise UserError("word-swap needs a word to swap; give it as `swap`: OLD=NEW")
     sentence = drawn.concept.sentence
     changed = re.sub(rf"\b{re.escape(old)}\b", lambda _: new, sentence, flags=re.IGNORECASE)
     if changed == sentence:

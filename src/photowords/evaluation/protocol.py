@@ -57,7 +57,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if self.samples < 1:
-            raise UserError(f"samples is {self.samples}, but at least one picture a prompt is needed")
+            raise UserError(f"`samples` is {self.samples}, but at least one picture a prompt is needed")
         for what, given in (("reconstruction", self.prompts), ("edit", self.edits)):
             if not given:
                 raise UserError(f"the protocol has no {what} prompt; give at least one")

@@ -111,4 +111,4 @@ def _reader(backbone: Backbone, how: Classified) -> Classifier | ZeroShot:
                 stacklevel=2,
             )
         source = chosen
-    return ZeroShot(clip.load(source, backbone.device, "--classifier"), how.labels)
+    return ZeroShot(clip.load(source, backbone.device, "classifier"), how.labels)

@@ -83,7 +83,7 @@ def invert(
     else:
         losses = problem.held_out(vectors())
         if not losses.isfinite().all():
-            raise Diverged(f"the loss of {start.sentence!r} is no number before any training; try --dtype fp32")
+            raise Diverged(f"the loss of {start.sentence!r} is no number before any training; try `dtype` fp32")
         yield Step(0, None, losses, start, None, settings.held_out, {})
 
     first, sample_steps = (resume.index, resume.sample_steps) if resume else (0, settings.held_out)
@@ -105,7 +105,7 @@ def invert(
         finite = all(bool(table.isfinite().all()) for table in moved.values())
         if not (finite and all(map(math.isfinite, (value, *scores.values())))):
             raise Diverged(
-                f"the loss became {value} at step {index}; the concept of step {index - 1} is kept; try a lower --lr"
+                f"the loss became {value} at step {index}; the concept of step {index - 1} is kept; try a lower `lr`"
             )
         learned = start.with_vectors(moved, step=index, scores=scores)
         yield Step(index, value, evaluated, learned, _by_word(start, leaves), sample_steps, _state(optimizer, leaves))

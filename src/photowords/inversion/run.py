@@ -191,8 +191,8 @@ class Run:
 def check_free(folder: Path) -> None:
     """Raise UserError unless a new run may be made in the folder: it is absent or empty."""
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"the run folder {folder} is a file; give a folder to --out")
+        raise UserError(f"the run folder {folder} is a file; give a folder as `out`")
     if (folder / "settings.json").exists():
-        raise UserError(f"{folder} already holds a run; add --resume to continue it, or give another folder to --out")
+        raise UserError(f"{folder} already holds a run; `resume` it, or give another folder as `out`")
     if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"the folder {folder} is not empty; give a new folder to --out")
+        raise UserError(f"the folder {folder} is not empty; give a new folder as `out`")

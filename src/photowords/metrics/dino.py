@@ -32,13 +32,15 @@ class Dino:
     def __init__(self, family: str, source: str | None = None, device: torch.device | str = "cpu") -> None:
         from transformers import Dinov2Model, ViTModel
 
-        source, option = source or SOURCES[family], f"--{family}"
-        found = config(source, f"{family} model", option)["model_type"]
+        source = source or SOURCES[family]
+        found = config(source, f"{family} model", family)["model_type"]
         if found != FAMILIES[family]:
-            raise UserError(f"{source} is a {found} model, but {family} is a {FAMILIES[family]}; give one to {option}")
+            raise UserError(
+                f"{source} is a {found} model, but {family} is a {FAMILIES[family]}; give one as `{family}`"
+            )
         options: dict[str, Any] = {"add_pooling_layer": False} if family == "dino" else {}
         kind = ViTModel if family == "dino" else Dinov2Model
-        self._model: Any = network(kind, source, f"{family} model", option, **options)
+        self._model: Any = network(kind, source, f"{family} model", family, **options)
         self._device = device
         shape = self._model.config
         # DINO's positions are for one size; DINOv2's are made to be interpolated.

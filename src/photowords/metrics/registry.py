@@ -62,9 +62,9 @@ def _published_clip(source: str | None, device: torch.device | str) -> clip.Clip
     if clip.is_pockets(source):
         raise UserError(
             "the pocket's CLIP gives scores of the pocket's own (pocket-clip-reconstruction and the like), never "
-            "under a published name; give a published CLIP with --clip, or ask for the pocket's metrics"
+            "under a published name; give a published CLIP as `clip`, or ask for the pocket's metrics"
         )
-    return clip.load(source, device, "--clip")
+    return clip.load(source, device, "clip")
 
 
 def _pockets_clip(_: str | None, device: torch.device | str) -> clip.Clip:

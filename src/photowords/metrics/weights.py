@@ -34,5 +34,5 @@ def find(name: str, folder: str | None = None) -> Path:
                 return path
     raise UserError(
         f"the weights {name} are not in {' or '.join(map(str, places))}; download {FILES[name]} to {places[0] / name}, "
-        f"or name the folder that holds it with --weights or {VARIABLE}"
+        f"or name the folder that holds it as `weights` or in {VARIABLE}"
     )

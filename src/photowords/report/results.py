@@ -173,7 +173,9 @@ def read(folder: Path | str) -> Results:
     folder = Path(folder)
     file = folder / "plan.json"
     if not file.is_file():
-        raise UserError(f"{folder} is not a study's folder (it has no plan.json); give the folder given to --out")
+        raise UserError(
+            f"{folder} is not a study's folder (it has no plan.json); give the one that the study was run into"
+        )
     try:
         plan = json.loads(file.read_text(encoding="utf-8"))
         planned = tuple(str(trial["id"] if isinstance(trial, dict) else trial) for trial in plan["trials"])

@@ -95,8 +95,8 @@ def clean(mask: Image.Image, clicks: Clicks) -> Image.Image:
     kept = np.isin(pieces, list(large | clicked if clicked or not clicks.on else ()))
     if not kept.any():
         raise UserError(
-            "no object is found where you clicked; click elsewhere on it, give a box around it (--box), "
-            "or a mask of your own (--mask)"
+            "no object is found where you clicked; click elsewhere on it, give a `box` around it, or a "
+            "`mask` of your own"
         )
     holes, count = ndimage.label(~kept)
     areas = np.bincount(holes.ravel(), minlength=count + 1)

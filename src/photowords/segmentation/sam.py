@@ -13,7 +13,7 @@ from photowords.pretrained import config, network, on, pretrained, revision
 from photowords.segmentation.interface import Clicks, Segmenter
 from photowords.segmentation.masks import clean, to_image
 
-WHAT, OPTION = "segmenter", "--segmenter"
+WHAT = "segmenter"
 
 
 class SegmentAnything(Segmenter):
@@ -22,7 +22,7 @@ class SegmentAnything(Segmenter):
     def __init__(self, source: str, device: torch.device | str = "cpu") -> None:
         from transformers import SamModel, SamProcessor
 
-        family = config(source, WHAT, OPTION)["model_type"]
+        family = config(source, WHAT)["model_type"]
         if family != "sam":
             why = (
                 "which needs torchvision"
@@ -34,8 +34,8 @@ class SegmentAnything(Segmenter):
                 "use a first-generation SAM such as facebook/sam-vit-base"
             )
         self.source, self._device = source, device
-        self._processor: Any = pretrained(SamProcessor, source, WHAT, OPTION).image_processor
-        self._model: Any = network(SamModel, source, WHAT, OPTION)
+        self._processor: Any = pretrained(SamProcessor, source, WHAT).image_processor
+        self._model: Any = network(SamModel, source, WHAT)
         self.revision = revision(source)
 
     @torch.no_grad()

@@ -42,7 +42,7 @@ def open_(out: Path, record: Mapping[str, Any], toml: bytes, photos: Mapping[str
     """
     known = out / "plan.json"
     if not known.exists() and out.exists() and not _is_free(out):
-        raise UserError(f"{out} holds something that is no study; give --out a new or an empty folder")
+        raise UserError(f"{out} holds something that is no study; give a new or an empty folder as `out`")
     files.make_folder(out)
     with files.locked(out, "another photowords study"):
         if known.exists():
@@ -72,11 +72,11 @@ def _check_same(known: Path, record: Mapping[str, Any]) -> None:
         if [arm["pictures_at"] for arm in there["arms"]] != [arm["pictures_at"] for arm in record["arms"]]:
             differ.append("pictures_at")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{known} cannot be read, so its study cannot go on; give another --out") from error
+        raise UserError(f"{known} cannot be read, so its study cannot go on; give another folder as `out`") from error
     if differ:
         raise UserError(
             f"{known.parent} is a study with other {', '.join(differ)}; "
-            "go on with the same file, model and versions, or give another --out"
+            "go on with the same file, model and versions, or give another folder as `out`"
         )
 
 

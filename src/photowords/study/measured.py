@@ -19,7 +19,7 @@ def metrics(names: Sequence[str], backbone: Backbone) -> list[Metric]:
             raise UserError(f"{metric.name} is measured in every study; take it out of metrics")
         if metric.measure == "swap":
             raise UserError(
-                f"{metric.name} needs a word to swap, which a study has not; use photowords evaluate --swap OLD=NEW"
+                f"{metric.name} needs a word to swap, which a study has not; photowords evaluate takes one as `swap`"
             )
     return found
 

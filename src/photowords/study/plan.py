@@ -13,7 +13,7 @@ from typing import Any
 
 from photowords import fields, pocket, starts
 from photowords.concept import NAME
-from photowords.errors import UserError
+from photowords.errors import UserError, spelled
 from photowords.report import blocks
 from photowords.settings import InvertSettings, parse_seeds
 from photowords.starts import STARTS, Classified, Start, Words
@@ -189,11 +189,11 @@ def _check_start(arm: Arm, subjects: Sequence[Subject]) -> None:
 
 @contextmanager
 def _within(where: str) -> Iterator[None]:
-    """UserErrors from inside say where in the file they belong."""
+    """UserErrors from inside say where in the file they belong, and name settings as the file does: by their keys."""
     try:
         yield
     except UserError as error:
-        raise UserError(f"{where}: {error}") from error
+        raise UserError(f"{where}: {spelled(str(error), str)}") from error
 
 
 def _subjects(value: Any, folder: Path) -> list[Subject]:
