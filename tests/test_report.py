@@ -20,7 +20,6 @@ from photowords.errors import UserError
 from photowords.report import build, figures, results, statistics
 from photowords.report.blocks import BLOCKS as KINDS
 from photowords.report.blocks import parse
-from photowords.report.blocks.reach import times_sooner
 from photowords.report.blocks.scores import stands_out
 from photowords.report.document import Drawing
 from photowords.report.pictures import first_of
@@ -159,108 +158,6 @@ def edit(folder: Path, id_: str, change) -> None:
     (folder / "trials" / f"{id_}.json").write_text(json.dumps(record, indent=1))
 
 
-# statistics
-
-
-def test_the_mean_is_over_concepts_of_means_over_seeds():
-    e = statistics.estimate({("a", 0): 1.0, ("a", 1): 3.0, ("b", 0): 10.0})
-    assert (e.mean, e.concepts, e.values) == (6.0, 2, 3)  # (2 + 10) / 2, not 14 / 3
-    assert statistics.weights([("a", 0), ("b", 0), ("a", 1)]).tolist() == [0.25, 0.5, 0.25]
-
-
-def test_the_bootstrap_resamples_concepts_and_seeds():
-    # One value a concept: the standard error of a mean of 200 is 1 / sqrt(200), and the interval is 1.96 of them.
-    values = np.random.default_rng(5).standard_normal(200)
-    e = statistics.estimate({(str(i), 0): float(v) for i, v in enumerate(values)})
-    assert (e.high - e.low) / 2 == pytest.approx(1.96 * values.std() / math.sqrt(200), rel=0.03)
-    assert e.low < e.mean < e.high
-    # Seeds alone: one concept. Concepts alone: seeds agree; then the variance of means is between concepts only.
-    seeds = statistics.estimate({("a", i): float(v) for i, v in enumerate(values)})
-    assert seeds.high - seeds.low == pytest.approx(e.high - e.low, rel=0.05)
-    same = statistics.estimate({(str(c), s): float(v) for c, v in enumerate(values) for s in range(2)})
-    assert same.high - same.low == pytest.approx(e.high - e.low, rel=0.05)
-    # Both: variances add up.
-    keys = tuple((str(c), s) for c in range(40) for s in range(4))
-    both = np.repeat(np.random.default_rng(1).standard_normal(40), 4) + np.random.default_rng(2).standard_normal(160)
-    drawn = statistics.resampled(keys) @ both
-    groups = both.reshape(40, 4)
-    expected = groups.mean(axis=1).var() / 40 + (groups.var(axis=1) / 4).mean() / 40
-    assert drawn.var() == pytest.approx(expected, rel=0.05)
-
-
-def test_resampling_weighs_whole_means_also_where_seeds_are_missing():
-    drawn = statistics.resampled((("a", 0), ("b", 0), ("a", 1), ("a", 2)))
-    assert drawn.shape == (statistics.RESAMPLES, 4)
-    assert np.allclose(drawn.sum(axis=1), 1)
-    assert drawn.mean(axis=0) == pytest.approx([1 / 6, 1 / 2, 1 / 6, 1 / 6], abs=0.01)
-    assert set(np.unique(drawn[:, 1])) == {0.0, 0.5, 1.0}
-
-
-def test_one_value_has_no_interval():
-    e = statistics.estimate({("a", 0): 2.0})
-    assert e.mean == 2 and math.isnan(e.low) and math.isnan(e.high)
-    assert math.isnan(statistics.median([3.0]).low)
-
-
-def test_differences_are_paired_and_wins_counted():
-    reference = {("a", 0): 5.0, ("a", 1): 6.0, ("b", 0): 1.0, ("c", 0): 2.0}
-    values = {("a", 0): 4.0, ("a", 1): 6.5, ("b", 0): 1.0, ("d", 0): -9.0}  # c and d have no partner
-    lower = statistics.compare(values, reference, "lower")
-    assert lower.difference.mean == pytest.approx((-0.25 + 0) / 2)
-    assert (lower.difference.concepts, lower.difference.values) == (2, 3)
-    assert (lower.concepts_won, lower.pairs_won) == (1, 1)  # the tie in b is not won
-    higher = statistics.compare(values, reference, "higher")
-    assert (higher.concepts_won, higher.pairs_won) == (0, 1)
-    assert statistics.compare(values, {}, "lower") is None
-
-
-@pytest.mark.parametrize(
-    ("target", "expected"),
-    [
-        (1.0, 0),  # at the start
-        (0.9, 5),  # linear where the segment begins at 0
-        (0.8, 10),  # at a checkpoint
-        (0.7, math.sqrt(10 * 1000)),  # half-way in loss is half-way in log(cost)
-        (0.6, 1000),
-        (0.5, math.inf),
-    ],
-)
-def test_reach_interpolates_between_checkpoints(target, expected):
-    assert statistics.reach([0, 10, 1000, 2000], [1.0, 0.8, 0.6, 0.7], target) == pytest.approx(expected)
-
-
-def test_reach_is_the_first_time_of_a_curve_that_comes_back():
-    assert statistics.reach([0, 10, 20, 30], [3.0, 1.0, 3.0, 1.0], 2.0) == 5
-
-
-def test_medians_take_what_is_not_reached_as_latest():
-    assert statistics.median([1.0, 2.0, math.inf]).mean == 2
-    e = statistics.median([1.0, math.inf, math.inf])
-    assert e.mean == math.inf and e.low == 1 and e.high == math.inf
-    assert statistics.median([7.0] * 5)[:3] == (7, 7, 7)
-
-
-def test_half_the_concepts_never_reached_is_no_speed():
-    assert times_sooner([0, 0, 6.0, 8.0]).mean == 0  # not the 3 that a mean of 0 and 6 gives
-    e = times_sooner([0, 2.0, 4.0])
-    assert (e.mean, e.low, e.high) == (2, 0, 4)
-    assert times_sooner([math.inf] * 3)[:3] == (math.inf,) * 3
-
-
-def test_the_best_balance_is_of_both_metrics_and_knows_their_direction():
-    points = [[0.0, 10.0], [0.5, 6.0], [1.0, 0.0]]
-    assert statistics.balance(points, ["higher", "higher"]).tolist() == pytest.approx([0, 2 * 0.5 * 0.6 / 1.1, 0])
-    assert statistics.balance(points, ["higher", "lower"]).tolist() == pytest.approx([0, 2 * 0.5 * 0.4 / 0.9, 1])
-    assert statistics.balance([[1.0, 2.0], [1.0, 3.0]], ["higher", "higher"]).tolist() == [0, 0]
-
-
-def test_spread_is_over_one_part_all_else_equal():
-    values = {("a", c, s): 10.0 * (c == "y") + int(s) for c in "xy" for s in "02"}
-    assert statistics.spread(values, 2) == pytest.approx(math.sqrt(2))  # 0 and 2, twice
-    assert statistics.spread(values, 1) == pytest.approx(math.sqrt(50))
-    assert math.isnan(statistics.spread(values, 0))
-
-
 # results
 
 
@@ -321,7 +218,10 @@ def test_the_table_says_what_the_trials_say(study):
     assert (row["concepts_won"], row["of_concepts"], row["pairs_won"], row["of_pairs"]) == ("4", "4", "8", "8")
     assert float(row["low"]) < float(row["mean"]) < float(row["high"])
     text = (study / "report" / "report.md").read_text()
-    assert "| caption | −0.0098 [−0.0110, −0.0088]; 4 of 4 concepts, 8 of 8 pairs |" in text
+    differences = np.reshape(np.subtract(ends, others), (4, 2)).mean(1)  # over seeds, for each concept
+    half = 3.182446 * differences.std(ddof=1) / 2  # t of 3 degrees of freedom; the root of 4 concepts
+    said = [f"−{-value:.4f}" for value in (differences.mean(), differences.mean() - half, differences.mean() + half)]
+    assert f"| caption | {said[0]} [{said[1]}, {said[2]}]; 4 of 4 concepts, 8 of 8 pairs |" in text
     assert "24 of 24 trials are finished" in text and "| \\* |" in text
 
 
@@ -503,6 +403,21 @@ def test_a_study_that_goes_on_is_reported_as_far_as_it_is(tmp_path):
     text = (folder / "report" / "report.md").read_text()
     assert "5 of 24 trials are finished" in text and f"{files[0].stem} (the loss is not finite at step 60)" in text
     assert build.check(folder) == []
+
+
+def test_a_checkpoint_above_its_start_is_reported(study, tmp_path):
+    text = (study / "report" / "report.md").read_text()
+    assert "No trial's held-out loss lies above its start's at any checkpoint." in text
+    folder = make(tmp_path / "out", blocks=[], concepts=("mug", "cat"), arms={"star": "*"}, seeds=(0,))
+    worse = next(file.stem for file in (folder / "trials").iterdir() if file.stem.startswith("cat"))
+    edit(folder, worse, lambda t: t["checkpoints"][1]["held_out"].update(difference=0.004))
+    build.write(folder)
+    (row,) = table(folder, "above-start")
+    assert (row["arm"], row["step"], row["trials_above"], row["trials"], row["ids"]) == ("star", "10", "1", "2", worse)
+    other = next(file.stem for file in (folder / "trials").iterdir() if file.stem.startswith("mug"))
+    fell = trial(folder, other)["checkpoints"][1]["held_out"]["difference"]
+    assert float(row["mean"]) == pytest.approx((0.004 + fell) / 2, rel=1e-4)
+    assert "Where learning did harm" in (folder / "report" / "report.md").read_text()
 
 
 def test_a_loss_that_is_no_number_leaves_a_gap(tmp_path):

@@ -289,6 +289,19 @@ init = "class-repeated"
 """
 
 
+def test_noise_is_each_concepts_own_and_the_same_in_all_arms(prepared: study.Prepared, finished: Path) -> None:
+    """One noise for all concepts would not average out over them, and no interval over concepts would see it."""
+    mug, mugs, cup, cups = prepared.trials
+    assert mug.noise_seed == mugs.noise_seed != cup.noise_seed == cups.noise_seed
+    assert grid.noise_seed("a", 3) == grid.noise_seed("a", 3) != grid.noise_seed("a", 4) != grid.noise_seed("b", 4)
+    assert [trial.spec["seed"] for trial in prepared.trials] == [3] * 4
+    # The noise seed is the inversion's.
+    outcome = work(prepared.job(dataclasses.replace(mug, noise_seed=3)))
+    before = json.loads((finished / "trials" / f"{mug.id}.json").read_text())
+    assert outcome.record and outcome.record["training_loss"] != before["training_loss"]
+    assert outcome.record["checkpoints"][0] == before["checkpoints"][0]
+
+
 def test_ids_hold_the_readers_that_were_asked_and_their_weights(tmp_path: Path, tiny_folder: Path) -> None:
     """Swapped defaults must not pass for the trials that others had started."""
     model = shutil.copytree(tiny_folder, tmp_path / "model")

@@ -1,4 +1,4 @@
-"""The last two sections of a report: what was run and how its numbers are made, and the files they came from."""
+"""The last sections of a report: what got worse, what was run and how its numbers are made, and their files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,41 @@ from photowords.metrics import METRICS
 from photowords.report import statistics
 from photowords.report.document import Part, Record, Section, Table, Text
 from photowords.report.results import SMOOTHED, Results
+from photowords.report.wording import OVER, Row, decimals, interval, limits, numbers
 
 SHOWN = {"training-loss": f"shown is the {SMOOTHED}", "held-out-loss": "one set for all arms"}
 """What a study adds to the definition of a metric."""
+RISE = "held-out-gain"
+ABOVE = "above-start"
 LISTED = ("name", "question", "trials", "arms", "concepts", "report")
 """Of plan.json, what stands elsewhere in the report."""
+
+
+def above_start(study: Results) -> Section:
+    """Every checkpoint where a trial's held-out loss lies above its start's: there learning did harm."""
+    rows: list[Record] = []
+    body = []
+    sources: dict[str, tuple[str, ...]] = {}
+    for arm in study.arms:
+        for step in study.steps(RISE, arm.name):
+            rises = {key: -gain for key, gain in study.values(arm.name, RISE, step).items()}
+            if not (worse := [key for key, rise in rises.items() if rise > 0]):
+                continue
+            label, e = f"{arm.label}, step {step}", statistics.estimate(rises)
+            sources[label] = study.ids(arm.name, worse)
+            concepts = len({concept for concept, _ in worse})
+            body.append([label, f"{len(worse)} of {len(rises)}", interval(e, decimals([e]), sign=True)])
+            row: Row = {"arm": arm.name, "step": step, "trials_above": len(worse), "concepts_above": concepts}
+            rows.append(row | numbers(e) | {"ids": " ".join(sources[label])})
+    if not rows:
+        return Section("Above the start", [Text("No trial's held-out loss lies above its start's at any checkpoint.")])
+    caption = (
+        "Where learning did harm: checkpoints at which the held-out loss of a trial lies above its own start's, and "
+        f"the loss minus the start's, {OVER}, of all the arm's trials."
+    )
+    head = ["arm and step", "trials above their start", "held-out loss minus the start's"]
+    why = "a loss that rises at first may fall below the start's later, and one rise in many may be chance"
+    return Section("Above the start", [Table(caption, head, body, sources, ABOVE), limits(why)], {ABOVE: rows})
 
 
 def protocol(study: Results) -> Section:
@@ -33,14 +63,16 @@ def protocol(study: Results) -> Section:
         for m in shown
     ]
     text = (
-        "Means are over concepts of the means over seeds, so that each concept weighs the same. Intervals are 95 % "
-        f"percentile bootstraps, {statistics.RESAMPLES:,} resamples, generator seed {statistics.SEED}: concepts are "
-        "drawn with replacement, and in each drawn concept its seeds are; for medians concepts alone are drawn. "
-        "Where there is but one value there is no interval. Differences are paired by concept and seed."
+        "Means are over concepts of the means over seeds, so that each concept weighs the same. Intervals are 95 %, by "
+        "Student's t over the concepts' means; a trial's noise is its concept's and seed's own, the same for all arms, "
+        "so they cover the choice of seeds too. Intervals of medians are pairs of order statistics; of fewer than six "
+        "concepts, the whole range, which covers less. One concept has no interval. Shares of a best stop are of "
+        f"{statistics.RESAMPLES:,} resamples of the concepts, generator seed {statistics.SEED}. Differences are paired "
+        "by concept and seed."
     )
-    limits = "What this does not show: anything about models, photos or settings other than these."
+    unshown = "anything about models, photos or settings other than these"
     if study.plan.get("suite") == "pocket":
-        limits += (
+        unshown += (
             " The pocket model draws a small world of its own at 64 pixels: its losses and its pocket- metrics compare "
             "with nothing published."
         )
@@ -53,7 +85,7 @@ def protocol(study: Results) -> Section:
             [[a["name"], a.get("label", ""), _line(ways[a["name"]])] for a in arms],
         ),
         Table("The metrics.", ["metric", "better", "range", "how"], metrics),
-        Text(limits),
+        limits(unshown),
     ]
     return Section("Protocol", parts)
 

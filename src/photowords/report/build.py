@@ -105,7 +105,7 @@ def _document(study: Results) -> Document:
         title,
         str(study.plan.get("question", "")),
         f"{status}.",
-        [*sections, appendix.protocol(study), appendix.trials(study)],
+        [*sections, appendix.above_start(study), appendix.protocol(study), appendix.trials(study)],
     )
 
 

@@ -98,7 +98,7 @@ class Document:
 
 
 def to_csv(rows: Sequence[Record]) -> str:
-    """Six significant digits (a resampled mean's last bits differ between machines); NaN and None are empty."""
+    """Six significant digits (a sum's last bits differ between machines); NaN and None are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(rows[0])  # the columns

@@ -13,7 +13,7 @@ from photowords.report.statistics import Estimate, Key
 Row = dict[str, Any]
 """A ``Record`` that is being made."""
 
-OVER = "mean over concepts of the means over seeds, with 95 % bootstrap intervals over concepts and seeds"
+OVER = "mean over concepts of the means over seeds, with 95 % intervals over concepts"
 
 
 def named_arm(results: Results, name: str) -> ArmLabel:

@@ -104,7 +104,7 @@ def _run(job: Job, backbone: Backbone) -> tuple[dict[str, Any], dict[str, bytes]
     if backbone.fingerprint != trial.spec["model"]["fingerprint"]:
         raise UserError(f"the worker's {job.model} is another model than the study's; give it the same one")
     concept = begin(job, backbone)
-    settings = dataclasses.replace(arm.settings, seed=trial.seed)
+    settings = dataclasses.replace(arm.settings, seed=trial.noise_seed)
     first: Tensor | None = None
     losses: list[float | None] = []
     checkpoints: list[dict[str, Any]] = []
@@ -154,7 +154,7 @@ def begin(job: Job, backbone: Backbone) -> Concept:
     """The concept at step 0: the arm's start, with the trial's seed and the other picture where it looks at them."""
     trial = job.trial
     how = grid.start_of(trial.arm, trial.subject)
-    own = {"seed": trial.seed, "other": job.other}
+    own = {"seed": trial.noise_seed, "other": job.other}
     how = dataclasses.replace(how, **{name: value for name, value in own.items() if name in fields(type(how))})
     return start(how, [job.photo], backbone, trial.subject.name)
 
