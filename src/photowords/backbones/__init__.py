@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from photowords import pocket
-from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution, World
+from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution
 from photowords.backbones.text import TextEncoder
+from photowords.backbones.world import World
 from photowords.errors import UserError
 
 if TYPE_CHECKING:
