@@ -19,8 +19,6 @@ from photowords.cli import main
 
 MUG = pocket.view("mug")
 
-POCKET = ("--model", "pocket")  # also for pictures that are none of its world
-
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     """Exit status, stdout, stderr."""
@@ -125,12 +123,12 @@ def test_options_that_the_command_line_once_refused(
     assert status == 0 and json.loads(out)["sentence"] == sentence
 
 
-@pytest.mark.parametrize("tool", ["diffusers", "a1111", "kohya", "comfyui", "invokeai", "photowords"])
+@pytest.mark.parametrize("tool", ["diffusers", "photowords"])  # for those that cannot use the pocket's, test_export.py
 def test_an_exported_file_is_read_wherever_a_concept_is(
     tool: str, learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_folder, result = learned
-    file = tmp_path / ("mug.pt" if tool == "a1111" else "mug.safetensors")
+    file = tmp_path / "mug.safetensors"
     assert run(capsys, "concept", "export", run_folder, "--to", tool, "--out", file)[0] == 0
     status, out, _ = run(capsys, "concept", "show", file, "--json")
     assert status == 0 and len(json.loads(out)["words"]) == len(result["words"])
@@ -196,7 +194,7 @@ def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: p
         "missing.png": "does not exist",
         ".": "is a folder",
     }.items():
-        assert words in refused(capsys, "invert", tmp_path / name, "--out", tmp_path / "run", *POCKET), name
+        assert words in refused(capsys, "invert", tmp_path / name, "--out", tmp_path / "run"), name
     assert not (tmp_path / "run").exists()
 
 
@@ -277,11 +275,11 @@ def test_bad_places_get_one_sentence(
     assert "cannot be made" in refused(capsys, "invert", MUG, "--out", blocker / "run")
     arguments = ("generate", "{mug}", "--concept", learned[0])
     assert "cannot be made" in refused(capsys, *arguments, "--out", blocker / "out")
-    assert "wants a file whose name ends in .pt, not 'x.bin'" in refused(
-        capsys, "concept", "export", learned[0], "--to", "a1111", "--out", "x.bin"
+    assert "wants a file whose name ends in .safetensors, not 'x.bin'" in refused(
+        capsys, "concept", "export", learned[0], "--to", "diffusers", "--out", "x.bin"
     )
     assert "is not a folder" in refused(
-        capsys, "concept", "export", learned[0], "--to", "kohya", "--out", blocker / "x.safetensors"
+        capsys, "concept", "export", learned[0], "--to", "diffusers", "--out", blocker / "x.safetensors"
     )
     assert blocker.read_text() == "mine"
 
@@ -343,6 +341,6 @@ def test_a_photo_outside_the_pockets_world_warns(tmp_path: Path, capsys: pytest.
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     options = ("--words", "zebra mug", "--steps", 1, "--held-out", 2, "--samples", 0)
-    status, _, err = run(capsys, "invert", tmp_path / "noise.png", "--out", tmp_path / "run", *options, *POCKET)
+    status, _, err = run(capsys, "invert", tmp_path / "noise.png", "--out", tmp_path / "run", *options)
     assert status == 0
-    assert "the photo lies outside the small world" in err and "never seen 'zebra'" in err
+    assert "noise.png lies outside the small world" in err and "never seen 'zebra'" in err

@@ -1,14 +1,21 @@
-"""Every embedding file: there and back, by other tools' hands, and what is refused."""
+"""Reading embedding files: ours, other tools', and what is refused; test_tools.py has the writing."""
 
+import base64
 import io
 import json
 import os
+import resource
+import sys
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -16,7 +23,7 @@ from torch.nn import Parameter, ParameterDict
 
 from photowords import formats
 from photowords.concept import Concept, Word
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 
 SD1, SDXL = {"clip_l": 768}, {"clip_l": 768, "clip_g": 1280}
 
@@ -39,74 +46,18 @@ def same(one: Concept, other: Concept) -> bool:
     return one.encoders == other.encoders and all(torch.equal(a, b) and b.dtype == torch.float32 for a, b in pairs)
 
 
-@pytest.mark.parametrize("form", formats.FORMS)
-@pytest.mark.parametrize("count", [1, 5])
-@pytest.mark.parametrize("widths", [SD1, SDXL], ids=["one encoder", "two"])
-def test_every_form_there_and_back(tmp_path: Path, form: str, count: int, widths: dict[str, int]) -> None:
-    start = concept(count, widths)
-    path = tmp_path / f"mug{formats.suffix(start, form)}"
-    formats.write(start, path, form)
-    first = path.read_bytes()
-    end = formats.read(path)
-    assert same(start, end) and end.name == "mug"
-    if form == "photowords":
-        assert end.texts == start.texts and end.provenance == start.provenance
-        assert [word.trainable for word in end.words] == [i != 1 for i in range(count)]
-    else:
-        assert end.texts == ("",) * count
-        assert set(end.provenance) == {"source_format", "source_file"} and end.provenance["source_file"] == path.name
-    other = tmp_path / "another"
-    formats.write(start, other, form)
-    assert other.read_bytes() == first, "the same concept gives the same bytes"
-
-
-def test_what_each_tool_looks_for(tmp_path: Path) -> None:
-    start, path = concept(3), tmp_path / "file"
-    assert tuple(formats.SUFFIX) == ("photowords", "diffusers", "a1111", "kohya", "comfyui", "invokeai")
-    assert [form for form, end in formats.SUFFIX.items() if end != ".safetensors"] == ["a1111"]
-    assert formats.SUFFIX["a1111"] == ".pt"
-    assert formats.suffix(concept(1, SDXL), "a1111") == ".safetensors"
-
-    formats.write(start, path, "a1111")
-    data = torch.load(path, weights_only=True)
-    assert data["string_to_token"] == {"*": 265} and data["name"] == "mug" and data["step"] == 40
-    assert data["sd_checkpoint"] is None and data["sd_checkpoint_name"] is None
-    assert data["string_to_param"]["*"].shape == (3, 768)
-
-    keys = {"diffusers": "<mug>", "kohya": "emb_params", "comfyui": "emb_params", "invokeai": "emb_params"}
-    for form, key in keys.items():
-        formats.write(start, path, form)
-        with safe_open(path, framework="pt") as file:
-            assert list(file.keys()) == [key] and file.get_slice(key).get_shape() == [3, 768]
-            assert file.metadata()["format"] == "pt"
-        formats.write(concept(3, SDXL), path, form)
-        with safe_open(path, framework="pt") as file:
-            shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
-        assert shapes == {"clip_l": [3, 768], "clip_g": [3, 1280]}
-
-    formats.write(start, path)
-    with safe_open(path, framework="pt") as file:
+def test_our_own_file_there_and_back(tmp_path: Path) -> None:
+    for widths in (SD1, SDXL):
+        formats.write(concept(5, widths), tmp_path / "a.safetensors")
+        end = formats.read(tmp_path / "a.safetensors")
+        assert same(concept(5, widths), end) and end.name == "mug" and end.texts == concept(5).texts
+        assert end.provenance == concept(5).provenance
+        assert [word.trainable for word in end.words] == [i != 1 for i in range(5)]
+    with safe_open(tmp_path / "a.safetensors", framework="pt") as file:
         metadata = file.metadata()
     assert metadata["format"] == "photowords/2" and metadata["name"] == "mug"
-    assert json.loads(metadata["words"])[1] == {"text": "wörd1", "trainable": False, "tokens": {"clip_l": 1}}
-    assert json.loads(metadata["provenance"])["step"] == 40
-
-
-@pytest.mark.parametrize(
-    ("widths", "architecture"),
-    [
-        (SD1, "stable-diffusion-v1/textual-inversion"),
-        ({"clip_l": 1024}, "stable-diffusion-v2-512/textual-inversion"),
-        (SDXL, "stable-diffusion-xl-v1-base/textual-inversion"),
-        ({"clip_l": 64}, None),
-    ],
-)
-def test_kohya_header(tmp_path: Path, widths: dict[str, int], architecture: str | None) -> None:
-    formats.write(concept(1, widths), tmp_path / "a", "kohya")
-    with safe_open(tmp_path / "a", framework="pt") as file:
-        metadata = file.metadata()
-    assert metadata["modelspec.sai_model_spec"] == "1.0.0" and metadata["modelspec.title"] == "mug"
-    assert metadata.get("modelspec.architecture") == architecture
+    word = {"text": "wörd1", "trainable": False, "tokens": {"clip_l": 1, "clip_g": 1}}
+    assert json.loads(metadata["words"])[1] == word and json.loads(metadata["provenance"])["step"] == 40
 
 
 def a1111(key: str = "*", **more: Any) -> dict[str, Any]:
@@ -137,7 +88,9 @@ def before_torch_1_12() -> dict[str, Any]:
         ({"emb_params": table(2)}, "C", "file-1"),
         ({"<cat toy>": table(2)}, "D", "cat_toy"),
         ({"<mug>": table(2).half().float()}, "D", "mug"),
-        ({"emp_params": table(2), "emp_params_out": table(2) + 1}, "E", "file-1"),
+        ({"emp_params": table(2)}, "E", "file-1"),
+        ({"<été>": table(2)}, "D", "ete"),
+        ({"clip_l": table(2)}, "F", "file-1"),
     ],
 )
 def test_foreign_files_of_one_encoder(tmp_path: Path, data: dict[str, Any], form: str, name: str) -> None:
@@ -223,8 +176,8 @@ NOT_ONE = "is not an embedding of a form that is understood: photowords, A1111"
         (lambda p: save_file({"emb_params": torch.zeros(0, 768)}, p), r"shape \(0, 768\), but an embedding's is"),
         (lambda p: save_file({"emb_params": torch.full((1, 4), torch.nan)}, p), "values that are not finite"),
         (lambda p: save_file({"emb_params": torch.full((4,), torch.inf)}, p), "values that are not finite"),
-        (lambda p: (formats.write(concept(2), p), half(p)), "damaged or cut-off safetensors file"),
-        (lambda p: (formats.write(concept(2), p, "a1111"), half(p)), "damaged or cut-off torch file"),
+        (lambda p: (ours(p), half(p)), "damaged or cut-off safetensors file"),
+        (lambda p: (torch.save(a1111(), p), half(p)), "damaged or cut-off torch file"),
         (lambda p: p.write_bytes(b"\x80\x02junk"), "damaged or cut-off torch file|refused"),
         (lambda p: ours(p, format="photowords/3"), "is of the form photowords/3, newer than photowords/2; upgrade"),
         (lambda p: ours(p, words="[3]"), "damaged photowords header"),
@@ -269,22 +222,160 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path, zipped: bool)
 
 
 def test_writing_fails_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a"
-    with pytest.raises(UserError, match="there is no form 'onetrainer'; choose one of photowords, diffusers"):
-        formats.write(concept(1), path, "onetrainer")
-    with pytest.raises(UserError, match="the form kohya has no place for t5; use the form photowords"):
-        formats.write(concept(1, {"t5": 8}), path, "kohya")
+    path = tmp_path / "pw-a.safetensors"
+    with pytest.raises(UserError, match="there is no tool 'gimp'; choose one of photowords, diffusers"):
+        formats.write(concept(1), path, "gimp")
+    with pytest.raises(UserError, match=r"photowords wants a file whose name ends in .safetensors, not 'pw-a.bin'"):
+        formats.write(concept(1), path.with_suffix(".bin"))
     with pytest.raises(UserError, match="is not a folder; make it first"):
-        formats.write(concept(1), path / "b")
+        formats.write(concept(1), tmp_path / "no" / path.name)
     path.write_text("old")
-    with pytest.raises(UserError, match="is not a folder; make it first"):
-        formats.write(concept(1), path / "b")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    for form in formats.FORMS:
+    for tool in formats.TOOLS.keys() - {"original"}:
         with pytest.raises(UserError, match=r"cannot write .*: No space left on device; choose another place"):
-            formats.write(concept(1), path, form)
+            formats.write(concept(1), path, tool)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+# --- other tools' spellings of several text encoders ---
+
+CLIP_L, CLIP_G, T5, BERT = table(2), table(2, 1280), table(3, 4096), table(2, 1280)
+
+
+@pytest.mark.parametrize(
+    ("tables", "wanted"),
+    [
+        ({"clip_l": CLIP_L, "t5": T5}, {"clip_l": CLIP_L, "t5xxl": T5}),  # OneTrainer, diffusers' FLUX script
+        ({"clip_l": CLIP_L, "clip_g": CLIP_G, "t5xxl": T5}, {"clip_l": CLIP_L, "clip_g": CLIP_G, "t5xxl": T5}),
+        ({"text_encoder": CLIP_L, "text_encoder_2": CLIP_G}, {"clip_l": CLIP_L, "clip_g": CLIP_G}),
+        ({"text_encoder": CLIP_L, "text_encoder_2": T5}, {"clip_l": CLIP_L, "t5xxl": T5}),  # FLUX's pipeline
+        (
+            {"text_encoder": CLIP_L, "text_encoder_2": CLIP_G, "text_encoder_3": T5},
+            {"clip_l": CLIP_L, "clip_g": CLIP_G, "t5xxl": T5},
+        ),
+        ({"text_encoders_0": CLIP_L, "text_encoders_1": CLIP_G}, {"clip_l": CLIP_L, "clip_g": CLIP_G}),
+        ({"string_to_token": {"*": 1008}, "string_to_param": {"*": BERT}}, {"bert": BERT}),  # LDM, the original code
+    ],
+)
+def test_spellings_of_text_encoders(tables: dict[str, Any], wanted: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(tables, tmp_path / "a.pt")
+    read = formats.read(tmp_path / "a.pt")
+    assert set(read.encoders) == set(wanted)
+    assert all(torch.equal(read.vectors(encoder), rows) for encoder, rows in wanted.items())
+
+
+@pytest.mark.parametrize("key", ["emp_params", "clip_l", "t5"])
+def test_an_output_embedding_is_said_to_be_one(key: str, tmp_path: Path) -> None:
+    """OneTrainer writes zeros under the key of the vectors themselves."""
+    save_file({key: torch.zeros(2, 768), f"{key}_out": table(2)}, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match=r"is an output embedding of OneTrainer, .* stands for no word"):
+        formats.read(tmp_path / "a.safetensors")
+
+
+def test_two_tables_for_one_text_encoder_are_none(tmp_path: Path) -> None:
+    save_file({"t5": T5, "t5xxl": T5 + 1}, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match=NOT_ONE):
+        formats.read(tmp_path / "a.safetensors")
+
+
+# --- hostile and odd files: a sentence, and no more memory than an embedding takes ---
+
+
+def most_memory() -> int:
+    """MB that this process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == "darwin" else 10)
+
+
+def bomb(path: Path) -> None:
+    """An archive of torch's that is compressed, as torch's own never is: a few hundred KB that unpack to 400 MB."""
+    whole = io.BytesIO()
+    torch.save({"emb_params": torch.zeros(1, 4)}, whole)
+    with zipfile.ZipFile(whole) as given, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as kept:
+        for info in given.infolist():
+            data = given.read(info)
+            kept.writestr(info.filename, bytes(400 << 20) if info.filename.endswith("data/0") else data)
+
+
+def card_bomb(path: Path) -> None:
+    info = PngInfo()
+    text = base64.b64encode(json.dumps({"string_to_param": {"*": {"TORCHTENSOR": [[0.5] * 4]}}}).encode())
+    info.add_text("sd-ti-embedding", text.decode())
+    Image.new("1", (60_000, 60_000)).save(path, "PNG", pnginfo=info)
+
+
+def deep(depth: int) -> str:
+    return '{"a": ' * depth + "1" + "}" * depth
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: ours(p, provenance=deep(100_000)), "damaged photowords header"),
+        (lambda p: ours(p, provenance=deep(500)), "damaged photowords header"),
+        (lambda p: ours(p, words=f"[{deep(500)}]"), "damaged photowords header"),
+        (lambda p: ours(p, words='[{"text": "a", "trainable": true, "tokens": {"clip_g": 1}}]'), "damaged photowords"),
+        (lambda p: ours(p, words='[{"text": "a", "trainable": true, "tokens": {"clip_l": -1}}]'), "damaged photowords"),
+        (lambda p: ours(p, words='[{"text": "a", "trainable": true, "tokens": {"clip_l": 1e999}}]'), "damaged photow"),
+        (lambda p: ours(p, words="9" * 9000), "damaged photowords header"),
+        (lambda p: bomb(p), "would unpack to far more than an embedding holds; it was not opened"),
+        (lambda p: torch.save({"a": torch.ones(1).expand(1 << 20, 1 << 10)}, p), "far more than an embedding holds"),
+        (lambda p: torch.save({"a": torch.ones(2, 4).to_sparse()}, p), NOT_ONE),
+        (lambda p: torch.save({"a": torch.ones(2, 4, device="meta")}, p), NOT_ONE),
+        (lambda p: torch.save(rinongal(), p, _use_new_zipfile_serialization=False), "carries program text beside"),
+        (lambda p: Image.new("RGB", (64, 64), "red").save(p, "PNG"), "is a picture without an embedding in it"),
+        (lambda p: Image.new("RGB", (64, 64)).save(p, "WEBP"), "is a picture without an embedding in it"),
+        (lambda p: card_bomb(p), "picture without an embedding|damaged picture card"),
+        (lambda p: written_card(p, '{"string_to_param": ' + deep(100_000) + "}"), "damaged picture card"),
+        (lambda p: written_card(p, "[1]"), "is a picture without an embedding in it"),
+        (lambda p: written_card(p, "{"), "damaged picture card"),
+    ],
+)
+def test_a_hostile_file_is_one_sentence(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
+    path = tmp_path / "file.pt"
+    make(path)
+    before = most_memory()
+    with pytest.raises(UserError, match=message) as caught:
+        formats.read(path)
+    assert "\n" not in str(caught.value) and most_memory() - before < 150
+
+
+def written_card(path: Path, text: str) -> None:
+    info = PngInfo()
+    info.add_text("sd-ti-embedding", base64.b64encode(text.encode()).decode())
+    Image.new("RGB", (8, 8)).save(path, "PNG", pnginfo=info)
+
+
+def test_what_is_no_text_in_a_header_is_not_shown(tmp_path: Path) -> None:
+    """Half a surrogate pair cannot be printed, and a terminal obeys control characters."""
+    word = {"text": "a\ud800\x1b[2Jb", "trainable": True, "tokens": {"clip_l": 1}}
+    provenance = json.dumps({"sentence": "a\x9b31mb", "k\x1b": ["\u202eevil"], "caption": "two\nlines"})
+    ours(tmp_path / "a", words=json.dumps([word]), provenance=provenance)
+    read = formats.read(tmp_path / "a")
+    assert read.texts == ("a\ufffd\ufffd[2Jb",) and read.sentence == "a\ufffd31mb"
+    assert read.provenance["k\ufffd"] == ["\ufffdevil"] and read.provenance["caption"] == "two\nlines"
+
+
+def test_values_that_no_word_has_are_warned_about(tmp_path: Path) -> None:
+    save_file({"emb_params": torch.full((1, 768), 1e30)}, tmp_path / "mug.safetensors")
+    with pytest.warns(PhotowordsWarning, match=r"values as large as 1e\+30, .* the pictures may be black"):
+        formats.read(tmp_path / "mug.safetensors")
+    save_file({"t5": torch.full((1, 4096), 300.0)}, tmp_path / "mug.safetensors")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        formats.read(tmp_path / "mug.safetensors")
+
+
+@pytest.mark.parametrize(("stem", "name"), [("été", "ete"), ("Ångström 2", "Angstrom_2"), ("2cups", "concept-2cups")])
+def test_names_keep_their_letters(stem: str, name: str, tmp_path: Path) -> None:
+    save_file({"emb_params": table(1)}, tmp_path / f"{stem}.safetensors")
+    assert formats.read(tmp_path / f"{stem}.safetensors").name == name
+
+
+def test_a_name_without_a_usable_letter_is_warned_about(tmp_path: Path) -> None:
+    save_file({"<猫>": table(1)}, tmp_path / "猫.safetensors")
+    with pytest.warns(PhotowordsWarning, match="so it is called {concept}; read it under a name of your own"):
+        assert formats.read(tmp_path / "猫.safetensors").name == "concept"

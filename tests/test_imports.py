@@ -19,7 +19,6 @@ NOUNS = (
     "starts",
     "concept",
     "formats",
-    "reading",
     "images",
     "files",
     "prompts",

@@ -7,6 +7,9 @@ spell it otherwise replaces it (``spelled``), so that no message speaks of anoth
 import re
 from collections.abc import Callable
 
+# Control characters, which a terminal obeys; those that turn text around; and halves of surrogate pairs.
+_UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
 
 class UserError(Exception):
     """Bad input. The message is one sentence: what is wrong, and what to do about it."""
@@ -19,6 +22,11 @@ class PhotowordsWarning(UserWarning):
 def spelled(message: str, spelling: Callable[[str], str]) -> str:
     """A message with each name in backquotes written as a front end spells it."""
     return re.sub(r"`(\w+)`", lambda found: spelling(found[1]), message)
+
+
+def showable(text: str) -> str:
+    """A text of a file, or a file's name, as it may be printed: what is no text in it is replaced."""
+    return _UNSHOWABLE.sub("\ufffd", text)
 
 
 def reason(error: BaseException) -> str:

@@ -17,9 +17,11 @@ class Objective(ABC):
 
     Attributes:
         steps: length of the noise schedule; a timestep lies in [0, steps].
+        prediction_type: what the network predicts, as diffusers' schedulers call it.
     """
 
     steps: int
+    prediction_type: str
 
     @abstractmethod
     def timesteps(self, quantiles: Tensor) -> Tensor:
@@ -45,9 +47,9 @@ class Denoising(Objective):
         self._schedule = DDPMScheduler.from_config(scheduler.config)
         self._schedule.alphas_cumprod = self._schedule.alphas_cumprod.to(device)
         self.steps = self._schedule.config.num_train_timesteps
-        self._velocity = (kind := self._schedule.config.prediction_type) == "v_prediction"
-        if kind not in ("epsilon", "v_prediction"):
-            raise UserError(f"the model predicts {kind!r}; photowords knows epsilon and v_prediction")
+        self.prediction_type = self._schedule.config.prediction_type
+        if self.prediction_type not in ("epsilon", "v_prediction"):
+            raise UserError(f"the model predicts {self.prediction_type!r}; photowords knows epsilon and v_prediction")
 
     def timesteps(self, quantiles: Tensor) -> Tensor:
         return (quantiles * self.steps).long()
@@ -57,7 +59,9 @@ class Denoising(Objective):
         return noisy
 
     def target(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        velocity: Tensor = self._schedule.get_velocity(latents, noise, t) if self._velocity else noise
+        if self.prediction_type == "epsilon":
+            return noise
+        velocity: Tensor = self._schedule.get_velocity(latents, noise, t)
         return velocity
 
 
@@ -67,6 +71,8 @@ class Flow(Objective):
     Levels are the scheduler's own, with its constant shift; their places are drawn logit-normally, as in section 3.1
     there and in diffusers' training scripts.
     """
+
+    prediction_type = "flow_prediction"
 
     def __init__(self, scheduler: FlowMatchEulerDiscreteScheduler, device: torch.device) -> None:
         fresh = FlowMatchEulerDiscreteScheduler.from_config(scheduler.config)

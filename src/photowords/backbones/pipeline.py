@@ -16,10 +16,9 @@ import torch
 import transformers
 from torch import Tensor
 
-from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution
+from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution, World
 from photowords.backbones.objective import Denoising, Objective
 from photowords.backbones.text import TextEncoder
-from photowords.backbones.world import World
 from photowords.errors import UserError, reason
 from photowords.settings import SCHEDULERS, GenerateSettings
 
@@ -84,6 +83,7 @@ class PipelineBackbone(Backbone):
 
     def __init__(self, source: Source, device: torch.device, dtype: torch.dtype) -> None:
         self.name, self.source, self.revision = source.name, source.again, source.revision
+        self.kind = self.pipeline.__name__
         self.device, self.dtype = device, dtype
         diffusers.utils.logging.set_verbosity_error()
         diffusers.utils.logging.disable_progress_bar()

@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from photowords.cli import caption, concept, demo, evaluate, generate, invert, mask, models, study
-from photowords.errors import PhotowordsWarning, UserError, spelled
+from photowords.errors import PhotowordsWarning, UserError, showable, spelled
 
-_SAID: set[str] = set()
-"""Warnings that this command has printed."""
 COMMANDS = (mask, caption, invert, generate, concept, evaluate, study, models, demo)
 
 
@@ -51,7 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    _SAID.clear()
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", PhotowordsWarning)
     try:
@@ -83,15 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
-    """Ours as one line on stderr, each once; the libraries' are not for users."""
-    if issubclass(category, PhotowordsWarning) and str(message) not in _SAID:
-        _SAID.add(str(message))
+    """Ours as one line on stderr; the libraries' are not for users."""
+    if issubclass(category, PhotowordsWarning):
         print(f"warning: {_spelled(str(message))}", file=sys.stderr)
 
 
 def _spelled(text: str) -> str:
     """A message of the library, which writes a setting as `lr`, with the options that the user typed: --lr."""
-    return spelled(text, lambda name: _options().get(name, name))
+    return showable(spelled(text, lambda name: _options().get(name, name)))
 
 
 @functools.cache

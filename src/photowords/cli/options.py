@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from photowords.errors import UserError
+from photowords.errors import UserError, showable
 from photowords.fields import CALLED, Field
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 def number(kind: type) -> Any:
@@ -48,8 +45,7 @@ def add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model",
         metavar="MODEL",
-        help="short name (see: photowords models), folder or hub name of a diffusers model (default: auto, the "
-        "pocket for pictures of its world, for photos a real model in the local cache, for a concept its own)",
+        help="short name (see: photowords models), folder or hub name of a Stable Diffusion model (default: pocket)",
     )
     add_device(command)
     command.add_argument("--dtype", default="auto", help="bf16, fp16 or fp32 (default: bf16 where it is fast)")
@@ -67,7 +63,7 @@ def add_json(command: argparse.ArgumentParser) -> None:
 
 def say(args: argparse.Namespace, text: str) -> None:
     """A line for people: on stdout, or on stderr when stdout is for a machine."""
-    print(text, file=sys.stderr if args.json else sys.stdout)
+    print(showable(text), file=sys.stderr if args.json else sys.stdout)
 
 
 def _reader(field: Field) -> Any:
@@ -99,15 +95,3 @@ def _picture(path: str) -> Any:
     from photowords import images
 
     return images.load_photo(Path(path))
-
-
-def model_for(args: argparse.Namespace, photos: Sequence[Image], masks: Sequence[Image | None]) -> str:
-    """What --model names; for auto, the one that suits the photos, which is then said."""
-    if args.model not in (None, "auto"):
-        return str(args.model)
-    from photowords.backbones import POCKET, automatic
-
-    chosen = automatic.for_photos(photos, masks)
-    if chosen != POCKET:
-        say(args, f"model          {chosen} (the photo is a real one; --model chooses another)")
-    return chosen
