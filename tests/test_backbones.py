@@ -1,15 +1,17 @@
 import hashlib
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from photowords import backbones, images, pocket
-from photowords.backbones import Backbone
-from photowords.errors import UserError
+from photowords.backbones import Backbone, automatic
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers import start
 from photowords.starts import Words
 
@@ -134,6 +136,47 @@ def test_the_bank_is_familiar_to_the_pocket_and_noise_is_not(pocket_model: Backb
     for name in pocket.concepts():
         assert pocket_model.is_familiar(images.to_tensor(images.load_photo(pocket.view(name)), 64)), name
     assert not pocket_model.is_familiar(torch.rand(1, 3, 64, 64) * 2 - 1)
+    assert not pocket_model.is_familiar(images.to_tensor(landscape(), 64))
+
+
+def landscape() -> Image.Image:
+    """As a camera sees it: muted colours, soft light, grain on everything."""
+    generator = torch.Generator().manual_seed(0)
+    light = torch.linspace(0.75, 0.35, 256)[:, None, None].expand(256, 256, 3).clone()
+    light[150:] *= torch.tensor([0.75, 0.8, 0.6])
+    coarse = torch.nn.functional.interpolate(torch.rand(1, 1, 64, 64, generator=generator), 256, mode="bicubic")[0, 0]
+    grain = torch.rand(256, 256, 1, generator=generator) * 0.25 + coarse[..., None] * 0.2
+    return Image.fromarray(((light + grain - 0.2).clamp(0, 1) * 255).byte().numpy())
+
+
+def test_auto_is_the_pocket_for_its_world_and_the_first_cached_model_for_a_photo(
+    mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: set[str] = set()
+    monkeypatch.setattr(automatic, "is_cached", lambda source: source in here)
+    assert automatic.for_photos([mug]) == "pocket"
+    with pytest.raises(UserError, match=r"real photo.*about 4 GB: hf download stable-diffusion-v1-5.*`model` pocket"):
+        automatic.for_photos([mug, landscape()])
+    here.add(backbones.ALIASES["sd15"].source)
+    assert automatic.for_photos([landscape()]) == "sd15"
+
+
+def test_a_model_is_cached_when_every_part_has_its_weights(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "sd")
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: str(folder / "model_index.json"))
+    assert automatic.is_cached("a/b")
+    next((folder / "vae").glob("*.safetensors")).unlink()
+    assert not automatic.is_cached("a/b")
+
+
+def test_the_pockets_readers_warn_of_a_photo(pocket_model: Backbone, mug: Image.Image) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PhotowordsWarning)
+        start("caption", [mug], pocket_model)
+    with pytest.warns(PhotowordsWarning, match="photo 2 lies outside the small world that pocket and its readers know"):
+        start("class", [mug, landscape()], pocket_model)
 
 
 def test_the_bank_holds_twelve_concepts_of_five_views() -> None:

@@ -19,6 +19,8 @@ from photowords.cli import main
 
 MUG = pocket.view("mug")
 
+POCKET = ("--model", "pocket")  # also for pictures that are none of its world
+
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     """Exit status, stdout, stderr."""
@@ -194,7 +196,7 @@ def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: p
         "missing.png": "does not exist",
         ".": "is a folder",
     }.items():
-        assert words in refused(capsys, "invert", tmp_path / name, "--out", tmp_path / "run"), name
+        assert words in refused(capsys, "invert", tmp_path / name, "--out", tmp_path / "run", *POCKET), name
     assert not (tmp_path / "run").exists()
 
 
@@ -341,6 +343,6 @@ def test_a_photo_outside_the_pockets_world_warns(tmp_path: Path, capsys: pytest.
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     options = ("--words", "zebra mug", "--steps", 1, "--held-out", 2, "--samples", 0)
-    status, _, err = run(capsys, "invert", tmp_path / "noise.png", "--out", tmp_path / "run", *options)
+    status, _, err = run(capsys, "invert", tmp_path / "noise.png", "--out", tmp_path / "run", *options, *POCKET)
     assert status == 0
-    assert "noise.png lies outside the small world" in err and "never seen 'zebra'" in err
+    assert "the photo lies outside the small world" in err and "never seen 'zebra'" in err

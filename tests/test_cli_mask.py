@@ -143,7 +143,7 @@ def test_pieces_too_far_apart_for_one_square_are_refused(
         ends.paste(255, (left, 100, left + 40, 150))
     wide.save(tmp_path / "wide.png")
     ends.save(tmp_path / "ends.png")
-    options = ("--mask", tmp_path / "ends.png", "--background-weight", 0)
+    options = ("--mask", tmp_path / "ends.png", "--background-weight", 0, "--model", "pocket")
     assert "too far apart" in refused(capsys, "invert", tmp_path / "wide.png", "--out", tmp_path / "run", *options)
     assert not (tmp_path / "run").exists()
 

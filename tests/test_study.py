@@ -308,7 +308,8 @@ def test_ids_hold_the_readers_that_were_asked_and_their_weights(tmp_path: Path, 
 
     def ids(captioner: Path, classifier: Path) -> dict[str, str]:
         readers = {"captioner": str(captioner), "classifier": str(classifier), "clip": str(pocket.CLIP)}
-        world = {"known_words": ["*"], "familiar_error": 9.0, "readers": readers}
+        world = {"known_words": ["*"], "farthest": 9.0, "readers": readers}
+        shutil.copy(pocket.PIPELINE / "world.safetensors", model)
         (model / "world.json").write_text(json.dumps(world))
         text = SMALL.replace('concepts = ["mug", "cup"]', 'concepts = ["mug"]') + READING
         backbone = backbones.load(str(model), "cpu", "fp32")

@@ -102,15 +102,8 @@ def learn(
         if len(chosen) != len(photos):
             raise UserError(f"there are {len(chosen)} selections for {len(photos)} photos; give one for each, or None")
         masks = [each.mask if each else None for each in chosen]
-        for path, photo, mask in zip(photo_files, photos, masks, strict=True):
-            picture = images.to_tensor(photo, backbone.picture_size, square(photo, mask))
-            if not backbone.is_familiar(picture):
-                warnings.warn(
-                    f"{path.name} lies outside the small world that {backbone.name} knows; expect a poor likeness "
-                    "(real photos want a real `model`: sd15)",
-                    PhotowordsWarning,
-                    stacklevel=2,
-                )
+        for photo, mask in zip(photos, masks, strict=True):
+            square(photo, mask)  # raises for a mask that does not fit
         concept = start(init, photos, backbone, name, masks[0])
         concept = dataclasses.replace(
             concept,

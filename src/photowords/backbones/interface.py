@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from photowords.backbones.text import TextEncoder
+from photowords.backbones.world import World
 from photowords.concept import Concept, Embeddings
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.prompts import Piece, words_in
@@ -57,31 +56,6 @@ class LatentDistribution:
     def sample(self, noise: Tensor) -> Tensor:
         """mean + std * noise."""
         return self.mean + self.std * noise
-
-
-@dataclass(frozen=True)
-class World:
-    """What is special about a model of a small world, from the ``world.json`` beside it.
-
-    Attributes:
-        known_words: all that it has seen.
-        familiar_error: mean absolute reconstruction error, on [-1, 1], that its own pictures stay below.
-        readers: "captioner", "classifier" and "clip" -> their folders.
-    """
-
-    known_words: frozenset[str]
-    familiar_error: float
-    readers: Mapping[str, str]
-
-    @classmethod
-    def beside(cls, folder: Path) -> Self | None:
-        """The world that a model folder describes; None for a model of the open world."""
-        path = folder / "world.json"
-        if not path.exists():
-            return None
-        told = json.loads(path.read_text())
-        readers = {reader: str((folder / place).resolve()) for reader, place in told["readers"].items()}
-        return cls(frozenset(told["known_words"]), float(told["familiar_error"]), readers)
 
 
 class Backbone(ABC):
@@ -145,7 +119,7 @@ class Backbone(ABC):
         """False when a picture (1, 3, size, size) is known to lie outside what the model was trained on."""
         if self.world is None:
             return True
-        return bool((self.reconstruct(picture) - picture).abs().mean() <= self.world.familiar_error)
+        return bool(self.world.is_familiar(picture, self.reconstruct(picture)))
 
     @abstractmethod
     def encode_prompt(self, prompts: Sequence[Sequence[Piece]], embeddings: Embeddings) -> Conditioning:

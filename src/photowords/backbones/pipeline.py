@@ -16,9 +16,10 @@ import torch
 import transformers
 from torch import Tensor
 
-from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution, World
+from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution
 from photowords.backbones.objective import Denoising, Objective
 from photowords.backbones.text import TextEncoder
+from photowords.backbones.world import World
 from photowords.errors import UserError, reason
 from photowords.settings import SCHEDULERS, GenerateSettings
 

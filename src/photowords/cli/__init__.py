@@ -14,6 +14,8 @@ from typing import Any
 from photowords.cli import caption, concept, demo, evaluate, generate, invert, mask, models, study
 from photowords.errors import PhotowordsWarning, UserError, showable, spelled
 
+_SAID: set[str] = set()
+"""Warnings that this command has printed."""
 COMMANDS = (mask, caption, invert, generate, concept, evaluate, study, models, demo)
 
 
@@ -49,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    _SAID.clear()
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", PhotowordsWarning)
     try:
@@ -80,8 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
-    """Ours as one line on stderr; the libraries' are not for users."""
-    if issubclass(category, PhotowordsWarning):
+    """Ours as one line on stderr, each once; the libraries' are not for users."""
+    if issubclass(category, PhotowordsWarning) and str(message) not in _SAID:
+        _SAID.add(str(message))
         print(f"warning: {_spelled(str(message))}", file=sys.stderr)
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_json, add_model, say
+from photowords.cli.options import add_json, add_model, model_for, say
 from photowords.cli.selection import add_selection, selected
 from photowords.cli.words import add_starts, chosen
 from photowords.fields import fields
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     photo = images.load_photo(args.photo)
     selection = selected(args, [args.photo])
     mask = selection[0].mask if selection else None
-    backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
+    backbone = backbones.load(model_for(args, [photo], [mask]), args.device, args.dtype)
     said = start(caption, [photo], backbone, mask=mask)
     classified = start(label, [photo], backbone, mask=mask)
     confidence = classified.provenance.get("class_confidence")

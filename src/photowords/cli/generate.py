@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     seeds = parse_seeds(args.seeds)
     settings = GenerateSettings(**given(args, fields(GenerateSettings)))
     from photowords import backbones, files, images
+    from photowords.backbones import automatic
     from photowords.concept import embeddings
     from photowords.generation import generate
     from photowords.prompts import parse
@@ -51,7 +52,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     embeddings(concepts)  # before the model is loaded
     parse(prompt, {concept.name: concept for concept in concepts})
     files.make_folder(args.out)
-    backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
+    model = args.model
+    if model in (None, "auto"):
+        model = automatic.for_concepts(concepts, [Path(text.partition("=")[2] or text) for text in sources])
+    backbone = backbones.load(model, args.device, args.dtype)
     pictures = generate(backbone, prompt, concepts, seeds, settings)
     # The digest keeps other prompts, concepts and settings from overwriting these pictures.
     vectors = [concept.vectors(encoder).numpy().tobytes() for concept in concepts for encoder in concept.encoders]

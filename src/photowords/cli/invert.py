@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_fields, add_json, add_model, given, number, say
+from photowords.cli.options import add_fields, add_json, add_model, given, model_for, number, say
 from photowords.cli.selection import add_selection, selected
 from photowords.cli.words import add_starts, chosen, options_of
 from photowords.errors import UserError
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _begin(args: argparse.Namespace, settings: InvertSettings, start: Start, bar: Bar) -> dict[str, Any]:
-    from photowords import backbones, learning
+    from photowords import backbones, images, learning
     from photowords.inversion.run import check_free
 
     check_free(args.out)
@@ -99,7 +99,8 @@ def _begin(args: argparse.Namespace, settings: InvertSettings, start: Start, bar
     selections = selected(args, args.photos)
     seconds = {"select": round(time.perf_counter() - began, 3)}
     began = time.perf_counter()
-    backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
+    photos = [images.load_photo(path) for path in args.photos]
+    backbone = backbones.load(model_for(args, photos, [each.mask for each in selections]), args.device, args.dtype)
     seconds["load"] = round(time.perf_counter() - began, 3)
     samples = 4 if args.samples is None else args.samples
     bar.begin(settings.steps)

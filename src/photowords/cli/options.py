@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from photowords.errors import UserError, showable
 from photowords.fields import CALLED, Field
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 def number(kind: type) -> Any:
@@ -45,7 +48,8 @@ def add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model",
         metavar="MODEL",
-        help="short name (see: photowords models), folder or hub name of a Stable Diffusion model (default: pocket)",
+        help="short name (see: photowords models), folder or hub name of a diffusers model (default: auto, the "
+        "pocket for pictures of its world, for photos a real model in the local cache, for a concept its own)",
     )
     add_device(command)
     command.add_argument("--dtype", default="auto", help="bf16, fp16 or fp32 (default: bf16 where it is fast)")
@@ -95,3 +99,15 @@ def _picture(path: str) -> Any:
     from photowords import images
 
     return images.load_photo(Path(path))
+
+
+def model_for(args: argparse.Namespace, photos: Sequence[Image], masks: Sequence[Image | None]) -> str:
+    """What --model names; for auto, the one that suits the photos, which is then said."""
+    if args.model not in (None, "auto"):
+        return str(args.model)
+    from photowords.backbones import POCKET, automatic
+
+    chosen = automatic.for_photos(photos, masks)
+    if chosen != POCKET:
+        say(args, f"model          {chosen} (the photo is a real one; --model chooses another)")
+    return chosen
