@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -318,15 +319,15 @@ def test_other_families_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("load", "name", "option"),
+    ("load", "name", "field"),
     [
-        (Captioner, "Salesforce/blip-image-captioning-base", "--captioner"),
-        (Classifier, "google/vit-base-patch16-224", "--classifier"),
-        (clip.Clip, "openai/clip-vit-base-patch32", "--reranker"),
+        (Captioner, "Salesforce/blip-image-captioning-base", "captioner"),
+        (Classifier, "google/vit-base-patch16-224", "classifier"),
+        (clip.Clip, "openai/clip-vit-base-patch32", "reranker"),
     ],
 )
 def test_what_cannot_be_had_says_what_to_download(
-    load: Any, name: str, option: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    load: Any, name: str, field: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
@@ -334,20 +335,52 @@ def test_what_cannot_be_had_says_what_to_download(
         load(name)
     assert str(caught.value).endswith(
         f"; download {name} on a machine with a network (hf download {name} --local-dir FOLDER) "
-        f"and give FOLDER to {option}"
+        f"and give FOLDER as `{field}`"
     )
     with pytest.raises(UserError, match=f"hf download {name} --revision 1234abc --local-dir FOLDER"):
         load(f"{name}@1234abc")
 
 
-def test_a_name_can_be_pinned_to_a_revision() -> None:
+def test_a_cached_reader_is_loaded_without_a_network_and_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub's client tried six times for each of its files, which took minutes."""
+    commit = "0123456789abcdef" * 2 + "01234567"
+    cache = tmp_path / "models--org--name"
+    shutil.copytree(pocket.CAPTIONER, cache / "snapshots" / commit)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text(commit)
+    asked: list[str] = []
+
+    class Session:
+        def __getattr__(self, method: str) -> Any:
+            asked.append(method)
+            raise ConnectionError("no network")
+
+    waited: list[float] = []
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.get_session", Session)
+    monkeypatch.setattr("huggingface_hub.utils._http.get_session", Session)
+    monkeypatch.setattr("time.sleep", waited.append)
+    pretrained._unreachable.cache_clear()
+    assert Captioner("org/name").revision == Captioner(f"org/name@{commit}").revision == commit
+    with pytest.raises(UserError, match="the captioner 'org/other' cannot be loaded"):
+        Captioner("org/other")
+    assert (asked, waited) == (["head"], [])
+    pretrained._unreachable.cache_clear()
+
+
+def test_a_name_can_be_pinned_to_a_revision(monkeypatch: pytest.MonkeyPatch) -> None:
     class Kind:
         @staticmethod
         def from_pretrained(source: str, **options: Any) -> Any:
             return source, options
 
+    monkeypatch.setattr(pretrained, "unreachable", lambda: False)
     assert pretrained.pretrained(Kind, "org/name@v1", "captioner") == ("org/name", {"revision": "v1"})
     assert pretrained.pretrained(Kind, "org/name", "captioner", dtype=1) == ("org/name", {"dtype": 1})
+    monkeypatch.setattr(pretrained, "unreachable", lambda: True)
+    assert pretrained.pretrained(Kind, "org/name", "captioner") == ("org/name", {"local_files_only": True})
 
 
 # --- the initializer ---
@@ -379,7 +412,7 @@ def test_candidates_are_ranked_by_likeness(
 def test_the_reranker_can_be_chosen(pocket_model: Backbone, mug: Image.Image, clip_folder: Path) -> None:
     start = caption(Caption(candidates=3, reranker=str(clip_folder)), [mug], pocket_model)
     assert start.provenance["reranker"] == clip_folder.name and len(start.provenance["candidates"]) == 3
-    with pytest.raises(UserError, match="is a blip model, but a CLIP is needed here; give a CLIP to --reranker"):
+    with pytest.raises(UserError, match="is a blip model, but a CLIP is needed here; give a CLIP as `reranker`"):
         caption(Caption(candidates=3, reranker=str(pocket.CAPTIONER)), [mug], pocket_model)
 
 
@@ -503,14 +536,14 @@ def test_clip_cuts_long_texts_at_its_context(clip_folder: Path) -> None:
 def test_one_clip_is_loaded_once_whoever_asks(clip_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = clip.load(str(clip_folder))
     monkeypatch.chdir(clip_folder.parent)
-    others = [clip.load(str(clip_folder), "cpu", option) for option in ("--reranker", "--classifier", "--clip")]
+    others = [clip.load(str(clip_folder), "cpu", field) for field in ("reranker", "classifier", "clip")]
     assert all(other is first for other in [*others, clip.load(clip_folder.name, torch.device("cpu"))])
 
 
 def test_only_the_last_networks_are_kept() -> None:
     made: list[tuple[str, str]] = []
 
-    def make(source: str, device: str, option: str = "") -> object:
+    def make(source: str, device: str, field: str = "") -> object:
         made.append((source, device))
         return object()
 

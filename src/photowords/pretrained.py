@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import logging
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -119,8 +119,9 @@ def pretrained(kind: Any, source: str, what: str, field: str | None = None, **op
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # without a network it tells of each of its retries
     name, pin = pinned(source)
+    if not Path(source).exists() and unreachable():
+        options["local_files_only"] = True
     try:
         return kind.from_pretrained(name, **({"revision": pin} if pin else {}), **options)
     except Exception as error:  # transformers and the hub raise many kinds; each means the same here
@@ -129,6 +130,26 @@ def pretrained(kind: Any, source: str, what: str, field: str | None = None, **op
             download = f"hf download {name}{f' --revision {pin}' if pin else ''} --local-dir FOLDER"
             advice = f"download {name} on a machine with a network ({download}) and give FOLDER as `{field or what}`"
         raise UserError(f"the {what} {source!r} cannot be loaded ({reason(error)}); {advice}") from error
+
+
+def unreachable() -> bool:
+    """Whether the hub does not answer, so that only the local cache is worth asking.
+
+    The hub's own client tries again for half a minute, for each file anew, even for those in the cache.
+    """
+    return _unreachable(int(time.monotonic() // 60))
+
+
+@functools.lru_cache(maxsize=1)
+def _unreachable(minute: int) -> bool:
+    """The same, asked once a minute."""
+    from huggingface_hub import constants, get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=5)
+    except Exception:  # no network, no such host, a proxy that refuses, HF_HUB_OFFLINE: each its own kind
+        return True
+    return False
 
 
 def network(kind: Any, source: str, what: str, field: str | None = None, **options: Any) -> Any:

@@ -14,6 +14,7 @@ from photowords.backbones.interface import Backbone, Conditioning, LatentDistrib
 from photowords.backbones.text import TextEncoder
 from photowords.backbones.world import World
 from photowords.errors import UserError
+from photowords.pretrained import pinned, unreachable
 
 if TYPE_CHECKING:
     from photowords.backbones.pipeline import PipelineBackbone, Source
@@ -132,8 +133,8 @@ def _locate(name: str) -> Source:
         return pipeline.Source(folder, name if known else folder.name, name if known else str(folder))
     if hub.count("/") != 1:
         raise UserError(f"there is no model {name!r}: no such folder, and the short names are {', '.join(ALIASES)}")
-    repository, _, revision = hub.partition("@")
-    folder = _fetch(name, repository, revision or None)
+    repository, revision = pinned(hub)
+    folder = _fetch(name, repository, revision)
     return pipeline.Source(folder, name, name, revision=folder.name)
 
 
@@ -141,12 +142,21 @@ def _fetch(name: str, repository: str, revision: str | None) -> Path:
     """The model's folder in the hub's cache, fetched if need be: first what it is, then its weights."""
     from huggingface_hub import hf_hub_download, snapshot_download
 
+    cached = unreachable()
     unwanted = ["*.fp16.*", "*.non_ema.*", "safety_checker/*"]  # the same weights again, or unused
     try:
-        index = hf_hub_download(repository, "model_index.json", revision=revision)
+        index = hf_hub_download(repository, "model_index.json", revision=revision, local_files_only=cached)
         weights = family(Path(index).parent, name).weight_files
         wanted = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model", *weights]
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted, ignore_patterns=unwanted))
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                allow_patterns=wanted,
+                ignore_patterns=unwanted,
+                local_files_only=cached,
+            )
+        )
     except UserError:
         raise
     except Exception as error:  # the hub's client raises many kinds, and each of them means the same here
