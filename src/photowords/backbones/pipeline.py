@@ -6,7 +6,8 @@ import hashlib
 import importlib
 import json
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -71,7 +72,7 @@ class PipelineBackbone(Backbone):
         pipeline: diffusers' class.
         text_parts: text encoder's name -> its parts; one that the folder leaves empty is left out.
         network, autoencoder: names of the pipeline's parts that predict and that make latents.
-        left_out: parts that are not loaded, as arguments of ``from_pretrained``.
+        options: further arguments of ``from_pretrained``, such as parts that are not loaded.
         weight_files: patterns of the files that hold the weights on the hub.
     """
 
@@ -79,7 +80,7 @@ class PipelineBackbone(Backbone):
     text_parts: ClassVar[Mapping[str, TextPart]]
     network: ClassVar[str] = "unet"
     autoencoder: ClassVar[str] = "vae"
-    left_out: ClassVar[Mapping[str, Any]] = {}
+    options: ClassVar[Mapping[str, Any]] = {}
     weight_files: ClassVar[tuple[str, ...]] = ("*/*.safetensors",)
 
     def __init__(self, source: Source, device: torch.device, dtype: torch.dtype) -> None:
@@ -92,7 +93,10 @@ class PipelineBackbone(Backbone):
         try:
             self.world = World.beside(source.folder)
             encoders, tables = self._load_text_encoders(source.folder)
-            pipe = self.pipeline.from_pretrained(source.folder, dtype=dtype, **encoders, **self.left_out)
+            # Where there are pickled weights only, safetensors are not asked for; either way no code is run from them.
+            found = any((source.folder / self.network).glob("*.safetensors"))
+            form = {"use_safetensors": None if found else False}
+            pipe = self.pipeline.from_pretrained(source.folder, dtype=dtype, **form, **encoders, **self.options)
         except Exception as error:  # truncated weights, missing parts, strange configurations: each its own kind
             raise UserError(f"the model folder {source.folder} cannot be loaded: {reason(error)}") from error
         pipe.set_progress_bar_config(disable=True)
@@ -126,13 +130,12 @@ class PipelineBackbone(Backbone):
             library, kind = index.get(part.model) or ("", "")
             if not kind:  # an encoder that may be absent
                 continue
-            encoder = self._text_class(library, kind).from_pretrained(folder, subfolder=part.model, dtype="auto")
+            # As diffusers does: a pipeline's own module may be named in the place of a library.
+            holder = getattr(diffusers.pipelines, library, None) or importlib.import_module(library)
+            encoder = getattr(holder, kind).from_pretrained(folder, subfolder=part.model, dtype="auto")
             tables[name] = encoder.get_input_embeddings().weight.detach().clone()
             models[part.model] = encoder.to(self.dtype)
         return models, tables
-
-    def _text_class(self, library: str, kind: str) -> Any:
-        return getattr(importlib.import_module(library), kind)
 
     def _context(self, part: TextPart) -> int:
         positions: int = part.context or getattr(self._pipe, part.model).config.max_position_embeddings
@@ -161,16 +164,28 @@ class PipelineBackbone(Backbone):
         return scaled
 
     def encode_picture(self, picture: Tensor) -> LatentDistribution:
-        with torch.no_grad():
-            posterior = self._autoencoder.encode(picture.to(self.device, self.dtype)).latent_dist
+        with torch.no_grad(), self._sound_autoencoder() as dtype:
+            posterior = self._autoencoder.encode(picture.to(self.device, dtype)).latent_dist
         mean, std = posterior.mean.float(), posterior.std.float()
         return LatentDistribution(self._scaled(mean), std * self._autoencoder.config.scaling_factor)
 
     @torch.no_grad()
     def reconstruct(self, picture: Tensor) -> Tensor:
-        latents = self._autoencoder.encode(picture.to(self.device, self.dtype)).latent_dist.mean
-        rebuilt: Tensor = self._autoencoder.decode(latents).sample
+        with self._sound_autoencoder() as dtype:
+            latents = self._autoencoder.encode(picture.to(self.device, dtype)).latent_dist.mean
+            rebuilt: Tensor = self._autoencoder.decode(latents).sample
         return rebuilt.float().cpu()
+
+    @contextmanager
+    def _sound_autoencoder(self) -> Iterator[torch.dtype]:
+        """The autoencoder in a precision that does not overflow: of some the configuration says that fp16 would."""
+        overflows = self.dtype == torch.float16 and self._autoencoder.config.get("force_upcast", False)
+        dtype = torch.float32 if overflows else self.dtype
+        self._autoencoder.to(dtype)
+        try:
+            yield dtype
+        finally:
+            self._autoencoder.to(self.dtype)
 
     # --- sampling ---
 

@@ -20,11 +20,11 @@ class StableDiffusion(PipelineBackbone):
 
     pipeline = StableDiffusionPipeline
     text_parts = {"clip_l": TextPart("text_encoder", "tokenizer", Clip)}
-    left_out = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    options = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
 
     def encode_prompt(self, prompts: Sequence[Sequence[Piece]], embeddings: Embeddings) -> Conditioning:
-        hidden = self.text_encoders["clip_l"](prompts, embeddings).last_hidden_state
-        return Conditioning({"prompt_embeds": hidden})
+        (encoder,) = self.text_encoders.values()
+        return Conditioning({"prompt_embeds": encoder(prompts, embeddings).last_hidden_state})
 
     def predict(self, noisy: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         told = {"encoder_hidden_states": conditioning["prompt_embeds"]}

@@ -113,7 +113,7 @@ class TextEncoder(ABC):
                 table,
             )
         try:
-            return self._model(ids.to(self.device), output_hidden_states=True)
+            return self._model(ids.to(self.device), output_hidden_states=True, return_dict=True)
         finally:
             self._spliced.now = None
 
