@@ -114,6 +114,7 @@ def test_all_pairs_of_photos_and_pictures_count(pocket_model, mug_concept, mug):
         evaluate(pocket_model, mug_concept, photos, names, FAST) for photos in ([mug], [clock], [clock, mug])
     )
     for name in names:
+        assert one[name].how.endswith("; with 1 photo") and both[name].how.endswith("; with 2 photos")
         assert both[name].value == pytest.approx((one[name].value + other[name].value) / 2, rel=1e-4)
 
 
@@ -160,7 +161,11 @@ def test_every_published_metric_runs_through_the_real_loading_paths(
     )
     assert "before the second pooling" in scores["sifid"].how and "'mug' for the concept" in scores["clip-t"].how
     digest = images.sha256(f"{clip_folder}/model.safetensors")[:8]
-    assert digest in scores["clip-reconstruction"].how and "the true views" in scores["clip-i"].how
+    assert (
+        digest in scores["clip-reconstruction"].how
+        and "with 1 true view" in scores["clip-i"].how
+        and "with 1 photo" in scores["sifid"].how
+    )
     assert scores["clip-t"].value != scores["clip-editability"].value
 
 
@@ -349,6 +354,7 @@ def test_the_command_scores_runs_beside_their_starts(run, tmp_path, capsys):
     assert json.loads(out.read_text()) == json.loads(json.dumps(result))
     (row,) = result["runs"]
     assert row["protocol"]["settings"]["guidance"] == 2 and row["protocol"]["samples"] == 1 and row["step"] == 2
+    assert (row["device"], row["dtype"], row["revision"]) == ("cpu", "float32", None)
     assert list(row["scores"]) == ["start", "learned", "difference"]
     for found in row["scores"].values():
         assert list(found) == ["pocket-lpips", "held-out-loss"]

@@ -137,6 +137,9 @@ def _evaluate(
         "sentence": concept.sentence,
         "step": concept.provenance.get("step"),
         "model": backbone.name,
+        "revision": backbone.revision,
+        "device": backbone.device.type,
+        "dtype": str(backbone.dtype).removeprefix("torch."),
         "suite": suite,
         "protocol": dataclasses.asdict(protocol),
         "scores": {

@@ -140,8 +140,10 @@ def how(drawn: Drawn, metric: Metric, scorer: Any) -> str:
         f"steps, guidance {sampler.guidance:g}, scheduler {sampler.scheduler}",
         scorer.about,
     ]
-    if metric.truth != "none":
-        told.append(f"with {'the true views' if drawn.truth else 'the photos'}")
+    if metric.measure in ("pairs", "images"):
+        others = drawn.others(metric)
+        what = "photo" if others is drawn.photos else "true view"
+        told.append(f"with {len(others)} {what}{'' if len(others) == 1 else 's'}")
     if metric.measure == "class text":
         told.append(f"the text says {drawn.protocol.class_word!r} for the concept")
     if metric.measure == "swap":
