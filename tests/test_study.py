@@ -174,7 +174,7 @@ def test_shipped_studies_are_the_ones_that_the_paper_needs() -> None:
         ("evaluate_at = [0, 2]", "evaluate_at = [0, 2, 9]", "evaluate_at asks for step 9, but no arm has more than 3"),
         ("evaluate_at = [0, 2]", "evaluate_at = [0, -2]", "holds -2"),
         ("score_at = [0, 2]", "score_at = [0, 1]", "score_at has step 1, which evaluate_at has not"),
-        ("pictures_at = [2]", "pictures_at = [1]", "pictures_at has step 1, which score_at has not"),
+        ("pictures_at = [2]", "pictures_at = [1]", "pictures_at has step 1, which evaluate_at has not"),
         ("score_at = [0, 2]\npictures_at = [2]", "score_at = []", "score_at is empty, but the study has metrics"),
         ('init = "star"', 'init = "star"\ndrop = ["red"]', "drop goes with init caption or class or"),
         ('init = "star"', 'init = "star"\ncaptioner = "a"', "captioner goes with init caption or"),
@@ -228,8 +228,8 @@ def test_steps_are_clipped_to_each_arm_and_its_last_is_measured(tmp_path: Path) 
 def test_a_concept_of_ones_own(tmp_path: Path) -> None:
     table = 'concepts = [{name = "mine", photo = "a b.png", class = "coffee mug", truth = ["a b.png"]}, "teapot"]'
     (tmp_path / "a b.png").write_bytes(pocket.view("mug").read_bytes())
-    mine, teapot = plan.read(write(tmp_path, SMALL.replace('concepts = ["mug", "cup"]', table))).subjects
-    assert (mine.name, mine.label, mine.photo, mine.truth) == (
+    mine, teapot = plan.read(write(tmp_path, SMALL.replace('concepts = ["mug", "cup"]', table))).concepts
+    assert (mine.name, mine.label, mine.photos[0].path, mine.truth) == (
         "mine",
         "coffee mug",
         tmp_path / "a b.png",
@@ -293,7 +293,9 @@ def test_noise_is_each_concepts_own_and_the_same_in_all_arms(prepared: study.Pre
     """One noise for all concepts would not average out over them, and no interval over concepts would see it."""
     mug, mugs, cup, cups = prepared.trials
     assert mug.noise_seed == mugs.noise_seed != cup.noise_seed == cups.noise_seed
-    assert grid.noise_seed("a", 3) == grid.noise_seed("a", 3) != grid.noise_seed("a", 4) != grid.noise_seed("b", 4)
+    assert (
+        grid.noise_seed(["a"], 3) == grid.noise_seed(["a"], 3) != grid.noise_seed(["a"], 4) != grid.noise_seed(["b"], 4)
+    )
     assert [trial.spec["seed"] for trial in prepared.trials] == [3] * 4
     # The noise seed is the inversion's.
     outcome = work(prepared.job(dataclasses.replace(mug, noise_seed=3)))
@@ -313,7 +315,7 @@ def test_ids_hold_the_readers_that_were_asked_and_their_weights(tmp_path: Path, 
         (model / "world.json").write_text(json.dumps(world))
         text = SMALL.replace('concepts = ["mug", "cup"]', 'concepts = ["mug"]') + READING
         backbone = backbones.load(str(model), "cpu", "fp32")
-        return {trial.arm.name: trial.id for trial in grid.trials(plan.read(write(tmp_path, text)), backbone)}
+        return {trial.arm.name: trial.id for trial in grid.trials(plan.read(write(tmp_path, text)), backbone, {})}
 
     def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         return {arm for arm in before if before[arm] != after[arm]}
@@ -332,11 +334,11 @@ def test_ids_hold_the_readers_that_were_asked_and_their_weights(tmp_path: Path, 
 
 def test_ids_hold_the_weights_of_the_scorers(tmp_path: Path, tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     read = plan.read(write(tmp_path, SMALL.replace("pocket-lpips", "pocket-clip-reconstruction")))
-    (first, *_) = grid.trials(read, tiny)
+    (first, *_) = grid.trials(read, tiny, {})
     assert first.spec["scorers"]["pocket-clip-reconstruction"].startswith("the pocket's own CLIP clip ")
     monkeypatch.setattr(pretrained, "digest", lambda path: "0" * 8)
     monkeypatch.setattr(clip, "load", pretrained.Kept(clip.Clip))  # as another process would load it
-    assert grid.trials(read, tiny)[0].id != first.id
+    assert grid.trials(read, tiny, {})[0].id != first.id
 
 
 # --- the trials ---
@@ -552,7 +554,7 @@ def test_processes_that_are_killed_leave_trials_that_count(
 ) -> None:
     out, script = tmp_path / "out", tmp_path / "killed.py"
     script.write_text(KILLED)
-    command = [sys.executable, str(script), str(prepared.file), prepared.source, str(out)]
+    command = [sys.executable, str(script), str(prepared.file), prepared.model, str(out)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 240
         while not list(out.glob("trials/*.json")) and process.poll() is None and time.monotonic() < until:
@@ -660,7 +662,7 @@ def test_the_command_lists_runs_and_checks(
     prepared: study.Prepared, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "on_processes", serially)
-    model = ("--model", prepared.source, "--device", "cpu", "--dtype", "fp32")
+    model = ("--model", prepared.model, "--device", "cpu", "--dtype", "fp32")
     status, out, _ = command(capsys, prepared.file, "--dry-run", "--workers", "2", *model)
     lines = out.splitlines()
     assert status == 0 and [line.split()[0] for line in lines[:4]] == [trial.id for trial in prepared.trials]

@@ -10,7 +10,7 @@ import torch
 from photowords.backbones import Backbone
 from photowords.settings import GenerateSettings
 from photowords.study import measured
-from photowords.study.grid import Trial
+from photowords.study.grid import STRIP, Trial
 
 BACKWARD = 2
 """Passes that a step back through the UNet takes, beside the one forward."""
@@ -19,11 +19,12 @@ BACKWARD = 2
 def passes(trial: Trial, samples: int) -> int:
     """About how many pictures a trial sends through the UNet."""
     arm, settings = trial.arm, trial.arm.settings
-    sampled = len(arm.score_at) * measured.prompts(trial.spec["metrics"], trial.protocol) + len(arm.pictures_at)
+    sampled = len(arm.score_at) * measured.prompts(trial.spec["metrics"], trial.protocol) * samples
+    sampled += len(arm.pictures_at) * len(trial.picture_prompts) * min(samples, STRIP)
     return (
         settings.steps * settings.batch * (1 + BACKWARD)
         + len(settings.evaluate_at or ()) * settings.held_out
-        + sampled * samples * GenerateSettings().steps * 2  # guidance doubles each
+        + sampled * GenerateSettings().steps * 2  # guidance doubles each
     )
 
 

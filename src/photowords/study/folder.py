@@ -30,13 +30,16 @@ from photowords.study.plan import Study
 from photowords.study.trial import Outcome
 
 PHOTO_SIDE = 256
+SEEN = ("photos", "masks", "truth")
 MUST_AGREE = ("name", "trials", "threads", "photowords", "torch")
 """Of plan.json, to go on in its folder. A trial's id holds all that determines its result."""
 
 
 @contextmanager
-def open_(out: Path, record: Mapping[str, Any], toml: bytes, photos: Mapping[str, Image]) -> Iterator[None]:
+def open_(out: Path, record: Mapping[str, Any], toml: bytes, squares: Mapping[str, Image]) -> Iterator[None]:
     """Make the folder, or find that it is this study's, and hold it while trials are kept in it.
+
+    ``squares``: of each concept's first photo, what is learned from.
 
     Raises UserError where it is not this study's, where another process holds it, or when it cannot be written.
     """
@@ -54,9 +57,9 @@ def open_(out: Path, record: Mapping[str, Any], toml: bytes, photos: Mapping[str
         for place in (out, out / "trials", out / "photos", *(out / "pictures").iterdir()):
             files.remove_left(place)
         files.write_bytes(out / "study.toml", toml)
-        for name, photo in photos.items():
-            square = images.to_pil(images.to_tensor(photo, min(PHOTO_SIDE, *photo.size)))[0]
-            images.save_png(square, out / "photos" / f"{name}.png")
+        for name, square in squares.items():
+            small = images.to_pil(images.to_tensor(square, min(PHOTO_SIDE, *square.size)))[0]
+            images.save_png(small, out / "photos" / f"{name}.png")
         yield
 
 
@@ -69,8 +72,6 @@ def _check_same(known: Path, record: Mapping[str, Any]) -> None:
     try:
         there = json.loads(known.read_text())
         differ = [key for key in MUST_AGREE if there[key] != record[key]]
-        if [arm["pictures_at"] for arm in there["arms"]] != [arm["pictures_at"] for arm in record["arms"]]:
-            differ.append("pictures_at")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{known} cannot be read, so its study cannot go on; give another folder as `out`") from error
     if differ:
@@ -128,15 +129,16 @@ def plan_record(study: Study, trials: Sequence[Trial], backbone: Backbone) -> di
         "metrics": spec["metrics"],
         "samples": study.samples,
         "protocol": {trial.arm.name: trial.spec["protocol"] for trial in trials},
+        "picture_prompts": {trial.arm.name: list(trial.picture_prompts) for trial in trials},
         "seeds": list(study.seeds),
         "concepts": [
             {
-                "name": s.name,
-                "photo": next(t.spec["photo"] for t in trials if t.subject is s),
-                "class": s.label,
-                "words": s.words,
+                "name": source.name,
+                **{key: next(trial.spec[key] for trial in trials if trial.source is source) for key in SEEN},
+                "class": source.label,
+                "words": source.words,
             }
-            for s in study.subjects
+            for source in study.concepts
         ],
         "arms": [
             {

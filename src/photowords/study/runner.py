@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,12 +14,14 @@ from typing import Any, Protocol
 import torch
 from PIL.Image import Image
 
-from photowords import backbones, images
+from photowords import backbones, images, segmentation
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.study import cost, folder, grid, plan, workers
+from photowords.inversion.views import square
+from photowords.study import cost, folder, grid, plan, tables, workers
 from photowords.study.grid import Trial
 from photowords.study.plan import Study
+from photowords.study.sources import Photo
 from photowords.study.trial import Job, Outcome, begin, score
 
 
@@ -35,45 +38,56 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A study on one model: its trials, its pictures, and what plan.json says. Nothing is written yet."""
+    """A study on one model: its trials, its pictures and masks, and what plan.json says. Nothing is written yet."""
 
     file: Path
     study: Study
     trials: Sequence[Trial]
     record: Mapping[str, Any]
-    photos: Mapping[Path, Image]
-    source: str
+    pictures: Mapping[Path, Image]
+    masks: Mapping[Photo, Image]
+    model: str
     device: str
     dtype: str
     seconds_per_pass: float
 
     def job(self, trial: Trial) -> Job:
         """What a worker needs for a trial."""
-        subject, other = trial.subject, trial.other
+        source, other = trial.source, trial.other
         return Job(
             trial,
-            self.photos[subject.photo],
-            None if other is None else self.photos[other.photo],
-            [self.photos[path] for path in subject.truth],
-            self.source,
+            [self.pictures[photo.path] for photo in source.photos],
+            [self.masks.get(photo) for photo in source.photos],
+            None if other is None else self.pictures[other.photos[0].path],
+            [self.pictures[path] for path in source.truth],
+            self.model,
             self.device,
             self.dtype,
-            self.study.samples,
         )
+
+    def squares(self) -> dict[str, Image]:
+        """The square of each concept's first photo that is learned from, by the concept's name."""
+        first = {source.name: source.photos[0] for source in self.study.concepts}
+        return {
+            name: self.pictures[photo.path].crop(square(self.pictures[photo.path], self.masks.get(photo)))
+            for name, photo in first.items()
+        }
 
 
 def prepare(file: Path, model: str | None = None, device: str = "auto", dtype: str = "auto") -> Prepared:
     """Read a study, load its model and photos, and lay out the trials. Raises UserError for whatever is wrong."""
     study = plan.read(file)
-    photos = {path: images.load_photo(path) for s in study.subjects for path in (s.photo, *s.truth)}
+    pictures = {path: images.load_photo(path) for source in study.concepts for path in source.paths}
+    masks = _masks(study, pictures, device)
     backbone = backbones.load(model or study.model, device, dtype)
-    trials = grid.trials(study, backbone)
+    trials = grid.trials(study, backbone, masks)
     prepared = Prepared(
         file,
         study,
         trials,
         folder.plan_record(study, trials, backbone),
-        photos,
+        pictures,
+        masks,
         backbone.source,
         str(backbone.device),
         next(name for name, kind in backbones.DTYPES.items() if kind == backbone.dtype),
@@ -84,6 +98,28 @@ def prepare(file: Path, model: str | None = None, device: str = "auto", dtype: s
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return prepared
+
+
+def _masks(study: Study, pictures: Mapping[Path, Image], device: str) -> dict[Photo, Image]:
+    """The mask of each photo that says where its object is; clicks are answered by the study's segmenter."""
+
+    def segment(picture: Image, clicks: segmentation.Clicks) -> Image:
+        clicks.check(picture.size)  # before a segmenter is loaded
+        return segmenter().open(picture)(clicks)
+
+    @functools.cache
+    def segmenter() -> segmentation.Segmenter:
+        return segmentation.load(study.segmenter, str(backbones.choose_device(device)))
+
+    masks = {}
+    for source in study.concepts:
+        for photo in source.photos:
+            with tables.within(f"concept {source.name}"):
+                mask = photo.selected(pictures[photo.path], segment)
+                square(pictures[photo.path], mask)  # whose errors are better now than in a trial
+            if mask is not None:
+                masks[photo] = mask
+    return masks
 
 
 def _rehearse(prepared: Prepared, backbone: Backbone) -> None:
@@ -107,8 +143,7 @@ def run(
     others are done and reported, for trials that failed.
     """
     count = None if ray else (count or default_workers(prepared.device))
-    photos = {subject.name: prepared.photos[subject.photo] for subject in prepared.study.subjects}
-    with folder.open_(out, prepared.record, prepared.file.read_bytes(), photos):
+    with folder.open_(out, prepared.record, prepared.file.read_bytes(), prepared.squares()):
         done = [trial for trial in prepared.trials if folder.is_done(out, trial)]
         kept = {trial.id for trial in done}
         todo = [trial for trial in prepared.trials if trial.id not in kept]

@@ -26,30 +26,31 @@ from photowords.fields import fields
 from photowords.generation import generate
 from photowords.initializers import start
 from photowords.inversion import Diverged, Step, invert
+from photowords.inversion.views import square
 from photowords.metrics.losses import by_thirds, paired_difference
-from photowords.prompts import TEMPLATES
 from photowords.report.results import picture_file
 from photowords.settings import GenerateSettings, InvertSettings
 from photowords.starts import Class
 from photowords.study import grid
 from photowords.study.grid import Trial
 
-STRIP = 4
-"""Pictures in a strip, seeds 0, 1, ..."""
-
 
 @dataclass(frozen=True)
 class Job:
-    """A trial with all that a worker on another machine needs: pictures, not paths; the model by name."""
+    """A trial with all that a worker on another machine needs: pictures, not paths; the model by name.
+
+    ``photos`` are what is learned from, with the mask of each (None for none); ``other`` is what a start looks at that
+    describes another picture.
+    """
 
     trial: Trial
-    photo: Image
+    photos: Sequence[Image]
+    masks: Sequence[Image | None]
     other: Image | None
     truth: Sequence[Image]
     model: str
     device: str
     dtype: str
-    samples: int
 
 
 @dataclass(frozen=True)
@@ -99,64 +100,76 @@ def _backbone(model: str, device: str, dtype: str) -> Backbone:
     return backbones.load(model, device, dtype)
 
 
+@dataclass
+class _Course:
+    """What is gathered while a trial runs."""
+
+    losses: list[float | None] = field(default_factory=list)
+    checkpoints: list[dict[str, Any]] = field(default_factory=list)
+    how: dict[str, str] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    diverged: str | None = None
+
+
 def _run(job: Job, backbone: Backbone) -> tuple[dict[str, Any], dict[str, bytes]]:
     trial, arm = job.trial, job.trial.arm
     if backbone.fingerprint != trial.spec["model"]["fingerprint"]:
         raise UserError(f"the worker's {job.model} is another model than the study's; give it the same one")
     concept = begin(job, backbone)
-    settings = dataclasses.replace(arm.settings, seed=trial.noise_seed)
-    first: Tensor | None = None
-    losses: list[float | None] = []
-    checkpoints: list[dict[str, Any]] = []
-    how: dict[str, str] = {}
-    pictures: dict[str, bytes] = {}
-    diverged: str | None = None
-    prompts = [TEMPLATES[settings.kind][0]]
-    try:
-        for step in invert(backbone, concept, [job.photo], settings):
-            if step.loss is not None:
-                losses.append(_round(step.loss))
-            if step.held_out is None:
-                continue
-            first = step.held_out if first is None else first
-            scored = bool(trial.spec["metrics"]) and step.index in arm.score_at
-            scores = score(job, backbone, step.concept) if scored else {}
-            how |= {name: one.how for name, one in scores.items()}
-            checkpoints.append(_checkpoint(step, first, settings, scores))
-            if step.index in arm.pictures_at:
-                for number, prompt in enumerate(prompts):
-                    file = picture_file(trial.id, step.index, number)
-                    pictures[file] = _strip(backbone, step.concept, prompt, job.samples)
-    except Diverged as error:
-        diverged = str(error)
+    course = _learn(job, backbone, concept)
     record = {
         "id": trial.id,
-        "concept": trial.subject.name,
+        "concept": trial.source.name,
         "arm": arm.name,
         "init": arm.start.init,
         "seed": trial.seed,
         "spec": trial.spec,
         "sentence": concept.sentence,
         "placeholders": len(concept.vectors(concept.encoders[0])),
-        "class": concept.sentence if isinstance(arm.start, Class) else trial.subject.label,
+        "class": concept.sentence if isinstance(arm.start, Class) else trial.source.label,
         "caption": concept.provenance.get("caption"),
-        "training_loss": losses,
-        "checkpoints": checkpoints,
-        "how": how,
-        "diverged": diverged,
-        "picture_prompts": prompts,
+        "training_loss": course.losses,
+        "checkpoints": course.checkpoints,
+        "how": course.how,
+        "diverged": course.diverged,
+        "picture_prompts": list(trial.picture_prompts),
         "pictures_at": list(arm.pictures_at),
     }
-    return record, pictures
+    return record, course.pictures
+
+
+def _learn(job: Job, backbone: Backbone, concept: Concept) -> _Course:
+    """Invert, and measure at the arm's checkpoints."""
+    trial, arm, course = job.trial, job.trial.arm, _Course()
+    settings = dataclasses.replace(arm.settings, seed=trial.noise_seed)
+    first: Tensor | None = None
+    try:
+        for step in invert(backbone, concept, job.photos, settings, masks=job.masks):
+            if step.loss is not None:
+                course.losses.append(_round(step.loss))
+            if step.held_out is None:
+                continue
+            first = step.held_out if first is None else first
+            scored = bool(trial.spec["metrics"]) and step.index in arm.score_at
+            scores = score(job, backbone, step.concept) if scored else {}
+            course.how |= {name: one.how for name, one in scores.items()}
+            course.checkpoints.append(_checkpoint(step, first, settings, scores))
+            if step.index in arm.pictures_at:
+                for number, prompt in enumerate(trial.picture_prompts):
+                    file = picture_file(trial.id, step.index, number)
+                    course.pictures[file] = _strip(backbone, step.concept, prompt, trial.spec["pictures"]["samples"])
+    except Diverged as error:
+        course.diverged = str(error)
+    return course
 
 
 def begin(job: Job, backbone: Backbone) -> Concept:
     """The concept at step 0: the arm's start, with the trial's seed and the other picture where it looks at them."""
     trial = job.trial
-    how = grid.start_of(trial.arm, trial.subject)
+    how = grid.start_of(trial.arm, trial.source)
     own = {"seed": trial.noise_seed, "other": job.other}
     how = dataclasses.replace(how, **{name: value for name, value in own.items() if name in fields(type(how))})
-    return start(how, [job.photo], backbone, trial.subject.name)
+    return start(how, job.photos, backbone, trial.source.name, job.masks[0])
 
 
 def _checkpoint(step: Step, first: Tensor, settings: InvertSettings, scores: Mapping[str, Score]) -> dict[str, Any]:
@@ -192,12 +205,13 @@ def score(job: Job, backbone: Backbone, concept: Concept, quick: bool = False) -
     protocol = job.trial.protocol
     if quick:
         protocol = dataclasses.replace(protocol, samples=1, settings=GenerateSettings(steps=1))
-    return evaluation.evaluate(backbone, concept, [job.photo], job.trial.spec["metrics"], protocol, job.truth)
+    squares = [photo.crop(square(photo, mask)) for photo, mask in zip(job.photos, job.masks, strict=True)]
+    return evaluation.evaluate(backbone, concept, squares, job.trial.spec["metrics"], protocol, job.truth)
 
 
 def _strip(backbone: Backbone, concept: Concept, prompt: str, samples: int) -> bytes:
     """Samples of a prompt with the concept at ``{}`` side by side, as the bytes of a PNG file."""
-    pictures = generate(backbone, prompt.replace("{}", f"{{{concept.name}}}"), [concept], range(min(samples, STRIP)))
+    pictures = generate(backbone, prompt.replace("{}", f"{{{concept.name}}}"), [concept], range(samples))
     file = io.BytesIO()
     images.side_by_side(pictures).save(file, format="PNG")
     return file.getvalue()
