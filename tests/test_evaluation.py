@@ -413,6 +413,42 @@ def test_an_option_that_would_do_nothing_is_refused(run, words, option):
         call(run.folder, *(str(pocket.view("mug")) if word == "PHOTO" else word for word in words))
 
 
+CHANGES = {
+    "samples": (("--metrics", "lpips"), ("--samples", 2)),
+    "steps": (("--metrics", "lpips"), ("--steps", 3)),
+    "guidance": (("--metrics", "lpips"), ("--guidance", 8)),
+    "prompts": (("--metrics", "lpips"), ("--prompts", "a {}")),
+    "dtype": (("--metrics", "lpips"), ("--dtype", "bf16")),
+    "edits": (("--metrics", "clip-editability"), ("--edits", "a {} in the snow")),
+    "swap": (("--metrics", "word-swap", "--swap", "teal=red"), ("--swap", "mug=cat")),
+    "suite": (("--metrics", "clip-reconstruction"), ("--suite", "published", "--clip", "CLIP")),
+    "truth": (("--metrics", "clip-i", "--clip", "CLIP"), ("--truth", str(pocket.view("clock")))),
+    "class_word": (("--metrics", "clip-t", "--clip", "CLIP"), ("--class-word", "mug")),
+}
+ELSEWHERE = {"metrics", "list", "photo", "weights", "clip", "dino", "dinov2", "out", "model", "device", "json"}
+
+
+@pytest.mark.parametrize("option", CHANGES)
+def test_every_option_changes_the_scores(run, clip_folder, option):
+    base, words = CHANGES[option]
+    common = ("--samples", 1, "--steps", 2, "--device", "cpu", "--dtype", "fp32")
+    found = [
+        call(run.folder, *common, *(clip_folder if word == "CLIP" else word for word in given))["runs"][0]["scores"]
+        for given in (base, (*base, *words))
+    ]
+    assert found[0] != found[1]
+    if option != "swap":  # a swap may show, or not show, alike
+        assert found[0]["learned"].popitem()[1]["value"] != found[1]["learned"].popitem()[1]["value"]
+
+
+def test_no_option_is_left_out_above():
+    parser = argparse.ArgumentParser()
+    command.add(parser.add_subparsers())
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    options = {action.dest for action in commands.choices["evaluate"]._actions if action.option_strings}
+    assert options - {"help"} == CHANGES.keys() | ELSEWHERE
+
+
 def test_the_suites_of_the_command_are_those_of_the_metrics(run):
     with pytest.raises(UserError, match=r"vgg16-397923af\.pth are not in"):
         call(run.folder, "--metrics", "lpips", "--suite", "published", "--weights", run.folder)
