@@ -255,7 +255,7 @@ def test_weights_are_looked_for_in_the_folder_given_then_the_variable_then_torch
     monkeypatch.setenv(weights.VARIABLE, str(named))
     assert weights.find(name) == named / name
     with pytest.raises(
-        UserError, match=r"lpips_vgg\.pth are not in .*empty; download https.*v0\.1/vgg\.pth to .*--wei"
+        UserError, match=r"lpips_vgg\.pth are not in .*empty; download https.*v0\.1/vgg\.pth to .*`weights`"
     ):
         weights.find(name, str(tmp_path / "empty"))
     with pytest.raises(UserError, match=r"download https://download\.pytorch\.org/models/vgg16-397923af\.pth"):

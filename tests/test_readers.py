@@ -540,6 +540,19 @@ def test_one_clip_is_loaded_once_whoever_asks(clip_folder: Path, monkeypatch: py
     assert all(other is first for other in [*others, clip.load(clip_folder.name, torch.device("cpu"))])
 
 
+def test_an_identity_is_of_all_that_is_read(clip_folder: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(clip_folder, tmp_path / "here" / clip_folder.name)
+    named = pretrained.identity(str(clip_folder), "CLIP")
+    name, _, digest = named.partition(" ")
+    assert name == clip_folder.name and len(digest) == 16 and pretrained.identity(str(copied), "CLIP") == named
+    changed = {"preprocessor_config.json": True, "model.safetensors": True, "pytorch_model.bin": False, ".git": False}
+    for file, counts in changed.items():
+        other = shutil.copytree(clip_folder, tmp_path / file / clip_folder.name)
+        with (other / file).open("ab") as end:
+            end.write(b" ")
+        assert (pretrained.identity(str(other), "CLIP") != named) is counts, file
+
+
 def test_only_the_last_networks_are_kept() -> None:
     made: list[tuple[str, str]] = []
 

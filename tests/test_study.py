@@ -336,7 +336,7 @@ def test_ids_hold_the_weights_of_the_scorers(tmp_path: Path, tiny: Backbone, mon
     read = plan.read(write(tmp_path, SMALL.replace("pocket-lpips", "pocket-clip-reconstruction")))
     (first, *_) = grid.trials(read, tiny, {})
     assert first.spec["scorers"]["pocket-clip-reconstruction"].startswith("the pocket's own CLIP clip ")
-    monkeypatch.setattr(pretrained, "digest", lambda path: "0" * 8)
+    monkeypatch.setattr(pretrained, "_folder_digest", lambda path: "0" * 16)
     monkeypatch.setattr(clip, "load", pretrained.Kept(clip.Clip))  # as another process would load it
     assert grid.trials(read, tiny, {})[0].id != first.id
 

@@ -40,7 +40,7 @@ class Clip:
         self._tokenizer: Any = pretrained(AutoTokenizer, source, "CLIP", field)
         self._model: Any = network(CLIPModel, source, "CLIP", field)
         self.revision = revision(source)
-        self.about = ("the pocket's own " if is_pockets(source) else "") + f"CLIP {identity(source)}"
+        self.about = ("the pocket's own " if is_pockets(source) else "") + f"CLIP {identity(source, 'CLIP')}"
         self.scale = float(self._model.logit_scale.detach().exp())
 
     @torch.no_grad()

@@ -25,6 +25,8 @@ from photowords.errors import UserError, reason
 
 Network = TypeVar("Network")
 
+OTHER_FORMATS = (".bin", ".h5", ".msgpack", ".onnx", ".ot")
+
 # --- names ---
 
 
@@ -50,21 +52,8 @@ def revision(source: str) -> str | None:
     return Path(cached).parent.name if isinstance(cached, str) else None
 
 
-def identity(source: str) -> str:
-    """How a score's record names a transformers model: its name, and the hub's commit or the weights' digest."""
-    file = Path(source) / "model.safetensors"
-    at = revision(source) or (digest(file) if file.is_file() else "")
-    return f"{portable_name(source)} {at[:8]}".strip()
-
-
-@functools.lru_cache(maxsize=32)
-def digest(path: Path) -> str:
-    """The first 8 hexadecimal digits of a weight file's SHA-256 (torchvision's file names end in the same)."""
-    return images.sha256(path)[:8]
-
-
-def exact_identity(source: str, what: str) -> str:
-    """A network's name with all that its answers depend on: the hub's commit, or a hash of its folder's files.
+def identity(source: str, what: str) -> str:
+    """A transformers network's name with all that its answers depend on: the hub's commit, or a hash of its folder.
 
     Raises UserError as ``pretrained`` does.
     """
@@ -76,11 +65,21 @@ def exact_identity(source: str, what: str) -> str:
 
 @functools.lru_cache(maxsize=8)
 def _folder_digest(folder: Path) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 over a folder's files, names and bytes, without hidden ones."""
+    """The first 16 hexadecimal digits of the SHA-256 over a folder's files, names and bytes.
+
+    Hidden files are left out, and, beside safetensors, the same weights in other formats.
+    """
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    shown = sorted(name for name in files if not any(part.startswith(".") for part in name.split("/")))
-    named = "".join(f"{name} {images.sha256(files[name])}\n" for name in shown)
+    unread = OTHER_FORMATS if any(name.endswith(".safetensors") for name in files) else ()
+    shown = [name for name in files if not name.endswith(unread) and "/." not in f"/{name}"]
+    named = "".join(f"{name} {images.sha256(files[name])}\n" for name in sorted(shown))
     return hashlib.sha256(named.encode()).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=32)
+def digest(path: Path) -> str:
+    """The first 8 hexadecimal digits of a weight file's SHA-256 (torchvision's file names end in the same)."""
+    return images.sha256(path)[:8]
 
 
 # --- loading ---

@@ -32,22 +32,21 @@ class Dino:
     def __init__(self, family: str, source: str | None = None, device: torch.device | str = "cpu") -> None:
         from transformers import Dinov2Model, ViTModel
 
-        source = source or SOURCES[family]
-        found = config(source, f"{family} model", family)["model_type"]
+        source, what = source or SOURCES[family], f"{family} model"
+        found = config(source, what, family)["model_type"]
         if found != FAMILIES[family]:
             raise UserError(
                 f"{source} is a {found} model, but {family} is a {FAMILIES[family]}; give one as `{family}`"
             )
         options: dict[str, Any] = {"add_pooling_layer": False} if family == "dino" else {}
         kind = ViTModel if family == "dino" else Dinov2Model
-        self._model: Any = network(kind, source, f"{family} model", family, **options)
+        self._model: Any = network(kind, source, what, family, **options)
         self._device = device
         shape = self._model.config
         # DINO's positions are for one size; DINOv2's are made to be interpolated.
         self._side = shape.image_size if family == "dino" else SIDE
-        self.about = (
-            f"{identity(source)}, a {family} of patch {shape.patch_size} and width {shape.hidden_size}, class token"
-        )
+        named = identity(source, what)
+        self.about = f"{named}, a {family} of patch {shape.patch_size} and width {shape.hidden_size}, class token"
 
     @torch.no_grad()
     def images(self, pictures: Sequence[Image.Image]) -> Tensor:

@@ -15,7 +15,7 @@ from photowords import evaluation, images, pocket
 from photowords.backbones import Backbone
 from photowords.evaluation import Protocol
 from photowords.fields import given
-from photowords.pretrained import exact_identity
+from photowords.pretrained import identity
 from photowords.prompts import TEMPLATES
 from photowords.settings import InvertSettings
 from photowords.starts import Classified, OtherCaption, Start, Words
@@ -160,8 +160,7 @@ def start_of(arm: Arm, source: ConceptSource) -> Start:
 def _readers(how: Start, backbone: Backbone) -> dict[str, str]:
     """The readers that a start asks, each pinned to its weights, the backbone's own choice included."""
     return {
-        option: exact_identity(source or backbone.readers[role], option)
-        for option, (role, source) in how.readers().items()
+        option: identity(source or backbone.readers[role], option) for option, (role, source) in how.readers().items()
     }
 
 
