@@ -1,6 +1,6 @@
 """The pocket with longer or shorter word vectors: another parametrisation of the very same function.
 
-``python -m recipes.pocket.scaled --scale 0.31 --out build/scaled`` writes a model folder for ``--model``. The pocket's word
+``python -m recipes.pocket.scaled --scale 0.31 --out build/scaled`` writes a folder for ``--model``. The pocket's word
 vectors have norms of about 1.3, CLIP-L's of 0.4: settings that shall hold for both can be tried on both. Embeddings and
 the output of every residual branch are multiplied alike, so the whole residual stream is; the layer norms that
 everything reads it through divide it out again, their epsilon scaled by the square.
