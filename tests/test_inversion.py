@@ -222,6 +222,25 @@ def test_a_finished_run_can_be_asked_for_more_steps(tiny: Backbone, photo: Path,
         learning.go_on(Run.open(tmp_path / "short"), tiny, steps=3)
 
 
+def test_a_run_asked_for_more_steps_is_the_run_made_for_them(tiny: Backbone, photo: Path, tmp_path: Path) -> None:
+    """Also where the first end, step 3, is no step of the longer run's evaluations."""
+    learn(tiny, tmp_path / "long", photo, InvertSettings(steps=5, held_out=8, evaluate_every=2))
+    learn(tiny, tmp_path / "short", photo, InvertSettings(steps=3, held_out=8, evaluate_every=2))
+    learning.go_on(Run.open(tmp_path / "short"), tiny, steps=5)
+    for name in ("concept.safetensors", "start.safetensors", "losses.jsonl", "settings.json"):
+        assert (tmp_path / "short" / name).read_bytes() == (tmp_path / "long" / name).read_bytes(), name
+    left, right = (sorted(p.name for p in (tmp_path / run / "checkpoints").iterdir()) for run in ("short", "long"))
+    assert left == right
+
+
+def test_the_seconds_of_a_resumed_run_are_those_of_all_its_parts(tiny: Backbone, photo: Path, tmp_path: Path) -> None:
+    whole = learn(tiny, tmp_path / "run", photo, FEW)["seconds"]
+    again = learning.go_on(Run.open(tmp_path / "run"), tiny)["seconds"]
+    assert again["invert"] >= whole["invert"] and again["read"] == whole["read"]
+    more = learning.go_on(Run.open(tmp_path / "run"), tiny, steps=6)["seconds"]
+    assert more["invert"] > again["invert"]
+
+
 def test_nan_stops_the_run_and_keeps_the_last_good_concept(
     tiny: Any, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ _HOME = {
     "OtherCaption": "starts",
     "RandomWords": "starts",
     "Run": "inversion",
-    "Selection": "learning",
+    "Selection": "segmentation",
     "Shuffled": "starts",
     "Star": "starts",
     "Start": "starts",
@@ -81,8 +81,8 @@ if TYPE_CHECKING:
     from photowords.images import load_photo
     from photowords.initializers import start
     from photowords.inversion import Run, Step, invert
-    from photowords.learning import Selection, learn
-    from photowords.segmentation import Clicks
+    from photowords.learning import learn
+    from photowords.segmentation import Clicks, Selection
     from photowords.settings import GenerateSettings, InvertSettings
     from photowords.starts import (
         Caption,

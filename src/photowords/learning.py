@@ -7,12 +7,10 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL.Image import Image
 
 from photowords import __version__, files, images, segmentation
 from photowords.backbones import Backbone
@@ -30,42 +28,28 @@ from photowords.starts import Start
 SAMPLE_SEEDS = (0, 1, 2, 3)
 
 
-@dataclass(frozen=True)
-class Selection:
-    """The object in a photo, and how it was chosen.
-
-    Attributes:
-        mask: mode "L", the photo's size, 255 on the object.
-        source: the segmenter's name, or the mask file's, without a folder of this machine.
-        revision: the hub's commit of the segmenter, None for others.
-        clicks: what the segmenter was asked; None for a mask from a file.
-    """
-
-    mask: Image
-    source: str
-    clicks: segmentation.Clicks | None = None
-    revision: str | None = None
-
-    def provenance(self) -> dict[str, Any]:
-        """As plain JSON values; ``share`` is how much of the photo the object covers."""
-        share = round(sum(self.mask.histogram()[images.OBJECT_FROM :]) / (self.mask.width * self.mask.height), 4)
-        asked = {} if self.clicks is None else {"revision": self.revision, "clicks": dataclasses.asdict(self.clicks)}
-        return {"source": self.source, "share": share, **asked}
-
-
 class Clock:
-    """Seconds by phase; ``spent`` are those of phases before."""
+    """Seconds by phase; ``spent`` are those of before."""
 
     def __init__(self, spent: Mapping[str, float] | None = None) -> None:
-        self.seconds: dict[str, float] = dict(spent or {})
+        self._spent = dict(spent or {})
+        self._running: tuple[str, float] | None = None
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
-        began = time.perf_counter()
+        self._running = phase, time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[phase] = round(self.seconds.get(phase, 0.0) + time.perf_counter() - began, 3)
+            self._spent, self._running = self.seconds, None
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """So far, the running phase included."""
+        if self._running is None:
+            return dict(self._spent)
+        phase, began = self._running
+        return {**self._spent, phase: round(self._spent.get(phase, 0.0) + time.perf_counter() - began, 3)}
 
 
 def learn(
@@ -78,7 +62,7 @@ def learn(
     samples: int = 4,
     on_step: Callable[[Step, Concept], None] | None = None,
     spent: Mapping[str, float] | None = None,
-    selections: Sequence[Selection | None] = (),
+    selections: Sequence[segmentation.Selection | None] = (),
 ) -> dict[str, Any]:
     """Invert photos into a new run folder and return its summary (see ``summary``).
 
@@ -98,7 +82,7 @@ def learn(
     with clock("read"):
         photos = [images.load_photo(path) for path in photo_files]
         hashes = [images.sha256(path) for path in photo_files]
-        chosen: list[Selection | None] = [*selections] or [None] * len(photos)
+        chosen: list[segmentation.Selection | None] = [*selections] or [None] * len(photos)
         if len(chosen) != len(photos):
             raise UserError(f"there are {len(chosen)} selections for {len(photos)} photos; give one for each, or None")
         masks = [each.mask if each else None for each in chosen]
@@ -166,9 +150,9 @@ def go_on(
     if steps is not None and steps != run.settings.steps:
         if last is not None and steps < last.index:
             raise UserError(f"{run.folder} already has {last.index} steps; ask for at least as many")
-        run.settings = dataclasses.replace(run.settings, steps=steps)
-        run.save_settings()
-    return _advance(run, backbone, run.start(), last, Clock(), on_step)
+        run.extend(steps)
+        last = run.last_step()
+    return _advance(run, backbone, run.start(), last, Clock(run.seconds()), on_step)
 
 
 def _here(backbone: Backbone) -> dict[str, str]:
@@ -199,12 +183,15 @@ def _advance(
         try:
             for step in steps:
                 run.record(step)
+                if step.held_out is not None:
+                    files.write_json(run.folder / "seconds.json", clock.seconds)
                 last = step
                 if on_step:
                     on_step(step, start_concept)
         except BaseException:  # a loss that is not finite, Ctrl-C, a full disk: what was reached is kept
             if last is not None and last is not resume:
                 run.keep(last)
+                files.write_json(run.folder / "seconds.json", clock.seconds)
             raise
     assert last is not None
     if samples:
@@ -212,6 +199,7 @@ def _advance(
             _sample(run, backbone, last.concept, samples)
     run.plot()
     result = summary(run, clock.seconds)
+    files.write_json(run.folder / "seconds.json", clock.seconds)
     files.write_json(run.folder / "result.json", result)
     return result
 

@@ -7,6 +7,7 @@ overlay.png            the masks over their photos, to look at
 start.safetensors      the concept at step 0
 checkpoints/           vectors and optimiser, every ``evaluate_every`` steps
 losses.jsonl           a line for each step
+seconds.json           what it has taken so far, by phase
 samples/               pictures before and after
 concept.safetensors    the concept: the last good one
 loss.png, result.json  the curves, and the summary of a finished run
@@ -119,6 +120,26 @@ class Run:
     def start(self) -> Concept:
         """The concept at step 0."""
         return formats.read(self.folder / "start.safetensors")
+
+    def extend(self, steps: int) -> None:
+        """Aim at so many steps, as if the run had been made for them from the beginning."""
+        settings = dataclasses.replace(self.settings, steps=steps)
+        start = self.start()
+        told = dataclasses.replace(start, provenance={**start.provenance, "settings": dataclasses.asdict(settings)})
+        formats.write(told, self.folder / "start.safetensors", "photowords")
+        for row in self.losses():  # a loss that was measured only because the run ended there
+            if "held_out" in row and not settings.is_evaluated(row["step"]):
+                (self.folder / "checkpoints" / f"{row['step']:06d}.safetensors").unlink(missing_ok=True)
+        self.settings = settings
+        self.save_settings()
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by phase that the run has taken so far, all its beginnings together."""
+        try:
+            told: dict[str, float] = json.loads((self.folder / "seconds.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return told
 
     def last_step(self) -> Step | None:
         """The newest whole checkpoint, to resume from; None when there is none. Later loss lines are dropped."""

@@ -7,10 +7,12 @@ import torch
 from photowords.segmentation.drawing import overlay
 from photowords.segmentation.interface import Clicks, Segmenter
 from photowords.segmentation.masks import check_mask, clean, cut_out, load_mask, object_box, save_mask
+from photowords.segmentation.selection import Selection
 
 __all__ = [
     "Clicks",
     "Segmenter",
+    "Selection",
     "check_mask",
     "clean",
     "cut_out",
