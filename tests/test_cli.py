@@ -68,7 +68,8 @@ def test_invert_leaves_a_run_and_one_json_object(learned: tuple[Path, dict[str, 
     }
     left = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert left == {
-        "settings.json", "start.safetensors", "concept.safetensors", "losses.jsonl", "seconds.json", "loss.png", "result.json",
+        "settings.json", "start.safetensors", "concept.safetensors", "losses.jsonl", "seconds.json", "loss.png",
+        "result.json",
         "photos/0.png", "samples/step_000000.png", "samples/step_000020.png",
         *(f"checkpoints/{step:06d}.safetensors" for step in (0, 10, 20)),
     }  # fmt: skip
