@@ -8,6 +8,7 @@ import pytest
 import tool_rules
 import torch
 from PIL import Image
+from safetensors import safe_open
 
 from photowords import formats
 from photowords.cli import main
@@ -67,6 +68,9 @@ def test_every_tool(
         preview = Image.open(said["preview"])
         assert preview.size == (64, 64) and preview.getpixel((60, 60)) == (255, 0, 0), "the last step's first picture"
         assert Path(said["preview"]).name == "pw-mug.preview.png"
+    if tool not in ("photowords", "original"):
+        with safe_open(file["file"], framework="pt") as opened:
+            assert opened.metadata()["modelspec.thumbnail"].startswith("data:image/jpeg;base64,")
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".png", ".webp"])
@@ -83,6 +87,7 @@ def test_words_one_by_one(run_folder: Path, tmp_path: Path, capsys: pytest.Captu
         "pw-mug-1-red.safetensors",
         "pw-mug-3-mug.safetensors",
     ]
+    assert "preview" not in said
     assert said["prompt"] == "a photo of embedding:pw-mug-1-red chequered embedding:pw-mug-3-mug"
     assert torch.equal(
         tool_rules.comfyui(tmp_path / "pw-mug-3-mug.safetensors")["clip_l"],
@@ -102,6 +107,7 @@ def test_what_is_printed_for_people(run_folder: Path, tmp_path: Path, capsys: py
     ("options", "message"),
     [
         (("--to", "gimp"), "invalid choice: 'gimp'"),
+        (("--to", "original", "--per-word"), "calls every embedding *, so its words cannot be told apart"),
         (("--to", "kohya", "--out", "mug.safetensors"), "kohya's sd-scripts may refuse 'mug'"),
         (("--to", "comfyui", "--out", "my mug.safetensors"), "ComfyUI cannot be asked for 'my mug'"),
         (("--to", "kohya", "--out", "pw-mug.pt"), "wants a file whose name ends in .safetensors, not 'pw-mug.pt'"),

@@ -359,6 +359,13 @@ def test_what_is_no_text_in_a_header_is_not_shown(tmp_path: Path) -> None:
     assert read.provenance["k\ufffd"] == ["\ufffdevil"] and read.provenance["caption"] == "two\nlines"
 
 
+def test_a_word_that_is_no_text_is_written_all_the_same(tmp_path: Path) -> None:
+    odd = Concept("mug", (Word("a\x1b\ud800b", {"clip_l": table(1)}),))
+    for tool in ("photowords", "kohya"):
+        formats.write(odd, tmp_path / "pw-mug.safetensors", tool)
+        assert formats.read(tmp_path / "pw-mug.safetensors").texts == ("a\ufffd\ufffdb",)
+
+
 def test_values_that_no_word_has_are_warned_about(tmp_path: Path) -> None:
     save_file({"emb_params": torch.full((1, 768), 1e30)}, tmp_path / "mug.safetensors")
     with pytest.warns(PhotowordsWarning, match=r"values as large as 1e\+30, .* the pictures may be black"):

@@ -183,6 +183,9 @@ def save_pipeline(model: Denoiser, folder: Path) -> None:
     weights = folder / "text_encoder" / "model.safetensors"
     renamed = {f"text_model.{key.removeprefix('text_model.')}": value for key, value in load_file(weights).items()}
     save_file(renamed, weights, {"format": "pt"})
+    # Loaded without a dtype, transformers' part would else be in half and diffusers' in single precision.
+    config = folder / "text_encoder" / "config.json"
+    config.write_text(config.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
 
 
 if __name__ == "__main__":

@@ -135,11 +135,12 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
 def run_export(args: argparse.Namespace) -> dict[str, Any]:
     from photowords import formats, images
 
-    whole, picture = formats.read(args.concept), _sample(args.concept)
+    whole = formats.read(args.concept)
+    picture = None if args.per_word else _sample(args.concept)  # which shows no single word
     usual = next(iter(formats.TOOLS[args.to].files))
     target = args.out / f"{formats.default_stem(whole.name)}{usual}" if args.out.is_dir() else args.out
     written, phrases = [], []
-    for concept in formats.per_word(whole) if args.per_word else [whole]:
+    for concept in formats.per_word(whole, args.to) if args.per_word else [whole]:
         path = target
         if args.per_word:
             path = target.with_stem(f"{target.stem}{concept.name.removeprefix(whole.name)}")

@@ -115,7 +115,7 @@ def modelspec(
         "implementation": made_for.implementation,
         "title": concept.name,
         "resolution": f"{side}x{side}",
-        "description": f"{concept.sentence or 'an embedding'}: learned word by word with photowords",
+        "description": f"{showable(concept.sentence) or 'an embedding'}: learned word by word with photowords",
         "hash_sha256": f"0x{content.hexdigest()}",
         "usage_hint": f"a photo of {phrase}",
         "trigger_phrase": phrase,

@@ -158,7 +158,8 @@ class Tool:
             made_for, have = family(concept), widths(concept)
             told = ", ".join(f"{width} for {encoder}" for encoder, width in have.items())
             model = made_for.title if made_for else str(concept.provenance.get("backbone", "another model"))
-            known = ", ".join(dict.fromkeys(each.title for each in self.families or ()))
+            *most, last = dict.fromkeys(each.title for each in self.families or ())
+            known = f"{', '.join(most)} and {last}"
             raise UserError(
                 f"{self.title} takes embeddings of {known}, but the concept {concept.name} is of {model} (numbers a "
                 f"vector: {told}); write it for {_any_of(concept)}"

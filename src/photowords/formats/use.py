@@ -77,7 +77,9 @@ def _onetrainer(concept: Concept, path: Path) -> list[str]:
 
 
 _STEPS: dict[str, Callable[[Concept, Path], list[str]]] = {
-    "photowords": lambda concept, path: [f'photowords generate --concept {path} "a photo of {{{concept.name}}}"'],
+    "photowords": lambda concept, path: [
+        f'photowords generate --concept {path} "a photo of {{{concept.name}}}" --out pictures'
+    ],
     "diffusers": _diffusers,
     "a1111": lambda concept, path: ["put it into the folder embeddings"],
     "kohya": _kohya,

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from photowords.concept import Concept
-from photowords.errors import UserError
+from photowords.errors import UserError, showable
 from photowords.files import atomic
 from photowords.formats.names import check_stem, usable
 from photowords.formats.reading import read
@@ -53,12 +53,17 @@ def _check(concept: Concept, written: Path) -> None:
     """That what was written says what was to be written."""
     again = read(written)
     same = all(torch.equal(again.vectors(encoder), concept.vectors(encoder)) for encoder in concept.encoders)
-    if not same or (again.name, again.texts) != (concept.name, concept.texts):
+    if not same or (again.name, *again.texts) != (concept.name, *map(showable, concept.texts)):
         raise AssertionError("a file was written that does not read back as what was to be written")
 
 
-def per_word(concept: Concept) -> list[Concept]:
-    """The words that were learned, each as a concept of its own: ``mug-1-red``, ``mug-2-mug``."""
+def per_word(concept: Concept, tool: str = "photowords") -> list[Concept]:
+    """The words that were learned, each as a concept of its own: ``mug-1-red``, ``mug-2-mug``.
+
+    Raises UserError for a tool whose prompts call every embedding alike.
+    """
+    if "{" not in (row := TOOLS[tool]).phrase:
+        raise UserError(f"{row.title} calls every embedding {row.phrase}, so its words cannot be told apart")
     parts = []
     for place, word in enumerate(concept.words, 1):
         text = re.sub(r"\W", "", usable(word.text))
