@@ -24,7 +24,6 @@ from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import (
     LDMBertModel,
     LDMTextToImagePipeline,
 )
-from tokenizers import BertWordPieceTokenizer
 from transformers import BertTokenizer, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from photowords import pocket
@@ -144,13 +143,18 @@ def ldm(folder: Path) -> Path:
 
 
 def bert_tokenizer(folder: Path) -> BertTokenizer:
-    """Word pieces of the templates' words and of some English ones; of other alphabets it knows no letter."""
+    """Word pieces: the templates' words and some English ones, and letters; of other alphabets it knows no letter.
+
+    It lies in the folder as BERT's first ones do, as a plain vocab.txt.
+    """
     folder.mkdir(parents=True)
-    trained = BertWordPieceTokenizer(lowercase=True)
-    text = [template.format("") for templates in TEMPLATES.values() for template in templates]
-    text += ["mug blue checkered striped teapot in a market", "abcdefghijklmnopqrstuvwxyz"]
-    trained.train_from_iterator(text, vocab_size=200, min_frequency=1, show_progress=False)
-    trained.save_model(str(folder))  # vocab.txt
+    text = " ".join(template.format("") for templates in TEMPLATES.values() for template in templates)
+    words = dict.fromkeys(f"{text} mug blue checkered striped tea on beach".split())
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    pieces = ["##pot", "##ed", "##qu", *(f"##{letter}" for letter in letters)]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = dict.fromkeys([*special, *letters, *".,!?'()-", *words, *pieces])
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True, "model_max_length": 512}))
     tokenizer: BertTokenizer = BertTokenizer.from_pretrained(folder)
     return tokenizer
