@@ -15,8 +15,8 @@ PROMPTS = {
     "style": (TEMPLATES["style"][0],),
 }
 """The reconstruction prompts by the kind of concept. Those of objects are the paper's (section A.3), over which it
-averages LPIPS and SIFID; the first is Gal et al.'s (2022), whose reconstruction score knows no other. For styles
-neither states any."""
+averages LPIPS and SIFID; the first stands for the "A photo of S*" on which alone Gal et al. (2022) measure
+reconstruction, for our sentences have lost their article. For styles neither paper states any."""
 
 EDITS = {
     "object": (
