@@ -102,14 +102,18 @@ def _cpu_has_bf16() -> bool:
         return False
 
 
-def load(name: str = "pocket", device: str = "auto", dtype: str = "auto") -> Backbone:
+def load(name: str = "pocket", device: str = "auto", dtype: str = "auto", offload: str = "auto") -> Backbone:
     """A backbone by alias, folder or hub name; a hub name may end in ``@`` and a branch, tag or commit.
 
-    Raises UserError when the model is not found, cannot be fetched, or is of a family photowords does not know.
+    ``offload`` says how much of a large model lies on a GPU at once: "none", "model", "sequential", or "auto", which
+    goes by the memory (``placement.place``). Raises UserError when the model is not found, cannot be fetched, or is of
+    a family photowords does not know, and for offloading where there is no GPU.
     """
     chosen = choose_device(device)
+    if chosen.type == "cpu" and offload in ("model", "sequential"):
+        raise UserError(f"`offload` {offload} spares a GPU's memory, but this is on the CPU; leave it out")
     source = _locate(name)
-    return family(source.folder, name)(source, chosen, choose_dtype(chosen, dtype))
+    return family(source.folder, name)(source, chosen, choose_dtype(chosen, dtype), offload)
 
 
 def family(folder: Path, name: str) -> type[PipelineBackbone]:

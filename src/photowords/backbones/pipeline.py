@@ -15,10 +15,12 @@ from typing import Any, ClassVar
 import diffusers
 import torch
 import transformers
+from accelerate.utils.modeling import get_state_dict_offloaded_model
 from torch import Tensor
 
 from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution
 from photowords.backbones.objective import Denoising, Objective
+from photowords.backbones.placement import place
 from photowords.backbones.text import TextEncoder
 from photowords.backbones.world import World
 from photowords.errors import UserError, reason
@@ -83,7 +85,8 @@ class PipelineBackbone(Backbone):
     options: ClassVar[Mapping[str, Any]] = {}
     weight_files: ClassVar[tuple[str, ...]] = ("*/*.safetensors",)
 
-    def __init__(self, source: Source, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, source: Source, device: torch.device, dtype: torch.dtype, offload: str = "none") -> None:
+        """``offload``: see ``placement.place``."""
         self.name, self.source, self.revision = source.name, source.again, source.revision
         self.kind = self.pipeline.__name__
         self.device, self.dtype = device, dtype
@@ -100,10 +103,11 @@ class PipelineBackbone(Backbone):
         except Exception as error:  # truncated weights, missing parts, strange configurations: each its own kind
             raise UserError(f"the model folder {source.folder} cannot be loaded: {reason(error)}") from error
         pipe.set_progress_bar_config(disable=True)
-        self._pipe: Any = pipe.to(device)
+        self._pipe: Any = pipe
         self._network, self._autoencoder = (getattr(pipe, part) for part in (self.network, self.autoencoder))
         for module in self._modules():
             module.requires_grad_(False).eval()
+        place(pipe, device, offload)
         if self._autoencoder_side >= 32:  # decode large pictures one by one: less memory
             self._autoencoder.enable_slicing()
         self.text_encoders = {
@@ -180,12 +184,14 @@ class PipelineBackbone(Backbone):
     def _sound_autoencoder(self) -> Iterator[torch.dtype]:
         """The autoencoder in a precision that does not overflow: of some the configuration says that fp16 would."""
         overflows = self.dtype == torch.float16 and self._autoencoder.config.get("force_upcast", False)
-        dtype = torch.float32 if overflows else self.dtype
-        self._autoencoder.to(dtype)
+        if overflows:
+            self._autoencoder.to(torch.float32)
         try:
-            yield dtype
+            yield torch.float32 if overflows else self.dtype
         finally:
-            self._autoencoder.to(self.dtype)
+            if overflows:
+                self._autoencoder.to(self.dtype)
+            self._pipe.maybe_free_model_hooks()  # an offloaded one has done its work
 
     # --- sampling ---
 
@@ -236,7 +242,7 @@ class PipelineBackbone(Backbone):
     def weights_hash(self) -> str:
         digest = hashlib.sha256()
         for module in self._modules():
-            for key, tensor in sorted(module.state_dict().items()):
+            for key, tensor in sorted(get_state_dict_offloaded_model(module).items()):
                 digest.update(key.encode())
                 digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()

@@ -15,8 +15,8 @@ SHARE = 0.6
 """Of a GPU's memory that weights may fill; activations and the user's desktop have the rest."""
 
 
-def place(pipe: Any, device: torch.device, offload: str = "auto") -> Any:
-    """The pipeline, ready to work on a device.
+def place(pipe: Any, device: torch.device, offload: str) -> None:
+    """Make a pipeline ready to work on a device.
 
     ``offload`` says what of it may be there at once: "none", all of it stays; "model", a part (a text encoder, the
     network, the autoencoder) comes when it is called and leaves when the next one comes; "sequential", one layer at a
@@ -27,9 +27,9 @@ def place(pipe: Any, device: torch.device, offload: str = "auto") -> Any:
         raise UserError(f"`offload` is {offload!r}, but it must be one of {', '.join(OFFLOADS)}")
     how = _automatic(_sizes(pipe), device) if offload == "auto" else offload
     if how == "none":
-        return pipe.to(device)
+        pipe.to(device)
+        return
     (pipe.enable_model_cpu_offload if how == "model" else pipe.enable_sequential_cpu_offload)(device=device)
-    return pipe
 
 
 def _sizes(pipe: Any) -> list[int]:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_json, add_model, model_for, say
+from photowords.cli.options import add_json, add_model, add_offload, model_for, say
 from photowords.cli.selection import add_selection, selected
 from photowords.cli.words import add_starts, chosen
 from photowords.fields import fields
@@ -24,6 +24,7 @@ def add(commands: Any) -> None:
     add_selection(command)
     add_starts(command, (Caption, Class))
     add_model(command)
+    add_offload(command)
     add_json(command)
     command.set_defaults(run=run)
 
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     photo = images.load_photo(args.photo)
     selection = selected(args, [args.photo])
     mask = selection[0].mask if selection else None
-    backbone = backbones.load(model_for(args, [photo], [mask]), args.device, args.dtype)
+    backbone = backbones.load(model_for(args, [photo], [mask]), args.device, args.dtype, args.offload)
     said = start(caption, [photo], backbone, mask=mask)
     classified = start(label, [photo], backbone, mask=mask)
     confidence = classified.provenance.get("class_confidence")

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from photowords.cli.options import add_json, add_model, number, say
+from photowords.cli.options import add_json, add_model, add_offload, number, say
 from photowords.errors import UserError
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def add(commands: Any) -> None:
     group.add_argument("--dinov2", metavar="NAME", help="DINOv2, likewise (default: facebook/dinov2-base)")
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write every score with its protocol there")
     add_model(command)
+    add_offload(command)
     add_json(command)
     command.set_defaults(run=run)
 
@@ -121,7 +122,9 @@ def _evaluate(
     """One run or embedding file, scored: plain JSON values."""
     from photowords import evaluation
 
-    backbone = _backbone(args.model or (str(run.about["model"]) if run else "pocket"), args.device, args.dtype)
+    backbone = _backbone(
+        args.model or (str(run.about["model"]) if run else "pocket"), args.device, args.dtype, args.offload
+    )
     asked = names or [*(["held-out-loss"] if run else []), *evaluation.DEFAULTS]
     suite = args.suite or evaluation.suite(backbone)
     _check_used(args, evaluation.resolved(asked, backbone, suite))
@@ -169,11 +172,11 @@ def _check_used(args: argparse.Namespace, metrics: list[Metric]) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _backbone(model: str, device: str, dtype: str) -> Any:
+def _backbone(model: str, device: str, dtype: str, offload: str) -> Any:
     """Kept for the next run: most evaluations are of runs of one model."""
     from photowords import backbones
 
-    return backbones.load(model, device, dtype)
+    return backbones.load(model, device, dtype, offload)
 
 
 def _protocol(args: argparse.Namespace, kind: str) -> Any:

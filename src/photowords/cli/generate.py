@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_fields, add_json, add_model, given, say
+from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, say
 from photowords.errors import UserError
 from photowords.fields import fields
 from photowords.settings import GenerateSettings, parse_seeds
@@ -34,6 +34,7 @@ def add(commands: Any) -> None:
     command.add_argument("--seeds", default="0", help="one picture each: 0-3 or 0,5,7 (default: 0)")
     add_fields(command, fields(GenerateSettings).values())
     add_model(command)
+    add_offload(command)
     add_json(command)
     command.set_defaults(run=run)
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     model = args.model
     if model in (None, "auto"):
         model = automatic.for_concepts(concepts, [Path(text.partition("=")[2] or text) for text in sources])
-    backbone = backbones.load(model, args.device, args.dtype)
+    backbone = backbones.load(model, args.device, args.dtype, args.offload)
     pictures = generate(backbone, prompt, concepts, seeds, settings)
     # The digest keeps other prompts, concepts and settings from overwriting these pictures.
     vectors = [concept.vectors(encoder).numpy().tobytes() for concept in concepts for encoder in concept.encoders]

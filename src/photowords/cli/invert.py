@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_fields, add_json, add_model, given, model_for, number, say
+from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, model_for, number, say
 from photowords.cli.selection import add_selection, selected
 from photowords.cli.words import add_starts, chosen, options_of
 from photowords.errors import UserError
@@ -47,6 +47,7 @@ def add(commands: Any) -> None:
     add_selection(command)
     add_starts(command, STARTS.values(), fields(InvertSettings))
     add_model(command)
+    add_offload(command)
     add_json(command)
     command.set_defaults(run=run)
 
@@ -100,7 +101,9 @@ def _begin(args: argparse.Namespace, settings: InvertSettings, start: Start, bar
     seconds = {"select": round(time.perf_counter() - began, 3)}
     began = time.perf_counter()
     photos = [images.load_photo(path) for path in args.photos]
-    backbone = backbones.load(model_for(args, photos, [each.mask for each in selections]), args.device, args.dtype)
+    backbone = backbones.load(
+        model_for(args, photos, [each.mask for each in selections]), args.device, args.dtype, args.offload
+    )
     seconds["load"] = round(time.perf_counter() - began, 3)
     samples = 4 if args.samples is None else args.samples
     bar.begin(settings.steps)
@@ -125,7 +128,7 @@ def _resume(args: argparse.Namespace, told: dict[str, Any], bar: Bar) -> dict[st
         raise UserError(f"{args.out} was made from other photos; resume it without naming any")
     if args.words and sentence(args.words) != run.about["sentence"]:
         raise UserError(f"{args.out} was made with the words {run.about['sentence']!r}; resume it without --words")
-    backbone = backbones.load(str(run.about["model"]), args.device, args.dtype)
+    backbone = backbones.load(str(run.about["model"]), args.device, args.dtype, args.offload)
     bar.begin(told.get("steps", run.settings.steps))
     return learning.go_on(run, backbone, told.get("steps"), bar)
 

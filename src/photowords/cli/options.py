@@ -55,6 +55,16 @@ def add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dtype", default="auto", help="bf16, fp16 or fp32 (default: bf16 where it is fast)")
 
 
+def add_offload(command: argparse.ArgumentParser) -> None:
+    """--offload, beside --model."""
+    command.add_argument(
+        "--offload",
+        default="auto",
+        choices=("auto", "none", "model", "sequential"),
+        help="what of a large model leaves the GPU while it does not work (default: auto, by the GPU's memory)",
+    )
+
+
 def add_device(command: argparse.ArgumentParser) -> None:
     """--device."""
     command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best one here)")
