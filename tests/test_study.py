@@ -138,7 +138,16 @@ def test_shipped_studies_are_whole(file: Path) -> None:
 
 
 def test_shipped_studies_are_the_ones_that_the_paper_needs() -> None:
-    assert {file.stem for file in STUDIES} >= {"convergence", "tokens", "gallery", "poster", "quick", "reach"}
+    assert {file.stem for file in STUDIES} >= {
+        "convergence",
+        "tokens",
+        "gallery",
+        "personalised",
+        "poster",
+        "quick",
+        "reach",
+        "bank",
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from PIL import Image
 
 from photowords import images, pocket, segmentation, study
 from photowords.errors import UserError
+from photowords.report.blocks import BLOCKS
 from photowords.segmentation import Clicks
-from photowords.study import plan
+from photowords.study import plan, sources
 from photowords.study.trial import work
 
 TEXT = """
@@ -175,3 +176,13 @@ def test_a_click_beside_the_photo_names_its_concept(file: Path, tiny_folder: Pat
     changed(file, "[200, 128]", "[300, 128]")
     with pytest.raises(UserError, match="concept mine: the click 300,128 is outside the picture"):
         study.prepare(file, str(tiny_folder), "cpu", "fp32")
+
+
+def test_every_key_of_a_studys_file_is_explained_and_the_example_can_be_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "studies.md").read_text(encoding="utf-8")
+    keys = {*plan.TOP, *sources.CONCEPT, *(f.name for block in BLOCKS.values() for f in dataclasses.fields(block))}
+    assert [key for key in keys if f"`{key}`" not in page] == []
+    assert [kind for kind in BLOCKS if f"| `{kind}` |" not in page] == []
+    (tmp_path / "kettle.jpg").write_bytes(pocket.view("teapot").read_bytes())
+    (tmp_path / "kettles.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    assert [concept.name for concept in plan.read(tmp_path / "kettles.toml").concepts] == ["mug", "kettle"]

@@ -28,7 +28,7 @@ class Gallery(Block):
         rows, columns: what differs from row to row and from column to column. Whatever else has several values is
             added to the rows.
         concepts, step, seeds, prompts: which are shown; by default all concepts, the last step that has pictures,
-            each trial's first seed, and the first prompt.
+            each arm's first finished seed, and its first prompt.
         said: whether the table of classes and captions is shown.
     """
 
@@ -67,16 +67,17 @@ class Gallery(Block):
         """The strips to show that are there: where each belongs -> its file and trial."""
         kept = results.kept_pictures()
         steps = self.step or tuple(sorted({step for _, step, _ in kept})[-1:])
-        prompts = self.prompts or tuple(dict.fromkeys(prompt for *_, prompt in kept))[:1]
         found: dict[Place, Record] = {}
         for concept, arm in itertools.product(concepts, self.chosen(results)):
             trials = [trial for trial in results.of_concept(concept) if trial.arm == arm.name]
-            # Without seeds asked for, each arm shows its first finished one.
+            # Without seeds asked for, each arm shows its first finished one; without prompts, its own first.
             some = [trial for trial in trials if trial.seed in self.seeds] if self.seeds else trials[:1]
-            for trial, step, prompt in itertools.product(some, steps, prompts):
-                if file := kept.get((trial.id, step, prompt)):
-                    place = (concept, arm.label, step, trial.seed if self.seeds else None, prompt)
-                    found[place] = {"file": file, "ids": trial.id}
+            for trial, step in itertools.product(some, steps):
+                for prompt in self.prompts or trial.picture_prompts[:1]:
+                    if file := kept.get((trial.id, step, prompt)):
+                        said = prompt if self.prompts else None
+                        place = (concept, arm.label, step, trial.seed if self.seeds else None, said)
+                        found[place] = {"file": file, "ids": trial.id}
         return found
 
     def _drawing(self, results: Results, files: Mapping[Place, Record], name: str) -> Drawing:
@@ -84,13 +85,10 @@ class Gallery(Block):
         rest = [axis for axis in several if axis not in (*self.rows, *self.columns)]
         rows = _levels(files, [*self.rows, *rest], several)
         columns = _levels(files, self.columns, several)
-        fixed = [
-            f"{axis} {next(iter(files))[i]}"
-            for i, axis in enumerate(AXES)
-            if axis not in several and next(iter(files))[i] is not None
-        ]
+        one = dict(zip(AXES, next(iter(files)), strict=True))
+        fixed = [f"{axis} {one[axis]}" for axis in AXES if axis not in several and one[axis] is not None]
         caption = (
-            f"Pictures of {', '.join(fixed)}: " if fixed else "Pictures: "
+            f"Pictures ({', '.join(fixed)}): " if fixed else "Pictures: "
         ) + f"a row for each {' and '.join([*self.rows, *rest])}, a column for each {' and '.join(self.columns)}. "
         caption += "In each place the first samples, as many as fit, none chosen"
         caption += "." if self.seeds else "; of several seeds the first that is finished."
