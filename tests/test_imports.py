@@ -16,6 +16,8 @@ NOUNS = (
     "errors",
     "fields",
     "settings",
+    "published",
+    "templates",
     "starts",
     "concept",
     "formats",
