@@ -6,8 +6,8 @@ A rule takes a file to the vectors that the tool would put into a prompt, text e
 
 - A1111: AUTOMATIC1111/stable-diffusion-webui, modules/safe.py at 05933840 (before 1.10; 1.10 also lets ``byteorder``
   and ``.data/serialization_id`` in), modules/textual_inversion/textual_inversion.py at 22ecb78b.
-- Forge: lllyasviel/stable-diffusion-webui-forge at dfdcbab6, backend/text_processing/textual_inversion.py and the same
-  modules/safe.py; the widths of backend/diffusion_engine/*.py.
+- Forge: lllyasviel/stable-diffusion-webui-forge at dfdcbab6, backend/text_processing/textual_inversion.py (its
+  modules/safe.py, of A1111 1.10, is there but not switched on); the widths of backend/diffusion_engine/*.py.
 - ComfyUI: Comfy-Org/ComfyUI at a125cd84, comfy/sd1_clip.py (load_embed, SDTokenizer), comfy/text_encoders/*.py.
 - sd-scripts: kohya-ss/sd-scripts at 48d368fa, gen_img.py (from line 2088), train_textual_inversion.py and
   sdxl_train_textual_inversion.py (load_weights).

@@ -25,6 +25,7 @@ from photowords.errors import UserError
 from photowords.formats import card
 
 MOST_BYTES = 64 << 20  # a hundred times the largest embedding: a whole model is refused before it is read
+MOST_TABLES = 16
 # What A1111 lets in (its modules/safe.py, before 1.10): of torch's archive, and of Python's names in its pickle.
 _PARTS = re.compile(r"[^/]+/(data/\d+|version|data\.pkl)")
 _NAMES = {
@@ -118,7 +119,9 @@ def _beside(entries: Any) -> Mapping[str, str]:
 def _load_safetensors(path: Path) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     try:
         with safe_open(path, framework="pt") as opened:
-            return {key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+            if len(keys := opened.keys()) > MOST_TABLES:
+                raise NoEmbedding
+            return {key: opened.get_tensor(key) for key in keys}, opened.metadata() or {}
     except SafetensorError as error:
         raise UserError(f"{path} is a damaged or cut-off safetensors file; copy it again") from error
 

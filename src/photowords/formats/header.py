@@ -66,8 +66,11 @@ def hear(metadata: Mapping[str, str]) -> Told | None:
             (str(note["text"]), bool(note["trainable"]), {str(e): int(n) for e, n in note["tokens"].items()})
             for note in notes
         ]
-        if len({tuple(tokens) for *_, tokens in words}) > 1 or any(n < 0 for *_, t in words for n in t.values()):
-            raise ValueError("its words are not of the same text encoders")
+        counts = [tokens for *_, tokens in words]
+        if len({tuple(tokens) for tokens in counts}) > 1 or not all(
+            min(tokens.values()) >= 0 and any(tokens.values()) for tokens in counts
+        ):
+            raise ValueError("words without a token, or not of the same text encoders")
         return Told(str(_shown(entries["name"])), words, provenance)
     except (KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ValueError("damaged") from error

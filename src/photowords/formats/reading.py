@@ -37,6 +37,7 @@ KEYS = {
     "bert": ("F", BERT),
 }
 T5_WIDTH, BERT_WIDTH = 4096, 1280
+MOST_VECTORS = 4096  # eight times the longest prompt of any model
 LARGE = 1e4  # a hundred times the largest number in T5's table, and near what half precision holds
 
 
@@ -154,7 +155,8 @@ def _rows(path: Path, table: Any) -> Tensor:
         raise _stranger(path)
     if table.ndim not in (1, 2) or table.numel() == 0:
         raise UserError(f"{path} has a tensor of shape {tuple(table.shape)}, but an embedding's is (vectors, width)")
-    if table.numel() * 4 > MOST_BYTES:  # one stored number may stand for a whole table
+    # One stored number may stand for a whole table.
+    if table.numel() * 4 > MOST_BYTES or (table.ndim == 2 and len(table) > MOST_VECTORS):
         raise UserError(f"{path} has a tensor of shape {tuple(table.shape)}, far more than an embedding holds")
     rows = table.detach().to(torch.float32).reshape(-1, table.shape[-1])
     if not rows.isfinite().all():
