@@ -229,6 +229,9 @@ def test_writing_fails_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         formats.write(concept(1), path.with_suffix(".bin"))
     with pytest.raises(UserError, match="is not a folder; make it first"):
         formats.write(concept(1), tmp_path / "no" / path.name)
+    broken = concept(1).with_vectors({"clip_l": torch.full((1, 768), torch.nan)})
+    with pytest.raises(UserError, match="the concept mug has values that are not finite"):
+        formats.write(broken, path)
     path.write_text("old")
 
     def full(*_: object) -> None:
@@ -373,7 +376,10 @@ def test_a_word_that_is_no_text_is_written_all_the_same(tmp_path: Path) -> None:
 def test_values_that_no_word_has_are_warned_about(tmp_path: Path) -> None:
     save_file({"emb_params": torch.full((1, 768), 1e30)}, tmp_path / "mug.safetensors")
     with pytest.warns(PhotowordsWarning, match=r"values as large as 1e\+30, .* the pictures may be black"):
-        formats.read(tmp_path / "mug.safetensors")
+        huge = formats.read(tmp_path / "mug.safetensors")
+    with warnings.catch_warnings():  # once is enough, and not of a temporary name
+        warnings.simplefilter("error")
+        formats.write(huge, tmp_path / "pw-mug.safetensors", "kohya")
     save_file({"t5": torch.full((1, 4096), 300.0)}, tmp_path / "mug.safetensors")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

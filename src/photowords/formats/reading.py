@@ -55,6 +55,19 @@ def read(path: Path | str, name: str | None = None) -> Concept:
     Raises:
         UserError: missing, empty, damaged, not an embedding, or a pickle that would run code.
     """
+    concept = parse(path, name)
+    largest = max(concept.vectors(encoder).abs().max().item() for encoder in concept.encoders)
+    if largest > LARGE:
+        warnings.warn(
+            f"{path} has values as large as {largest:.1g}, which no word has; the pictures may be black",
+            PhotowordsWarning,
+            stacklevel=2,
+        )
+    return concept
+
+
+def parse(path: Path | str, name: str | None = None) -> Concept:
+    """As ``read``, without its warning of large values."""
     path = Path(path)
     try:
         if path.is_dir():
@@ -161,12 +174,6 @@ def _rows(path: Path, table: Any) -> Tensor:
     rows = table.detach().to(torch.float32).reshape(-1, table.shape[-1])
     if not rows.isfinite().all():
         raise UserError(f"{path} has values that are not finite (NaN or infinity); train it again")
-    if (largest := rows.abs().max().item()) > LARGE:
-        warnings.warn(
-            f"{path} has values as large as {largest:.1g}, which no word has; the pictures may be black",
-            PhotowordsWarning,
-            stacklevel=3,
-        )
     return rows
 
 

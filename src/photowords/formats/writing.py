@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from photowords.concept import Concept
 from photowords.errors import UserError, showable
 from photowords.files import atomic
 from photowords.formats.names import check_stem, usable
-from photowords.formats.reading import read
+from photowords.formats.reading import parse
 from photowords.formats.tools import TOOLS, Package
 
 
@@ -40,6 +39,8 @@ def write(concept: Concept, path: Path | str, tool: str = "photowords", picture:
         raise UserError(f"{row.title} wants a file whose name ends in {known}, not {path.name!r}")
     if len(tables) > 1 and path.suffix != ".safetensors":
         raise UserError(f"for several text encoders {row.title} wants a file whose name ends in .safetensors")
+    if not all(table.isfinite().all() for table in tables.values()):
+        raise UserError(f"the concept {concept.name} has values that are not finite (NaN or infinity); learn it again")
     check_stem(path.stem, row.title, row.naming)
     form = row.files[path.suffix]
     data = form.encode(Package(concept, tables, row.phrase_for(concept, path), path.stem, picture))
@@ -51,7 +52,7 @@ def write(concept: Concept, path: Path | str, tool: str = "photowords", picture:
 
 def _check(concept: Concept, written: Path) -> None:
     """That what was written says what was to be written."""
-    again = read(written)
+    again = parse(written)
     same = all(torch.equal(again.vectors(encoder), concept.vectors(encoder)) for encoder in concept.encoders)
     if not same or (again.name, *again.texts) != (concept.name, *map(showable, concept.texts)):
         raise AssertionError("a file was written that does not read back as what was to be written")
@@ -69,5 +70,5 @@ def per_word(concept: Concept, tool: str = "photowords") -> list[Concept]:
         text = re.sub(r"\W", "", usable(word.text))
         name = "-".join([concept.name, str(place), *([text] if text else [])])[:64]
         provenance = {**concept.provenance, "sentence": word.text, "word_of": concept.name}
-        parts += [Concept(name, (dataclasses.replace(word),), provenance)] if word.trainable else []
+        parts += [Concept(name, (word,), provenance)] if word.trainable else []
     return parts
