@@ -424,7 +424,20 @@ CHANGES = {
     "truth": (("--metrics", "clip-i", "--clip", "CLIP"), ("--truth", str(pocket.view("clock")))),
     "class_word": (("--metrics", "clip-t", "--clip", "CLIP"), ("--class-word", "mug")),
 }
-ELSEWHERE = {"metrics", "list", "photo", "weights", "clip", "dino", "dinov2", "out", "model", "device", "json"}
+ELSEWHERE = {
+    "metrics",
+    "list",
+    "photo",
+    "weights",
+    "clip",
+    "dino",
+    "dinov2",
+    "out",
+    "model",
+    "device",
+    "offload",
+    "json",
+}
 
 
 @pytest.mark.parametrize("option", CHANGES)
