@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import structure
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "photowords"
 
@@ -133,6 +135,17 @@ def test_an_import_the_wrong_way_is_seen(tmp_path, module, source):
 def test_an_import_the_right_way_is_let_be(tmp_path, module, source):
     others = {"errors": "", "concept": "", "backbones__splice": "", "inversion__loss": "", "demo": ""}
     assert not list(crossings(write(tmp_path, **{**others, module: source})))
+
+
+def test_a_cycle_is_seen_and_none_is_there(tmp_path):
+    package = write(
+        tmp_path,
+        concept="from photowords.formats import read",
+        formats="from photowords import files",
+        files="import json\nfrom photowords.concept import Concept",
+    )
+    assert structure.cycles(structure.graph(package)) == [["concept", "formats", "files", "concept"]]
+    assert structure.cycles(structure.graph(PACKAGE)) == []
 
 
 def test_a_module_without_a_layer_is_named(tmp_path):

@@ -117,6 +117,10 @@ class Concept:
         """All words' vectors for one text encoder, one below the other: (rows, width), float32."""
         return torch.cat([word.vectors[encoder] for word in self.words])
 
+    def trainable_rows(self, encoder: str) -> Tensor:
+        """Which rows of ``vectors`` optimisation may move, (rows, 1) booleans."""
+        return torch.tensor([[word.trainable] for word in self.words for _ in range(word.tokens(encoder))])
+
     def embeddings(self, vectors: Mapping[str, Tensor] | None = None) -> Embeddings:
         """The concept's words as a prompt's encoding takes them.
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from photowords.cli.options import add_json, add_model, add_offload, number, say
+from photowords.cli.options import add_json, add_model, add_offload, model_of, number, say
 from photowords.errors import UserError
 
 if TYPE_CHECKING:
@@ -122,9 +122,7 @@ def _evaluate(
     """One run or embedding file, scored: plain JSON values."""
     from photowords import evaluation
 
-    backbone = _backbone(
-        args.model or (str(run.about["model"]) if run else "pocket"), args.device, args.dtype, args.offload
-    )
+    backbone = _backbone(model_of(args, [concept], [path]), args.device, args.dtype, args.offload)
     asked = names or [*(["held-out-loss"] if run else []), *evaluation.DEFAULTS]
     suite = args.suite or evaluation.suite(backbone)
     _check_used(args, evaluation.resolved(asked, backbone, suite))

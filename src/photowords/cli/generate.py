@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, say
+from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, model_of, say
 from photowords.errors import UserError
 from photowords.fields import fields
 from photowords.settings import GenerateSettings, parse_seeds
@@ -44,7 +44,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     seeds = parse_seeds(args.seeds)
     settings = GenerateSettings(**given(args, fields(GenerateSettings)))
     from photowords import backbones, files, images
-    from photowords.backbones import automatic
     from photowords.concept import embeddings
     from photowords.generation import generate
     from photowords.prompts import parse
@@ -53,10 +52,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     embeddings(concepts)  # before the model is loaded
     parse(prompt, {concept.name: concept for concept in concepts})
     files.make_folder(args.out)
-    model = args.model
-    if model in (None, "auto"):
-        model = automatic.for_concepts(concepts, [Path(text.partition("=")[2] or text) for text in sources])
-    backbone = backbones.load(model, args.device, args.dtype, args.offload)
+    paths = [Path(text.partition("=")[2] or text) for text in sources]
+    backbone = backbones.load(model_of(args, concepts, paths), args.device, args.dtype, args.offload)
     pictures = generate(backbone, prompt, concepts, seeds, settings)
     # The digest keeps other prompts, concepts and settings from overwriting these pictures.
     vectors = [concept.vectors(encoder).numpy().tobytes() for concept in concepts for encoder in concept.encoders]

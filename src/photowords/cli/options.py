@@ -15,6 +15,8 @@ from photowords.fields import CALLED, Field
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from photowords.concept import Concept
+
 
 def number(kind: type) -> Any:
     """An argparse type: a number, with the range left to the settings' own checks."""
@@ -121,3 +123,12 @@ def model_for(args: argparse.Namespace, photos: Sequence[Image], masks: Sequence
     if chosen != POCKET:
         say(args, f"model          {chosen} (the photo is a real one; --model chooses another)")
     return chosen
+
+
+def model_of(args: argparse.Namespace, concepts: Sequence[Concept], paths: Sequence[Path]) -> str:
+    """What --model names; for auto, the one that the concepts, read from these files or run folders, were made for."""
+    if args.model not in (None, "auto"):
+        return str(args.model)
+    from photowords.backbones import automatic
+
+    return automatic.for_concepts(concepts, paths)

@@ -67,12 +67,7 @@ def invert(
     concept = resume.concept if resume else start
     leaves = {name: concept.vectors(name).to(backbone.device).requires_grad_() for name in start.encoders}
     original = {name: start.vectors(name).to(backbone.device) for name in start.encoders}
-    trainable = {
-        name: torch.tensor([[word.trainable] for word in start.words for _ in range(word.tokens(name))]).to(
-            table.device
-        )
-        for name, table in leaves.items()
-    }
+    trainable = {name: start.trainable_rows(name).to(backbone.device) for name in start.encoders}
     optimizer = torch.optim.AdamW(leaves.values(), settings.learning_rate, weight_decay=settings.weight_decay)
 
     def vectors() -> dict[str, Tensor]:
