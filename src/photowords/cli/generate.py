@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     embeddings(concepts)  # before the model is loaded
     parse(prompt, {concept.name: concept for concept in concepts})
     files.make_folder(args.out)
-    paths = [Path(text.partition("=")[2] or text) for text in sources]
-    backbone = backbones.load(model_of(args, concepts, paths), args.device, args.dtype, args.offload)
+    read_from = [Path(text.partition("=")[2] or text) for text in sources]
+    backbone = backbones.load(model_of(args, concepts, read_from), args.device, args.dtype, args.offload)
     pictures = generate(backbone, prompt, concepts, seeds, settings)
     # The digest keeps other prompts, concepts and settings from overwriting these pictures.
     vectors = [concept.vectors(encoder).numpy().tobytes() for concept in concepts for encoder in concept.encoders]
