@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -627,3 +628,16 @@ def test_networks_are_frozen(folder: Callable[[str], Path], clip_folder: Path) -
     for model in (Captioner(str(folder("blip")))._model, Classifier(str(pocket.CLASSIFIER))._model):
         assert not model.training and not any(p.requires_grad for p in model.parameters())
     assert not any(p.requires_grad for p in clip.Clip(str(clip_folder))._model.parameters())
+
+
+def test_python_users_are_told_nothing_of_torchvision() -> None:
+    """Which nothing here needs; the command line has its own way."""
+    code = """
+import transformers
+from photowords import backbones
+level = transformers.logging.get_verbosity()
+backbones.load("pocket", "cpu")
+assert transformers.logging.get_verbosity() == level, "what else transformers says is heard as before"
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("", "")

@@ -85,6 +85,19 @@ def digest(path: Path) -> str:
 # --- loading ---
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' notes while the block runs: they advise torchvision, which nothing here needs."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
 def config(source: str, what: str, field: str | None = None) -> dict[str, Any]:
     """config.json as it is written, also of families that transformers does not know.
 

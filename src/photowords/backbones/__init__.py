@@ -14,7 +14,7 @@ from photowords.backbones.interface import Backbone, Conditioning, LatentDistrib
 from photowords.backbones.text import TextEncoder
 from photowords.backbones.world import World
 from photowords.errors import UserError
-from photowords.pretrained import pinned, unreachable
+from photowords.pretrained import pinned, quiet, unreachable
 
 if TYPE_CHECKING:
     from photowords.backbones.pipeline import PipelineBackbone, Source
@@ -112,8 +112,9 @@ def load(name: str = "pocket", device: str = "auto", dtype: str = "auto", offloa
     chosen = choose_device(device)
     if chosen.type == "cpu" and offload in ("model", "sequential"):
         raise UserError(f"`offload` {offload} spares a GPU's memory, but this is on the CPU; leave it out")
-    source = _locate(name)
-    return family(source.folder, name)(source, chosen, choose_dtype(chosen, dtype), offload)
+    with quiet():
+        source = _locate(name)
+        return family(source.folder, name)(source, chosen, choose_dtype(chosen, dtype), offload)
 
 
 def family(folder: Path, name: str) -> type[PipelineBackbone]:
