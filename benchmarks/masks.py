@@ -19,9 +19,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 
+from benchmarks import click
 from photowords import backbones, segmentation
 from photowords.generation import generate
 from photowords.images import side_by_side, to_tensor

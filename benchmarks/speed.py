@@ -48,7 +48,7 @@ def against_a_plain_loop(steps: int = 20) -> tuple[float, float]:
         began = time.perf_counter()
         for _ in invert(backbone, concept, [photo], settings):
             if plain:
-                backbone.encode(picture)
+                backbone.encode_picture(picture)
                 unet.zero_grad()
         unet.requires_grad_(False)
         return (time.perf_counter() - began) / steps

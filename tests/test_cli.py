@@ -16,8 +16,6 @@ from PIL import Image
 
 from photowords import pocket
 from photowords.cli import main
-from photowords.inversion import Run
-from photowords.published import like
 
 MUG = pocket.view("mug")
 
@@ -126,23 +124,6 @@ def test_options_that_the_command_line_once_refused(
     few = ("--steps", 1, "--held-out", 2, "--samples", 0, "--json")
     status, out, _ = run(capsys, "invert", MUG, "--out", tmp_path / "run", *options, *few)
     assert status == 0 and json.loads(out)["sentence"] == sentence
-
-
-def test_settings_like_those_of_a_source_and_random_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "run"
-    few = ("--steps", 2, "--batch", 2, "--held-out", 2, "--samples", 0, "--init", "random", "--num-vectors", 3)
-    status, said, _ = run(capsys, "invert", MUG, "--out", out, "--like", "diffusers", *few)
-    assert status == 0 and "like           diffusers: it states steps 5000, batch 16, lr 0.0001" in said
-    assert "sentence       none: 3 random vectors" in said
-    made = Run.open(out)
-    assert made.settings == like("diffusers", steps=2, batch=2, held_out=2) and made.about["dtype"] == "float32"
-    assert run(capsys, "invert", "--out", out, "--resume", "--steps", 3)[0] == 0
-    assert "--like is for the beginning of a run" in refused(
-        capsys, "invert", "--out", out, "--resume", "--like", "paper"
-    )
-    assert "nothing is known as --like 'x'; choose from paper" in refused(
-        capsys, "invert", MUG, "--out", tmp_path / "other", "--like", "x"
-    )
 
 
 @pytest.mark.parametrize("tool", ["diffusers", "photowords"])  # for those that cannot use the pocket's, test_export.py
@@ -366,36 +347,3 @@ def test_a_photo_outside_the_pockets_world_warns(tmp_path: Path, capsys: pytest.
     status, _, err = run(capsys, "invert", tmp_path / "noise.png", "--out", tmp_path / "run", *options, *POCKET)
     assert status == 0
     assert "the photo lies outside the small world" in err and "never seen 'zebra'" in err
-
-
-# --- Ctrl-C ---
-
-
-def stopped(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What a command says when it is stopped."""
-    status, out, err = run(capsys, *arguments)
-    assert status == 1 and out == ""
-    return err
-
-
-def test_ctrl_c_advises_only_what_applies(
-    learned: tuple[Path, dict[str, Any]],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    out = tmp_path / "a run"
-    with monkeypatch.context() as patch:
-        patch.setattr("photowords.backbones.load", stop)
-        assert stopped(capsys, "caption", MUG) == "stopped\n"
-        assert stopped(capsys, "generate", "{mug}", "--concept", learned[0], "--out", tmp_path) == "stopped\n"
-        assert stopped(capsys, "invert", MUG, "--out", out) == "stopped\n", "no run was begun"
-    options = ("--words", "red mug", "--held-out", 2, "--samples", 0)
-    with monkeypatch.context() as patch:
-        patch.setattr("photowords.learning.invert", stop)
-        advice = f"stopped; go on with: photowords invert --out '{out}' --resume\n"
-        assert stopped(capsys, "invert", MUG, "--out", out, *options) == advice
-    assert run(capsys, "invert", "--out", out, "--resume", "--steps", 1)[0] == 0

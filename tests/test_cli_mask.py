@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_cli import MUG, refused, run
 
 from photowords import formats, pocket, segmentation
 from photowords.segmentation.graphcut import GraphCut
+from tests.test_cli import MUG, refused, run
 
 
 @pytest.fixture

@@ -8,13 +8,16 @@ import json
 import shutil
 import statistics
 import typing
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from PIL import ImageFilter
+from PIL import Image, ImageFilter
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from photowords import formats, images, pocket, pretrained
+from photowords.backbones import Backbone
 from photowords.cli import evaluate as command
 from photowords.errors import UserError
 from photowords.evaluation import DEFAULTS, PROMPTS, Protocol, evaluate, evaluate_run, measures, resolved, scores, suite
@@ -34,17 +37,17 @@ FAST = Protocol(
 POCKETS = ("pocket-lpips", "pocket-sifid", "pocket-clip-reconstruction", "pocket-clip-editability")
 
 
-def concept_of(backbone, text, name="it"):
+def concept_of(backbone: Any, text: str, name: Any = "it") -> Any:
     return start(Words(words=text), [], backbone, name)
 
 
 @pytest.fixture(scope="module")
-def mug_concept(pocket_model):
+def mug_concept(pocket_model: Backbone) -> Any:
     return concept_of(pocket_model, "teal and white checkered mug")
 
 
 @pytest.fixture(scope="module")
-def run(pocket_model, mug_concept, tmp_path_factory):
+def run(pocket_model: Backbone, mug_concept: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Two real steps on the mug's photo."""
     folder = tmp_path_factory.mktemp("runs") / "mug"
     settings = InvertSettings(steps=2, batch=1, held_out=6, evaluate_every=2)
@@ -58,12 +61,12 @@ def run(pocket_model, mug_concept, tmp_path_factory):
 # --- evaluate ---
 
 
-def test_scores_are_recorded_with_their_protocol(pocket_model, mug_concept, mug):
+def test_scores_are_recorded_with_their_protocol(pocket_model: Backbone, mug_concept: Any, mug: Image.Image) -> None:
     scores = evaluate(pocket_model, mug_concept, [mug], DEFAULTS, FAST)
     assert tuple(scores) == POCKETS
     for name, score in scores.items():
         assert score.direction == METRICS[name].direction and score.samples == score.seeds == 2
-        assert score.standard_error == pytest.approx(score.spread / 2**0.5)
+        assert score.spread is not None and score.standard_error == pytest.approx(score.spread / 2**0.5)
         assert "seeds 0 to 1, 4 steps, guidance 5, scheduler default" in score.how
         prompt = FAST.edits[0] if name.endswith("editability") else FAST.prompts[0]
         assert f'"{prompt}"' in score.how and score.how.split("; ")[1]
@@ -74,7 +77,9 @@ def test_scores_are_recorded_with_their_protocol(pocket_model, mug_concept, mug)
     assert "seeds 0 to 0" in one["pocket-lpips"].how
 
 
-def test_the_words_of_the_photo_score_better_than_others(pocket_model, mug_concept, mug):
+def test_the_words_of_the_photo_score_better_than_others(
+    pocket_model: Backbone, mug_concept: Any, mug: Image.Image
+) -> None:
     other = concept_of(pocket_model, "purple striped guitar")
     metrics = ["pocket-lpips", "pocket-sifid", "pocket-clip-reconstruction"]
     protocol = dataclasses.replace(FAST, samples=3, settings=GenerateSettings(steps=8))
@@ -84,10 +89,12 @@ def test_the_words_of_the_photo_score_better_than_others(pocket_model, mug_conce
         assert sign * right[name].value > sign * wrong[name].value, name
 
 
-def test_each_prompt_is_sampled_once_for_all_metrics(pocket_model, mug_concept, mug, monkeypatch):
+def test_each_prompt_is_sampled_once_for_all_metrics(
+    pocket_model: Backbone, mug_concept: Any, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn = []
 
-    def generate(backbone, prompt, concepts, seeds, settings):
+    def generate(backbone: Any, prompt: Any, concepts: Any, seeds: Any, settings: Any) -> Any:
         drawn.append((prompt, [concept.name for concept in concepts], list(seeds)))
         return [mug.filter(ImageFilter.GaussianBlur(seed)) for seed in seeds]
 
@@ -103,11 +110,12 @@ def test_each_prompt_is_sampled_once_for_all_metrics(pocket_model, mug_concept, 
         ("a photo of a striped", [], [0, 1]),
     ]
     # Seed 0 is the photo itself.
-    assert scores["pocket-lpips"].value * 2 == pytest.approx(scores["pocket-lpips"].spread * 2**0.5, rel=1e-4)
+    spread = scores["pocket-lpips"].spread
+    assert spread and scores["pocket-lpips"].value * 2 == pytest.approx(spread * 2**0.5, rel=1e-4)
     assert 0.5 < scores["ssim"].value < 1 and scores["pocket-clip-reconstruction"].value > 0.9
 
 
-def test_all_pairs_of_photos_and_pictures_count(pocket_model, mug_concept, mug):
+def test_all_pairs_of_photos_and_pictures_count(pocket_model: Backbone, mug_concept: Any, mug: Image.Image) -> None:
     clock = images.load_photo(pocket.view("clock"))
     names = ("pocket-lpips", "pocket-sifid", "pocket-clip-reconstruction")
     one, other, both = (
@@ -122,7 +130,7 @@ def test_all_pairs_of_photos_and_pictures_count(pocket_model, mug_concept, mug):
 
 
 @pytest.fixture(scope="module")
-def clip_folder(tmp_path_factory):
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A random CLIP in the real folder format."""
     folder = tmp_path_factory.mktemp("clip")
     torch.manual_seed(0)
@@ -139,13 +147,13 @@ def clip_folder(tmp_path_factory):
 
 
 def test_every_published_metric_runs_through_the_real_loading_paths(
-    pocket_model,
-    mug_concept,
-    mug,
-    clip_folder,
-    weight_folder,  # noqa: F811
-    tmp_path,
-):
+    pocket_model: Backbone,
+    mug_concept: Any,
+    mug: Image.Image,
+    clip_folder: Any,
+    weight_folder: Any,  # noqa: F811
+    tmp_path: Path,
+) -> None:
     sources = {family: save_dino(tmp_path / family, family) for family in ("dino", "dinov2")}
     sources |= {"clip": clip_folder, "weights": str(weight_folder)}
     names = ["lpips-vgg", "lpips-alex", "sifid", "clip-reconstruction", "clip-editability", "clip-i", "clip-t"]
@@ -169,7 +177,9 @@ def test_every_published_metric_runs_through_the_real_loading_paths(
 
 
 @pytest.mark.parametrize("name", ["clip-reconstruction", "clip-editability", "clip-i", "clip-t", "word-swap"])
-def test_the_pockets_clip_never_gives_a_published_score(pocket_model, mug_concept, mug, name, tmp_path):
+def test_the_pockets_clip_never_gives_a_published_score(
+    pocket_model: Backbone, mug_concept: Any, mug: Image.Image, name: Any, tmp_path: Path
+) -> None:
     copied = shutil.copytree(pocket.CLIP, tmp_path / "openai-clip")
     protocol = dataclasses.replace(FAST, swap="mug=cat")
     for sources in ({}, {"clip": str(copied)}):
@@ -177,7 +187,7 @@ def test_the_pockets_clip_never_gives_a_published_score(pocket_model, mug_concep
             evaluate(pocket_model, mug_concept, [mug], [name], protocol, sources=sources, suite="published")
 
 
-def test_a_name_means_the_metric_of_the_suite(tiny, pocket_model):
+def test_a_name_means_the_metric_of_the_suite(tiny: Backbone, pocket_model: Backbone) -> None:
     assert (suite(tiny), suite(pocket_model)) == ("published", "pocket")
     published = ["lpips-vgg", "sifid", "clip-reconstruction", "clip-editability"]
     assert [resolve(name, "published").name for name in DEFAULTS] == published
@@ -204,15 +214,23 @@ def test_a_name_means_the_metric_of_the_suite(tiny, pocket_model):
     ],
 )
 def test_what_cannot_be_measured_is_said_before_sampling(
-    pocket_model, mug_concept, mug, monkeypatch, metric, sentence, tmp_path
-):
+    pocket_model: Backbone,
+    mug_concept: Any,
+    mug: Image.Image,
+    monkeypatch: pytest.MonkeyPatch,
+    metric: Any,
+    sentence: Any,
+    tmp_path: Path,
+) -> None:
     monkeypatch.setattr(measures, "generate", lambda *_: pytest.fail("sampled"))
     sources = {"weights": str(tmp_path), "dino": str(tmp_path / "nowhere")}
     with pytest.raises(UserError, match=sentence):
         evaluate(pocket_model, mug_concept, [mug], ["pocket-lpips", metric], FAST, sources=sources)
 
 
-def test_a_swap_of_a_word_that_is_not_there_and_no_photo(pocket_model, mug_concept, mug):
+def test_a_swap_of_a_word_that_is_not_there_and_no_photo(
+    pocket_model: Backbone, mug_concept: Any, mug: Image.Image
+) -> None:
     with pytest.raises(UserError, match="'teal and white checkered mug', which has no 'dotted'"):
         evaluate(pocket_model, mug_concept, [mug], ["pocket-word-swap"], dataclasses.replace(FAST, swap="dotted=plain"))
     with pytest.raises(UserError, match="no photo to compare the pictures of it with"):
@@ -230,12 +248,12 @@ def test_a_swap_of_a_word_that_is_not_there_and_no_photo(pocket_model, mug_conce
         ({"edits": ()}, "no edit prompt"),
     ],
 )
-def test_a_protocol_is_checked(change, sentence):
+def test_a_protocol_is_checked(change: Any, sentence: Any) -> None:
     with pytest.raises(UserError, match=sentence):
         Protocol(**change)
 
 
-def test_the_default_prompts_are_in_the_pockets_words(pocket_model):
+def test_the_default_prompts_are_in_the_pockets_words(pocket_model: Backbone) -> None:
     object_, style = Protocol(), Protocol.of_kind("style")
     assert object_ == Protocol.of_kind("object") and all("style" in prompt for prompt in style.prompts)
     assert not pocket_model.unknown_words(" ".join((*object_.prompts, *object_.edits)).replace("{}", ""))
@@ -246,13 +264,15 @@ def test_the_default_prompts_are_in_the_pockets_words(pocket_model):
 # --- several prompts ---
 
 
-def test_lpips_and_sifid_are_averaged_over_the_papers_three_prompts(pocket_model, mug_concept, mug, monkeypatch):
+def test_lpips_and_sifid_are_averaged_over_the_papers_three_prompts(
+    pocket_model: Backbone, mug_concept: Any, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first, blurred by its seed alone, is the likest; the others are blurred more."""
     paper = ("a photo of {}", "a photo of a {}", "a good photo of a {}")
     assert sorted(PROMPTS["object"]) == sorted(paper) and PROMPTS["object"][0] == "a photo of a {}"
     drawn = []
 
-    def generate(backbone, prompt, concepts, seeds, settings):
+    def generate(backbone: Any, prompt: Any, concepts: Any, seeds: Any, settings: Any) -> Any:
         drawn.append(prompt)
         return [mug.filter(ImageFilter.GaussianBlur(1 + seed + 4 * drawn.index(prompt))) for seed in seeds]
 
@@ -273,8 +293,8 @@ def test_lpips_and_sifid_are_averaged_over_the_papers_three_prompts(pocket_model
     assert together["pocket-clip-reconstruction"] == alone[0]["pocket-clip-reconstruction"], "which has but the first"
 
 
-def test_the_standard_error_is_over_seeds_because_prompts_share_them():
-    def score(name, values):
+def test_the_standard_error_is_over_seeds_because_prompts_share_them() -> None:
+    def score(name: Any, values: Any) -> Any:
         return scores._Measured(METRICS[name], torch.tensor(values), "how").score()
 
     lpips = score("lpips-vgg", [[1.0, 2.0, 6.0], [3.0, 4.0, 8.0]])  # (prompts, seeds)
@@ -294,7 +314,7 @@ def test_the_standard_error_is_over_seeds_because_prompts_share_them():
 # --- runs ---
 
 
-def test_a_runs_held_out_loss_is_the_loops_own(pocket_model, run):
+def test_a_runs_held_out_loss_is_the_loops_own(pocket_model: Backbone, run: Any) -> None:
     names = ["held-out-gain", "held-out-loss"]
     scores = evaluate_run(pocket_model, run, names)
     recorded = [row["held_out"] for row in run.losses() if "held_out" in row]
@@ -303,19 +323,22 @@ def test_a_runs_held_out_loss_is_the_loops_own(pocket_model, run):
     assert list(scores["learned"]) == names and "held-out-gain" not in scores["start"]
     gain = scores["learned"]["held-out-gain"]
     assert gain.value == pytest.approx(found[0] - found[1], abs=1e-6) and gain.samples == 6
-    assert gain.standard_error == pytest.approx(gain.spread / 6**0.5)
+    assert gain.spread and gain.standard_error == pytest.approx(gain.spread / 6**0.5)
     difference = scores["difference"]["held-out-loss"]
     assert difference.value == pytest.approx(-gain.value) and difference.standard_error == gain.standard_error
-    assert gain.standard_error < scores["start"]["held-out-loss"].standard_error / 10, "paired"
-    thirds = [gain.parts[third] for third in ("little_noise", "middling_noise", "much_noise")]
+    unpaired = scores["start"]["held-out-loss"].standard_error
+    assert unpaired and gain.standard_error and gain.standard_error < unpaired / 10, "paired"
+    thirds = [gain.parts[third] or 0.0 for third in ("little_noise", "middling_noise", "much_noise")]
     assert sum(thirds) / 3 == pytest.approx(gain.value, abs=1e-7)
 
 
-def test_a_difference_is_paired_by_prompt_and_seed(pocket_model, run, mug, monkeypatch):
+def test_a_difference_is_paired_by_prompt_and_seed(
+    pocket_model: Backbone, run: Any, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The learned concept's pictures are each a little sharper than the start's of the same prompt and seed."""
     drawn = []
 
-    def generate(backbone, prompt, concepts, seeds, settings):
+    def generate(backbone: Any, prompt: Any, concepts: Any, seeds: Any, settings: Any) -> Any:
         drawn.append(prompt)
         radius = 4 * (drawn[: len(drawn)].count(prompt) == 1) + (6 if "good" in prompt else 0)
         return [mug.filter(ImageFilter.GaussianBlur(8 + 12 * seed + radius)) for seed in seeds]
@@ -326,24 +349,27 @@ def test_a_difference_is_paired_by_prompt_and_seed(pocket_model, run, mug, monke
     start, learned, difference = (found[which]["psnr"] for which in ("start", "learned", "difference"))
     assert difference.value == pytest.approx(learned.value - start.value) and difference.value > 0
     assert (difference.samples, difference.seeds) == (6, 3)
+    assert difference.standard_error and start.standard_error
     assert difference.standard_error < start.standard_error / 2 and difference.how.startswith("paired difference over")
 
 
-def test_a_run_is_measured_in_the_suite_asked_for(pocket_model, run, weight_folder):  # noqa: F811
+def test_a_run_is_measured_in_the_suite_asked_for(pocket_model: Backbone, run: Any, weight_folder: Any) -> None:  # noqa: F811
     sources = {"weights": str(weight_folder)}
     found = evaluate_run(pocket_model, run, ["sifid"], FAST, sources=sources, suite="published")
     assert list(found["start"]) == list(found["learned"]) == list(found["difference"]) == ["sifid"]
     assert "192 features" in found["learned"]["sifid"].how
 
 
-def call(*words):
+def call(*words: Any) -> Any:
     parser = argparse.ArgumentParser()
     command.add(parser.add_subparsers())
     args = parser.parse_args(["evaluate", *map(str, words)])
     return args.run(args)
 
 
-def test_the_command_scores_runs_beside_their_starts(run, tmp_path, capsys):
+def test_the_command_scores_runs_beside_their_starts(
+    run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "new" / "scores.json"
     options = ("--metrics", "pocket-lpips,held-out-loss", "--samples", 1, "--steps", 3, "--guidance", 2)
     result = call(run.folder, *options, "--dtype", "fp32", "--device", "cpu", "--out", out)
@@ -359,7 +385,7 @@ def test_the_command_scores_runs_beside_their_starts(run, tmp_path, capsys):
         assert list(found) == ["pocket-lpips", "held-out-loss"]
 
 
-def test_the_command_scores_an_embedding_file_with_its_photo(run, capsys):
+def test_the_command_scores_an_embedding_file_with_its_photo(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--metrics", "pocket-lpips", "--samples", 1, "--steps", 3, "--json")
     result = call(run.concept_file, "--photo", pocket.view("mug"), *options)
     assert list(result["runs"][0]["scores"]) == ["learned"]
@@ -367,13 +393,15 @@ def test_the_command_scores_an_embedding_file_with_its_photo(run, capsys):
     assert printed.out == "" and "learned" in printed.err
 
 
-def test_a_run_of_any_name_is_shown(run, tmp_path, capsys):
+def test_a_run_of_any_name_is_shown(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(run.folder, tmp_path / "[red] :cat: []")
     call(tmp_path / "[red] :cat: []", "--metrics", "held-out-loss", "--dtype", "fp32", "--device", "cpu")
     assert "[red] :cat: []" in capsys.readouterr().out
 
 
-def test_what_json_has_no_number_for_is_null(run, tmp_path, capsys, monkeypatch):
+def test_what_json_has_no_number_for_is_null(
+    run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # The PSNR of identical pictures is infinite.
     monkeypatch.setattr(measures, "generate", lambda backbone, *_: [images.load_photo(pocket.view("mug"))])
     out = tmp_path / "scores.json"
@@ -383,7 +411,7 @@ def test_what_json_has_no_number_for_is_null(run, tmp_path, capsys, monkeypatch)
     assert json.loads(out.read_text(), parse_constant=pytest.fail) == json.loads(json.dumps(result, allow_nan=False))
 
 
-def test_the_command_draws_the_prompts_given(run):
+def test_the_command_draws_the_prompts_given(run: Any) -> None:
     options = ("--metrics", "lpips,clip-editability", "--samples", 1, "--steps", 3, "--json")
     words = ("--prompts", "a {}", "a photo of the {}", "--edits", "a {} in the snow")
     (row,) = call(run.folder, *options, *words)["runs"]
@@ -407,7 +435,7 @@ def test_the_command_draws_the_prompts_given(run):
         (("--metrics", "clip-reconstruction", "--dino", "x"), "--dino"),
     ],
 )
-def test_an_option_that_would_do_nothing_is_refused(run, words, option):
+def test_an_option_that_would_do_nothing_is_refused(run: Any, words: Any, option: Any) -> None:
     with pytest.raises(UserError, match=option):
         call(run.folder, *(str(pocket.view("mug")) if word == "PHOTO" else word for word in words))
 
@@ -441,7 +469,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("option", CHANGES)
-def test_every_option_changes_the_scores(run, clip_folder, option):
+def test_every_option_changes_the_scores(run: Any, clip_folder: Any, option: Any) -> None:
     base, words = CHANGES[option]
     common = ("--samples", 1, "--steps", 2, "--device", "cpu", "--dtype", "fp32")
     found = [
@@ -453,7 +481,7 @@ def test_every_option_changes_the_scores(run, clip_folder, option):
         assert found[0]["learned"].popitem()[1]["value"] != found[1]["learned"].popitem()[1]["value"]
 
 
-def test_no_option_is_left_out_above():
+def test_no_option_is_left_out_above() -> None:
     parser = argparse.ArgumentParser()
     command.add(parser.add_subparsers())
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
@@ -461,13 +489,13 @@ def test_no_option_is_left_out_above():
     assert options - {"help"} == CHANGES.keys() | ELSEWHERE
 
 
-def test_the_suites_of_the_command_are_those_of_the_metrics(run):
+def test_the_suites_of_the_command_are_those_of_the_metrics(run: Any) -> None:
     with pytest.raises(UserError, match=r"vgg16-397923af\.pth are not in"):
         call(run.folder, "--metrics", "lpips", "--suite", "published", "--weights", run.folder)
     assert set(typing.get_args(Suite)) == {m.suite for m in METRICS.values() if m.suite} == set(command.SUITES)
 
 
-def test_the_command_lists_every_metric(capsys):
+def test_the_command_lists_every_metric(capsys: pytest.CaptureFixture[str]) -> None:
     result = call("--list")
     shown = capsys.readouterr().out
     assert all(f"{metric.direction} is better, {metric.range}" in shown for metric in METRICS.values())
@@ -488,12 +516,12 @@ def test_the_command_lists_every_metric(capsys):
         (("RUN", "--truth", "nowhere.png"), r"nowhere\.png does not exist"),
     ],
 )
-def test_the_command_refuses_in_one_sentence(run, words, sentence):
+def test_the_command_refuses_in_one_sentence(run: Any, words: Any, sentence: Any) -> None:
     with pytest.raises(UserError, match=sentence):
         call(*(word.replace("RUN", str(run.folder)) for word in words))
 
 
-def test_a_folder_that_is_no_run(tmp_path, mug_concept):
+def test_a_folder_that_is_no_run(tmp_path: Path, mug_concept: Any) -> None:
     formats.write(mug_concept, tmp_path / "concept.safetensors", "photowords")
     with pytest.raises(UserError, match="is not a run of photowords"):
         call(tmp_path)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tool_rules
 import torch
 from PIL import Image
 from safetensors import safe_open
@@ -14,6 +13,7 @@ from photowords import formats
 from photowords.cli import main
 from photowords.cli.concept import TOOLS
 from photowords.concept import Concept, Word
+from tests import tool_rules
 
 WORDS = ("red", "chequered", "mug")
 

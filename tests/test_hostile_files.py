@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
-from test_formats import NOT_ONE, ours, rinongal, table
 
 from photowords import formats
 from photowords.concept import Concept, Word
 from photowords.errors import PhotowordsWarning, UserError
+from tests.test_formats import NOT_ONE, ours, rinongal, table
 
 
 def most_memory() -> int:

@@ -63,6 +63,7 @@ def test_the_gradient_of_the_splice_is_that_of_the_embedding_rows(tiny: Any) -> 
 
     rows = concept.vectors("clip_l").requires_grad_()
     output(rows).backward()
+    assert rows.grad is not None
     step = 1e-3 * torch.nn.functional.normalize(rows.grad, dim=1)
     with torch.no_grad():
         difference = float(output(rows + step) - output(rows - step)) / 2
@@ -324,7 +325,9 @@ def test_crops_and_flips_move_mask_and_picture_together(tiny: Backbone) -> None:
 def test_learning_with_flips_draws_both_sides(tiny: Backbone, mug: Image.Image) -> None:
     plain = list(invert(tiny, words_start(tiny), [mug], FEW))
     flipped = list(invert(tiny, words_start(tiny), [mug], dataclasses.replace(FEW, flip=True)))
-    assert torch.equal(plain[0].held_out, flipped[0].held_out), "the held-out loss is on the photo as it is"
+    before, after = plain[0].held_out, flipped[0].held_out
+    assert before is not None and after is not None
+    assert torch.equal(before, after), "the held-out loss is on the photo as it is"
     assert plain[-1].loss != flipped[-1].loss
 
 
@@ -362,7 +365,7 @@ def test_each_steps_gradient_is_the_losss_in_each_word(tiny: Backbone, mug: Imag
     frozen = dataclasses.replace(concept.words[0], trainable=False)
     concept = dataclasses.replace(concept, words=(frozen, *concept.words[1:]))
     first, second = list(invert(tiny, concept, [mug], dataclasses.replace(FEW, steps=1, weight_decay=0.0)))
-    assert first.gradient is None
+    assert first.gradient is None and second.gradient is not None
     assert second.gradient.shape == (len(concept),)
     assert second.gradient[0] == 0 and (second.gradient[1:] > 0).all()
     # AdamW's first moment after one step is a tenth of the gradient.

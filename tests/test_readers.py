@@ -578,7 +578,7 @@ class Traveller(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.moves: list[str] = []
 
-    def to(self, device: Any) -> Any:
+    def to(self, device: Any) -> Any:  # type: ignore[override]  # as it is called here
         self.moves.append(str(device))
         self.weight = torch.nn.Parameter(torch.zeros(1, device=device))
         return self

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ ARMS = {"star": "*", "class": "class", "caption": "caption"}
 SEEDS = (0, 1)
 STEPS = (0, 10, 25, 50, 100)
 SCORED = (0, 25, 100)
-BLOCKS = [
+BLOCKS: list[dict[str, Any]] = [
     {"kind": "curves", "title": "Convergence", "metrics": ["training-loss", "held-out-loss", "lpips"], "log": True},
     {"kind": "curves", "title": "By cost", "metrics": ["held-out-loss"], "x": "training-sample-steps"},
     {"kind": "table", "title": "Scores", "metrics": ["held-out-loss", "lpips"], "step": 100, "reference": "star"},
@@ -41,7 +42,15 @@ BLOCKS = [
 ]
 
 
-def make(folder: Path, blocks=BLOCKS, concepts=CONCEPTS, arms=ARMS, seeds=SEEDS, steps=STEPS, scored=SCORED) -> Path:
+def make(
+    folder: Path,
+    blocks: Any = BLOCKS,
+    concepts: Any = CONCEPTS,
+    arms: Any = ARMS,
+    seeds: Any = SEEDS,
+    steps: Any = STEPS,
+    scored: Any = SCORED,
+) -> Path:
     """A study that nobody ran: losses that fall, faster for later arms."""
     (folder / "trials").mkdir(parents=True)
     (folder / "photos").mkdir()
@@ -60,10 +69,10 @@ def make(folder: Path, blocks=BLOCKS, concepts=CONCEPTS, arms=ARMS, seeds=SEEDS,
                 digest = hashlib.sha256(f"{concept} {arm} {seed}".encode()).hexdigest()[:8]
                 ids.append(f"{concept}-{arm}-s{seed}-{digest}")
 
-                def loss(step, level=level, rate=rate):
+                def loss(step: Any, level: Any = level, rate: Any = rate) -> Any:
                     return level + 0.03 * math.exp(-rate * step)
 
-                def score(value, direction, rng=rng):
+                def score(value: Any, direction: Any, rng: Any = rng) -> Any:
                     value = float(value + 0.01 * rng.standard_normal())
                     return {"value": round(value, 8), "spread": 0.02, "samples": 4, "direction": direction}
 
@@ -136,7 +145,7 @@ def make(folder: Path, blocks=BLOCKS, concepts=CONCEPTS, arms=ARMS, seeds=SEEDS,
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A finished study and its report, for tests that only look."""
     folder = make(tmp_path_factory.mktemp("study") / "out")
     build.write(folder)
@@ -148,11 +157,11 @@ def table(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def trial(folder: Path, id_: str) -> dict:
+def trial(folder: Path, id_: str) -> dict[str, Any]:
     return json.loads((folder / "trials" / f"{id_}.json").read_text())
 
 
-def edit(folder: Path, id_: str, change) -> None:
+def edit(folder: Path, id_: str, change: Any) -> None:
     record = trial(folder, id_)
     change(record)
     (folder / "trials" / f"{id_}.json").write_text(json.dumps(record, indent=1))
@@ -161,7 +170,7 @@ def edit(folder: Path, id_: str, change) -> None:
 # results
 
 
-def test_a_training_loss_is_a_running_mean(study):
+def test_a_training_loss_is_a_running_mean(study: Path) -> None:
     one = results.read(study).trials[0]
     losses = trial(study, one.id)["training_loss"]
     assert one.value("training-loss", 100) == pytest.approx(np.mean(losses[75:]))
@@ -173,14 +182,14 @@ def test_a_training_loss_is_a_running_mean(study):
     assert holed.steps("training-loss") == [1, 3] and holed.value("training-loss", 3) is None
 
 
-def test_metrics_are_named_as_the_trials_have_them(study):
+def test_metrics_are_named_as_the_trials_have_them(study: Path) -> None:
     read = results.read(study)
     assert [read.metric(name) for name in ("lpips", "pocket-lpips", "psnr")] == ["pocket-lpips", "pocket-lpips", "psnr"]
     assert read.metric("sifid") == "pocket-sifid"  # of this suite, though not measured
     assert read.direction("clip-editability") == "higher" and read.direction("training-loss") == "lower"
 
 
-def test_arms_of_one_label_are_told_apart(tmp_path):
+def test_arms_of_one_label_are_told_apart(tmp_path: Path) -> None:
     folder = make(
         tmp_path / "out", blocks=BLOCKS[2:3], concepts=("mug",), arms={"star": "*", "a": "words", "b": "words"}
     )
@@ -188,7 +197,7 @@ def test_arms_of_one_label_are_told_apart(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"id": "other"}', "\xff"])
-def test_a_damaged_trial_is_named(tmp_path, damage):
+def test_a_damaged_trial_is_named(tmp_path: Path, damage: str) -> None:
     folder = make(tmp_path / "out", blocks=[], concepts=("mug",), seeds=(0,))
     file = next((folder / "trials").iterdir())
     file.write_bytes(damage.encode("latin-1"))
@@ -197,7 +206,7 @@ def test_a_damaged_trial_is_named(tmp_path, damage):
     assert not (folder / "report").exists()
 
 
-def test_a_folder_that_is_no_study_is_refused(tmp_path):
+def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is not a study's folder"):
         build.write(tmp_path)
     with pytest.raises(UserError, match=r"is not a study's folder"):
@@ -207,7 +216,7 @@ def test_a_folder_that_is_no_study_is_refused(tmp_path):
 # the report
 
 
-def test_the_table_says_what_the_trials_say(study):
+def test_the_table_says_what_the_trials_say(study: Path) -> None:
     row = next(r for r in table(study, "03-table") if (r["metric"], r["arm"]) == ("held-out-loss", "caption"))
     ids = row["ids"].split()
     assert len(ids) == int(row["trials"]) == 8 and len(row["reference_ids"].split()) == 8
@@ -225,7 +234,7 @@ def test_the_table_says_what_the_trials_say(study):
     assert "24 of 24 trials are finished" in text and "| \\* |" in text
 
 
-def test_every_row_of_every_table_names_trials(study):
+def test_every_row_of_every_table_names_trials(study: Path) -> None:
     planned = set(json.loads((study / "plan.json").read_text())["trials"])
     for file in (study / "report" / "tables").glob("*.csv"):
         rows = table(study, file.stem)
@@ -238,7 +247,7 @@ def test_every_row_of_every_table_names_trials(study):
     }
 
 
-def test_reach_is_found_from_the_curves(study):
+def test_reach_is_found_from_the_curves(study: Path) -> None:
     for row in table(study, "04-reach"):
         curves = [trial(study, id_)["checkpoints"] for id_ in row["ids"].split()]
         if row["arm"] == "star":
@@ -253,7 +262,7 @@ def test_reach_is_found_from_the_curves(study):
         assert float(row["ratio"]) == pytest.approx(400 / float(row["training_sample_steps"]), rel=1e-4)
 
 
-def test_what_is_never_reached_is_said(tmp_path):
+def test_what_is_never_reached_is_said(tmp_path: Path) -> None:
     blocks = [{"kind": "reach", "reference": "caption"}]
     folder = make(tmp_path / "out", blocks=blocks, scored=())
     build.write(folder)
@@ -263,7 +272,7 @@ def test_what_is_never_reached_is_said(tmp_path):
     assert "| \\* | \\> 400 | 0 of 4 | not reached |" in text
 
 
-def test_bold_needs_intervals_that_do_not_overlap():
+def test_bold_needs_intervals_that_do_not_overlap() -> None:
     column = {"a": statistics.Estimate(1, 0.9, 1.1, 4, 8), "b": statistics.Estimate(2, 1.2, 2.8, 4, 8)}
     assert stands_out("a", column, "lower") and not stands_out("b", column, "lower")
     assert stands_out("b", column, "higher")
@@ -274,7 +283,7 @@ def test_bold_needs_intervals_that_do_not_overlap():
     assert not stands_out("a", one, "lower")
 
 
-def test_the_best_stop_is_marked(study):
+def test_the_best_stop_is_marked(study: Path) -> None:
     rows = table(study, "06-frontier")
     best = [row for row in rows if row["best_stop"] == "1"]
     assert [row["arm"] for row in best] == list(ARMS)
@@ -287,16 +296,16 @@ def test_the_best_stop_is_marked(study):
         assert sum(float(r["share"]) for r in own) == pytest.approx(1)
 
 
-def test_the_ringed_step_is_named_where_points_crowd():
+def test_the_ringed_step_is_named_where_points_crowd() -> None:
     near = [0.5, 0.5001, 0.9]
     line = figures.Series(0, "a", near, near, near, near, steps=[0, 25, 50], x_low=near, x_high=near, marked=1)
     (axes,) = figures.frontier([line], "x", "y").axes
     assert [text.get_text() for text in axes.texts] == ["25", "50"]
 
 
-def test_ablation_leaves_only_what_the_seed_does(study):
+def test_ablation_leaves_only_what_the_seed_does(study: Path) -> None:
     rows = table(study, "07-ablation")
-    sums = {}
+    sums: dict[tuple[str, str], float] = {}
     for row in rows:
         sums[row["arm"], row["concept"]] = sums.get((row["arm"], row["concept"]), 0) + float(row["deviation"])
     assert len(sums) == 12 and all(abs(total) < 1e-8 for total in sums.values())
@@ -309,23 +318,26 @@ class Page(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.open, self.asked, self.tags, self.text = [], [], [], ""
+        self.open: list[str] = []
+        self.asked: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: Any, attrs: Any) -> None:
         self.tags.append(tag)
         self.asked += [value for name, value in attrs if name in ("src", "href")]
         if tag not in self.void:
             self.open.append(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: Any) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         self.text += data
 
 
-def test_the_page_stands_alone(study):
+def test_the_page_stands_alone(study: Path) -> None:
     text = (study / "report" / "report.html").read_text()
     page = Page(text)
     assert not page.open and "script" not in page.tags and "link" not in page.tags
@@ -343,17 +355,18 @@ def test_the_page_stands_alone(study):
     assert page.text.count("What this does not show") == len(BLOCKS) + 1
 
 
-def test_figures_keep_their_text_and_are_readable_at_half_width(study):
+def test_figures_keep_their_text_and_are_readable_at_half_width(study: Path) -> None:
     for file in (study / "report" / "figures").glob("*.svg"):
         svg = file.read_text()
         assert "<text" in svg and "<dc:date>" not in svg
         sizes = [float(size) for size in re.findall(r"font(?:-size)?: (?:\w+ )?([\d.]+)px", svg)]
         assert sizes and min(sizes) >= 7, file.name
         if "gallery" not in file.name:
-            assert float(re.search(r'width="([\d.]+)pt"', svg)[1]) == pytest.approx(3.3 * 72)
+            width = re.search(r'width="([\d.]+)pt"', svg)
+            assert width and float(width[1]) == pytest.approx(3.3 * 72)
 
 
-def test_a_strip_is_cut_between_its_pictures():
+def test_a_strip_is_cut_between_its_pictures() -> None:
     from photowords.images import side_by_side
 
     pictures = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue", "yellow")]
@@ -363,11 +376,11 @@ def test_a_strip_is_cut_between_its_pictures():
         assert first_of(strip, 2).tobytes() == side_by_side(pictures[:2], gap).tobytes()
 
 
-def test_panels_of_one_metric_have_the_same_limits(study):
+def test_panels_of_one_metric_have_the_same_limits(study: Path) -> None:
     read = results.read(study)
     few = {"kind": "curves", "metrics": ["held-out-loss", "training-loss"], "arms": ["star"]}
     read = dataclasses.replace(read, plan={**read.plan, "report": [BLOCKS[0], few]})
-    limits = {}
+    limits: dict[str, list[Any]] = {}
     for block in read.plan["report"]:
         for part in parse(block, list(ARMS)).make(read, "a").parts:
             if isinstance(part, Drawing):
@@ -378,7 +391,7 @@ def test_panels_of_one_metric_have_the_same_limits(study):
     assert one[0] < caption.low < star.low and len(limits["a-pocket-lpips"]) == 1
 
 
-def test_the_same_trials_give_the_same_bytes(study, tmp_path):
+def test_the_same_trials_give_the_same_bytes(study: Path, tmp_path: Path) -> None:
     before = {file: file.read_bytes() for file in (study / "report").rglob("*") if file.is_file()}
     assert build.write(study)["trials"] == 24
     after = {file: file.read_bytes() for file in (study / "report").rglob("*") if file.is_file()}
@@ -387,7 +400,7 @@ def test_the_same_trials_give_the_same_bytes(study, tmp_path):
     assert not [path for path in study.iterdir() if path.name.startswith(".")]
 
 
-def test_a_study_that_goes_on_is_reported_as_far_as_it_is(tmp_path):
+def test_a_study_that_goes_on_is_reported_as_far_as_it_is(tmp_path: Path) -> None:
     folder = make(tmp_path / "out")
     files = sorted((folder / "trials").iterdir())
     for file in files[5:]:
@@ -405,7 +418,7 @@ def test_a_study_that_goes_on_is_reported_as_far_as_it_is(tmp_path):
     assert build.check(folder) == []
 
 
-def test_a_checkpoint_above_its_start_is_reported(study, tmp_path):
+def test_a_checkpoint_above_its_start_is_reported(study: Path, tmp_path: Path) -> None:
     text = (study / "report" / "report.md").read_text()
     assert "No trial's held-out loss lies above its start's at any checkpoint." in text
     folder = make(tmp_path / "out", blocks=[], concepts=("mug", "cat"), arms={"star": "*"}, seeds=(0,))
@@ -420,7 +433,7 @@ def test_a_checkpoint_above_its_start_is_reported(study, tmp_path):
     assert "Where learning did harm" in (folder / "report" / "report.md").read_text()
 
 
-def test_a_loss_that_is_no_number_leaves_a_gap(tmp_path):
+def test_a_loss_that_is_no_number_leaves_a_gap(tmp_path: Path) -> None:
     folder = make(tmp_path / "out", blocks=BLOCKS[:1], concepts=("mug",), arms={"star": "*"}, seeds=(0,))
     id_ = next((folder / "trials").iterdir()).stem
     edit(folder, id_, lambda t: t.update(training_loss=[0.1, None, 0.3]))
@@ -432,7 +445,7 @@ def test_a_loss_that_is_no_number_leaves_a_gap(tmp_path):
     assert all(row["low"] == row["high"] == "" for row in rows)  # one trial: no interval
 
 
-def test_a_study_without_a_trial_has_a_report_that_says_so(tmp_path):
+def test_a_study_without_a_trial_has_a_report_that_says_so(tmp_path: Path) -> None:
     folder = make(tmp_path / "out")
     shutil.rmtree(folder / "trials")
     build.write(folder)
@@ -440,7 +453,7 @@ def test_a_study_without_a_trial_has_a_report_that_says_so(tmp_path):
     assert build.check(folder) == []
 
 
-def test_check_finds_what_was_changed(tmp_path):
+def test_check_finds_what_was_changed(tmp_path: Path) -> None:
     folder = make(tmp_path / "out", blocks=BLOCKS[2:4], concepts=CONCEPTS[:2], steps=(0, 100), scored=(100,))
     assert build.check(folder) == [f"{folder} has no report; write one first"]
     build.write(folder)
@@ -469,7 +482,7 @@ def test_check_finds_what_was_changed(tmp_path):
     build.write(folder)
 
     page = (place / "report.html").read_text()
-    cell = re.search(r"<td>(0\.\d+) \[", page)[1]
+    cell = re.findall(r"<td>(0\.\d+) \[", page)[0]
     (place / "report.html").write_text(page.replace(f"<td>{cell} [", "<td>0.001 ["))
     assert build.check(folder) == ["report/report.html differs from what the trials and the figures in report/ give"]
     (place / "report.html").write_text(page)
@@ -489,13 +502,13 @@ def test_check_finds_what_was_changed(tmp_path):
     assert build.check(folder)[0] == "the report is of 11 trials, but 12 are finished; write it again"
 
 
-def test_a_stopped_report_leaves_the_one_before(tmp_path, monkeypatch):
+def test_a_stopped_report_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make(tmp_path / "out", blocks=BLOCKS[2:4], concepts=CONCEPTS[:2], steps=(0, 100), scored=(100,))
     build.write(folder)
     before = (folder / "report" / "report.md").read_bytes()
     next((folder / "trials").iterdir()).unlink()
 
-    def full(*_):
+    def full(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -525,7 +538,7 @@ build.write(folder)
 
 
 @pytest.mark.parametrize("when", ["before", "after", "between"])
-def test_a_kill_while_the_report_is_put_in_its_place_leaves_the_old_or_the_new_one(tmp_path, when):
+def test_a_kill_while_the_report_is_put_in_its_place_leaves_the_old_or_the_new_one(tmp_path: Path, when: Any) -> None:
     folder = make(tmp_path / "out", blocks=BLOCKS[2:3], concepts=CONCEPTS[:2], steps=(0, 100), scored=(100,))
     build.write(folder)
     old = (folder / "report" / "report.md").read_text()
@@ -541,7 +554,7 @@ def test_a_kill_while_the_report_is_put_in_its_place_leaves_the_old_or_the_new_o
     assert build.check(folder) == []
 
 
-def test_what_is_no_report_is_not_overwritten(tmp_path):
+def test_what_is_no_report_is_not_overwritten(tmp_path: Path) -> None:
     folder = make(tmp_path / "out", blocks=[], concepts=("mug",))
     (folder / "report").mkdir()
     (folder / "report" / "thesis.tex").write_text("...")
@@ -570,12 +583,12 @@ def test_what_is_no_report_is_not_overwritten(tmp_path):
         ({"kind": "ablation", "metric": "lpips", "by": "mood"}, "by of the ablation block is 'mood'; choose from seed"),
     ],
 )
-def test_a_block_that_cannot_be_made_is_refused(block, said):
+def test_a_block_that_cannot_be_made_is_refused(block: Any, said: str) -> None:
     with pytest.raises(UserError, match=re.escape(said)):
         parse(block, list(ARMS))
 
 
-def test_every_block_of_the_example_is_known():
+def test_every_block_of_the_example_is_known() -> None:
     for block in BLOCKS:
         parse(block, list(ARMS))
     assert {block["kind"] for block in BLOCKS} == set(KINDS)
@@ -585,7 +598,7 @@ def test_every_block_of_the_example_is_known():
     ("value", "said"),
     [(2134.2, "2,130×"), (41.83, "41.8×"), (0.5, "0.5×"), (0, "not reached"), (math.inf, "at the start")],
 )
-def test_ratios_are_read_without_powers_of_ten(value, said):
+def test_ratios_are_read_without_powers_of_ten(value: Any, said: str) -> None:
     from photowords.report.wording import ratio
 
     assert ratio(value) == said

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tool_rules
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -17,6 +16,7 @@ from photowords.concept import Concept, Word
 from photowords.errors import UserError
 from photowords.formats import families
 from photowords.prompts import parse
+from tests import tool_rules
 
 SIZES = {"clip_l": (1, 2, 1), "clip_g": (1, 2, 1), "t5xxl": (2, 2, 3), "bert": (1, 3, 1)}
 FAMILIES = {

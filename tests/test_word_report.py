@@ -46,7 +46,8 @@ def test_each_word_has_its_start_and_its_move(finished: tuple[Run, WordReport]) 
 def test_the_nearest_words_are_the_vocabularys(finished: tuple[Run, WordReport], pocket_model: Backbone) -> None:
     words, table = pocket_model.vocabulary("clip_l")
     frozen = finished[1].words[2]
-    assert frozen.nearest[0][0] == ("with", pytest.approx(1, abs=1e-5))
+    said, cosine = frozen.nearest[0][0]
+    assert said == "with" and cosine == pytest.approx(1, abs=1e-5)
     for word in finished[1].words:
         (nearest,) = word.nearest  # one token
         assert len(nearest) == 3 and all(name in words for name, _ in nearest)

@@ -75,7 +75,7 @@ class CheckedPickle(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         demand(name in self.NAMES.get(module, ()), f"{module} {name} is forbidden")
 
-        class Stand(dict):  # takes whatever the real one would be given
+        class Stand(dict[Any, Any]):  # takes whatever the real one would be given
             def __init__(self, *_: object) -> None:
                 super().__init__()
 

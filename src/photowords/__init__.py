@@ -19,7 +19,6 @@ _HOME = {
     "InvertSettings": "settings",
     "MultiStar": "starts",
     "OtherCaption": "starts",
-    "RandomVectors": "starts",
     "RandomWords": "starts",
     "Run": "inversion",
     "Selection": "segmentation",
@@ -34,7 +33,6 @@ _HOME = {
     "generate": "generation",
     "invert": "inversion",
     "learn": "learning",
-    "like": "published",
     "load": "backbones",
     "load_photo": "images",
     "read": "formats",
@@ -52,7 +50,6 @@ __all__ = [
     "InvertSettings",
     "MultiStar",
     "OtherCaption",
-    "RandomVectors",
     "RandomWords",
     "Run",
     "Selection",
@@ -67,7 +64,6 @@ __all__ = [
     "generate",
     "invert",
     "learn",
-    "like",
     "load",
     "load_photo",
     "read",
@@ -86,7 +82,6 @@ if TYPE_CHECKING:
     from photowords.initializers import start
     from photowords.inversion import Run, Step, invert
     from photowords.learning import learn
-    from photowords.published import like
     from photowords.segmentation import Clicks, Selection
     from photowords.settings import GenerateSettings, InvertSettings
     from photowords.starts import (
@@ -95,7 +90,6 @@ if TYPE_CHECKING:
         ClassRepeated,
         MultiStar,
         OtherCaption,
-        RandomVectors,
         RandomWords,
         Shuffled,
         Star,

@@ -37,14 +37,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Sentence(Start):
-    """What may begin with an article."""
-
-    keep_article: bool = option(False, 'keep a leading "a" or "the", which the templates bring as well')
-
-
-@dataclass(frozen=True)
-class Budgeted(Sentence):
+class Budgeted(Start):
     """What a model says, cut to a length (``initializers.fit``)."""
 
     budget: int = option(16, "tokens that the sentence may have", least=1, metavar="N")
@@ -148,7 +141,7 @@ class Counted(Captioned, Dropping):
     """So many vectors without words, or as many as the caption has tokens."""
 
     num_vectors: int | None = option(
-        None, "how many '*' or random vectors", least=1, unset="as many as the caption has tokens", metavar="N"
+        None, "how many '*'", least=1, unset="as many as the caption has tokens", metavar="N"
     )
 
     def __post_init__(self) -> None:
@@ -176,7 +169,7 @@ class Class(Classified, Dropping, Worded):
 
 
 @dataclass(frozen=True)
-class Words(Sentence, Dropping, Worded):
+class Words(Dropping, Worded):
     """Your own words."""
 
     init: ClassVar[str] = "words"
@@ -196,13 +189,6 @@ class MultiStar(Counted):
     """A control: as many '*' as the caption has tokens, so as many vectors and no words."""
 
     init: ClassVar[str] = "multi-star"
-
-
-@dataclass(frozen=True)
-class RandomVectors(Counted):
-    """As many random vectors as the caption has tokens, at the vocabulary's scale."""
-
-    init: ClassVar[str] = "random"
 
 
 @dataclass(frozen=True)
@@ -239,7 +225,7 @@ STARTS: dict[str, type[Start]] = {
     start.init: start
     for start in (
         *(Caption, Class, Words, Star),
-        *(MultiStar, RandomVectors, Shuffled, RandomWords, OtherCaption, ClassRepeated),
+        *(MultiStar, Shuffled, RandomWords, OtherCaption, ClassRepeated),
     )
 }
 """init -> its class."""

@@ -28,11 +28,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from photowords.cli.invert import Bar
     from photowords.demo import demo
 
-    try:
-        with Bar(args) as bar:
-            bar.begin(args.steps)
-            result = demo(args.out, args.concept, args.steps, args.seed, bar)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("stopped; the same command goes on") from None
+    with Bar(args) as bar:
+        bar.begin(args.steps)
+        result = demo(args.out, args.concept, args.steps, args.seed, bar)
     say(args, f"picture        {result['picture']}  ({result['seconds']['total']:.0f} s)")
     return result
