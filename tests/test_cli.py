@@ -347,3 +347,42 @@ def test_a_photo_outside_the_pockets_world_warns(tmp_path: Path, capsys: pytest.
     status, _, err = run(capsys, "invert", tmp_path / "noise.png", "--out", tmp_path / "run", *options, *POCKET)
     assert status == 0
     assert "the photo lies outside the small world" in err and "never seen 'zebra'" in err
+
+
+# --- Ctrl-C ---
+
+
+def stopped(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What a command says when it is stopped."""
+    status, out, err = run(capsys, *arguments)
+    assert status == 1 and out == ""
+    return err
+
+
+def test_ctrl_c_advises_only_what_applies(
+    learned: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "a run"
+    with monkeypatch.context() as patch:
+        patch.setattr("photowords.backbones.load", stop)
+        assert stopped(capsys, "caption", MUG) == "stopped\n"
+        assert stopped(capsys, "generate", "{mug}", "--concept", learned[0], "--out", tmp_path) == "stopped\n"
+        assert stopped(capsys, "invert", MUG, "--out", out) == "stopped\n", "no run was begun"
+    options = ("--words", "red mug", "--held-out", 2, "--samples", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("photowords.learning.invert", stop)
+        advice = f"stopped; go on with: photowords invert --out '{out}' --resume\n"
+        assert stopped(capsys, "invert", MUG, "--out", out, *options) == advice
+    assert run(capsys, "invert", "--out", out, "--resume", "--steps", 1)[0] == 0
+
+
+def test_python_users_are_spared_notices_about_torchvision() -> None:
+    code = "import photowords; photowords.load('pocket', 'cpu'); import diffusers; diffusers.StableDiffusionXLPipeline"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -76,8 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("error: the memory is full; try a smaller --batch, or --dtype bf16", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        told = str(stop) or "stopped; a run that was begun goes on with: photowords invert --out RUN --resume"
-        print(told, file=sys.stderr)
+        print(str(stop) or "stopped", file=sys.stderr)  # a command that can go on says how
         return 1
     return 0
 

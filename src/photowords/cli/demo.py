@@ -28,8 +28,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from photowords.cli.invert import Bar
     from photowords.demo import demo
 
-    with Bar(args) as bar:
-        bar.begin(args.steps)
-        result = demo(args.out, args.concept, args.steps, args.seed, bar)
+    try:
+        with Bar(args) as bar:
+            bar.begin(args.steps)
+            result = demo(args.out, args.concept, args.steps, args.seed, bar)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command goes on") from None
     say(args, f"picture        {result['picture']}  ({result['seconds']['total']:.0f} s)")
     return result

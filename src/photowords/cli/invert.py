@@ -74,8 +74,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             raise UserError("--background-weight needs a selected object: add --click, --box or --mask")
     told = given(args, fields(InvertSettings))
     settings = InvertSettings(**told)
-    with Bar(args) as bar:
-        result = _resume(args, told, bar) if args.resume else _begin(args, settings, start, bar)
+    try:
+        with Bar(args) as bar:
+            result = _resume(args, told, bar) if args.resume else _begin(args, settings, start, bar)
+    except KeyboardInterrupt:
+        if not (args.out / "settings.json").exists():  # nothing was begun
+            raise
+        again = f"photowords invert --out {shlex.quote(str(args.out))} --resume"
+        raise KeyboardInterrupt(f"stopped; go on with: {again}") from None
     if (drawn := args.out / "overlay.png").exists():
         say(args, f"object         {drawn}")
     losses = result["held_out_loss"]
