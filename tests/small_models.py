@@ -27,7 +27,7 @@ from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import (
 from transformers import BertTokenizer, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from photowords import pocket
-from photowords.prompts import TEMPLATES
+from photowords.templates import KINDS, templates
 
 CONTEXT = 77
 """Tokens that the real ones read."""
@@ -148,7 +148,7 @@ def bert_tokenizer(folder: Path) -> BertTokenizer:
     It lies in the folder as BERT's first ones do, as a plain vocab.txt.
     """
     folder.mkdir(parents=True)
-    text = " ".join(template.format("") for templates in TEMPLATES.values() for template in templates)
+    text = " ".join(template.format("") for kind in KINDS for template in templates(kind))
     words = dict.fromkeys(f"{text} mug blue checkered striped tea on beach".split())
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     pieces = ["##pot", "##ed", "##qu", *(f"##{letter}" for letter in letters)]

@@ -16,6 +16,8 @@ from PIL import Image
 
 from photowords import pocket
 from photowords.cli import main
+from photowords.inversion import Run
+from photowords.published import like
 
 MUG = pocket.view("mug")
 
@@ -124,6 +126,23 @@ def test_options_that_the_command_line_once_refused(
     few = ("--steps", 1, "--held-out", 2, "--samples", 0, "--json")
     status, out, _ = run(capsys, "invert", MUG, "--out", tmp_path / "run", *options, *few)
     assert status == 0 and json.loads(out)["sentence"] == sentence
+
+
+def test_settings_like_those_of_a_source_and_random_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    few = ("--steps", 2, "--batch", 2, "--held-out", 2, "--samples", 0, "--init", "random", "--num-vectors", 3)
+    status, said, _ = run(capsys, "invert", MUG, "--out", out, "--like", "diffusers", *few)
+    assert status == 0 and "like           diffusers: it states steps 5000, batch 16, lr 0.0001" in said
+    assert "sentence       none: 3 random vectors" in said
+    made = Run.open(out)
+    assert made.settings == like("diffusers", steps=2, batch=2, held_out=2) and made.about["dtype"] == "float32"
+    assert run(capsys, "invert", "--out", out, "--resume", "--steps", 3)[0] == 0
+    assert "--like is for the beginning of a run" in refused(
+        capsys, "invert", "--out", out, "--resume", "--like", "paper"
+    )
+    assert "nothing is known as --like 'x'; choose from paper" in refused(
+        capsys, "invert", MUG, "--out", tmp_path / "other", "--like", "x"
+    )
 
 
 @pytest.mark.parametrize("tool", ["diffusers", "photowords"])  # for those that cannot use the pocket's, test_export.py
@@ -380,9 +399,3 @@ def test_ctrl_c_advises_only_what_applies(
         advice = f"stopped; go on with: photowords invert --out '{out}' --resume\n"
         assert stopped(capsys, "invert", MUG, "--out", out, *options) == advice
     assert run(capsys, "invert", "--out", out, "--resume", "--steps", 1)[0] == 0
-
-
-def test_python_users_are_spared_notices_about_torchvision() -> None:
-    code = "import photowords; photowords.load('pocket', 'cpu'); import diffusers; diffusers.StableDiffusionXLPipeline"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr == ""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from photowords import pocket
@@ -16,7 +17,7 @@ from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.images import load_photo
 from photowords.initializers import Found, controls, start
-from photowords.starts import Captioned, MultiStar, OtherCaption, Shuffled, of
+from photowords.starts import Captioned, MultiStar, OtherCaption, RandomVectors, Shuffled, of
 
 NAMES = ("backpack", "bird", "mug", "teddy_bear")
 AS_MANY = ("multi-star", "shuffled", "random-words", "class-repeated")
@@ -174,3 +175,25 @@ def test_controls_can_be_frozen_like_any_start(tiny: Backbone, reading: Callable
     reading("mug with a star")
     shuffled = start(Shuffled(freeze=("stopwords",)), photos(), tiny)
     assert {word.text for word in shuffled.words if not word.trainable} == {"with", "a"}
+
+
+def test_random_vectors_have_the_vocabularys_scale_and_no_words(make: Make, pocket_model: Backbone) -> None:
+    caption, drawn = make("caption"), make("random")
+    assert len(drawn.words) == len(caption.vectors("clip_l")) == len(drawn.vectors("clip_l"))
+    assert drawn.sentence == "" and set(drawn.texts) == {""} and all(word.trainable for word in drawn.words)
+    assert drawn.provenance["init"] == "random" and drawn.provenance["made_from"] == caption.sentence
+    assert torch.equal(drawn.vectors("clip_l"), make("random").vectors("clip_l"))
+    assert not torch.equal(drawn.vectors("clip_l"), make("random", seed=1).vectors("clip_l"))
+
+    many = make("random", num_vectors=12, seed=3).vectors("clip_l")
+    vocabulary = pocket_model.vocabulary("clip_l")[1]
+    assert many.shape == (12, vocabulary.shape[1])
+    ratio = many.norm(dim=1).mean() / vocabulary.norm(dim=1).mean()
+    assert 0.9 < ratio < 1.1, "neither lost among the words nor far outside them"
+    nearest = torch.nn.functional.cosine_similarity(many[:, None], vocabulary, dim=-1).max(1).values
+    assert nearest.max() < 0.9, "no word in disguise"
+
+
+def test_too_many_random_vectors_are_refused(tiny: Backbone) -> None:
+    with pytest.raises(UserError, match=r"has 40 tokens, but .* has room for"):
+        start(RandomVectors(num_vectors=40), [], tiny)

@@ -12,7 +12,7 @@ from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.align import align
 from photowords.initializers.fit import STOPWORDS, Fitted, count_tokens, fit, room
-from photowords.prompts import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from photowords.templates import templates
 
 SIXTEEN = "red and white striped teapot with a yellow star on a blue table under the sky"
 
@@ -114,7 +114,8 @@ def test_a_long_word_is_never_split_but_a_script_without_spaces_is_cut_at_a_lett
 
 def test_the_budget_never_exceeds_the_room_beside_the_longest_template(tiny: Backbone) -> None:
     longest = max(
-        len(tiny.text_encoders["clip_l"].ids(template.format(""))) for template in OBJECT_TEMPLATES + STYLE_TEMPLATES
+        len(tiny.text_encoders["clip_l"].ids(template.format("")))
+        for template in templates("object") + templates("style")
     )
     assert room(tiny) == tiny.text_encoders["clip_l"].context - 2 - longest
     words = " ".join(tiny.vocabulary("clip_l")[0][20:60])

@@ -18,6 +18,8 @@ NOUNS = (
     "errors",
     "fields",
     "settings",
+    "published",
+    "templates",
     "starts",
     "concept",
     "formats",

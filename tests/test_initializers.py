@@ -238,3 +238,25 @@ def test_a_missing_reader_says_where_to_put_it(tiny: Backbone, mug: Image.Image,
 def test_an_unknown_initializer_names_the_known(tiny: Backbone) -> None:
     with pytest.raises(UserError, match="choose from caption, class, words, star, multi-star"):
         start("telepathy", [], tiny)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept", "bare"),
+    [
+        ("a photo of a red mug", "a red mug", "red mug"),
+        ("The red mug", "The red mug", "red mug"),
+        ("there is a photo of the cat with a", "the cat", "cat"),
+        ("and a red mug", "a red mug", "red mug"),
+        ("red mug", "red mug", "red mug"),
+        ("a photo of mug", "mug", "mug"),
+    ],
+)
+def test_the_article_is_kept_where_that_is_asked(
+    said: str, kept: str, bare: str, tiny: Backbone, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saying(monkeypatch, said)
+    assert start(Caption(keep_article=True), [mug], tiny).sentence == kept
+    assert start("caption", [mug], tiny).sentence == bare
+    if not said.startswith(("there", "and")):  # a user's words are not fitted
+        assert start(Words(words=said, keep_article=True), [], tiny).sentence == kept
+        assert start(Words(words=said), [], tiny).sentence == bare

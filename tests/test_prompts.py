@@ -3,7 +3,8 @@ import torch
 
 from photowords.concept import Concept, Word, WordRef
 from photowords.errors import UserError
-from photowords.prompts import OBJECT_TEMPLATES, STYLE_TEMPLATES, find_words, in_template, parse, sentence
+from photowords.prompts import find_words, in_template, parse, sentence
+from photowords.templates import OBJECT, STYLE, TEMPLATES, templates
 
 
 def concept(name: str, sentence: str) -> Concept:
@@ -42,9 +43,25 @@ def test_a_caption_without_words_is_refused(caption: str) -> None:
 
 
 def test_templates_are_the_published_ones() -> None:
-    assert len(OBJECT_TEMPLATES) == len(set(OBJECT_TEMPLATES)) == 27
-    assert len(STYLE_TEMPLATES) == len(set(STYLE_TEMPLATES)) == 17
-    assert all(template.count("{}") == 1 for template in OBJECT_TEMPLATES + STYLE_TEMPLATES)
+    """Counted in the scripts themselves: all, and distinct ones."""
+    counts = {
+        (source, kind): (len(listed), len(set(listed)))
+        for source, kinds in TEMPLATES.items()
+        for kind, listed in kinds.items()
+    }
+    assert counts == {
+        ("distinct", "object"): (27, 27),
+        ("distinct", "style"): (17, 17),
+        ("diffusers", "object"): (27, 27),
+        ("diffusers", "style"): (19, 17),
+        ("textual-inversion", "object"): (81, 57),
+        ("textual-inversion", "style"): (19, 17),
+    }
+    assert templates("object") == OBJECT and set(templates("style")) == set(STYLE)
+    assert all(one.count("{}") == 1 for kinds in TEMPLATES.values() for listed in kinds.values() for one in listed)
+    original = templates("object", "textual-inversion")
+    assert original[27] == "an illustration of a {}" and original[80] == "a depiction of a small {}"
+    assert original[29] == original[56] == "a cropped photo of the {}", "only what begins with a photo changes"
 
 
 def test_a_template_holds_every_word_in_order() -> None:

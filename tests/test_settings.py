@@ -16,6 +16,7 @@ from photowords.errors import UserError
 from photowords.generation import generate
 from photowords.initializers import start
 from photowords.inversion import Step, invert
+from photowords.published import PUBLISHED, explained, like, published
 from photowords.settings import SCHEDULERS, GenerateSettings, InvertSettings, parse_seeds
 from photowords.starts import STARTS, Words
 
@@ -87,6 +88,32 @@ def test_a_name_means_the_same_wherever_it_stands(cls: type) -> None:
             assert not shared
 
 
+# --- what the sources state ---
+
+
+def test_settings_like_those_of_a_source() -> None:
+    """The numbers of each script, as its files have them; what is told wins."""
+    squashed = {"resize": "squash", "flip": True, "weight_decay": 0.01}
+    original = {**squashed, "steps": 6100, "seed": 23, "templates": "textual-inversion"}
+    assert like("textual-inversion-ldm") == InvertSettings(batch=4, lr=0.02, **original)
+    assert like("textual-inversion-sd") == InvertSettings(batch=2, lr=0.01, **original)
+    assert like("diffusers") == InvertSettings(steps=5000, batch=16, lr=1e-4, templates="diffusers", **squashed)
+    assert like("paper") == like("textual-inversion-ldm", steps=100)
+    assert like("paper", batch=1, flip=False).batch == 1 and not like("paper", flip=False).flip
+    assert {published(name).precision for name in PUBLISHED} == {"fp32"}
+    with pytest.raises(UserError, match="nothing is known as `like` 'dreambooth'; choose from paper, textual"):
+        like("dreambooth")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_source_says_of_every_setting_where_it_comes_from(name: str) -> None:
+    told, said = published(name), explained(name)
+    assert {*told.stated, *told.inherited, *told.unstated} == set(fields.fields(InvertSettings))
+    assert len(told.stated) + len(told.inherited) + len(told.unstated) == len(fields.fields(InvertSettings))
+    assert said.startswith("it states steps") and "dtype fp32" in said and "held_out" in said.split("not stated")[1]
+    assert ("on whose code it builds" in said) == (name == "paper") == (told.base is not None)
+
+
 # --- each changes something ---
 
 INVERT = {
@@ -101,6 +128,8 @@ INVERT = {
     "evaluate_at": (2,),
     "background_weight": 0.7,
     "flip": True,
+    "templates": "textual-inversion",
+    "resize": "squash",
 }
 GENERATE = {
     "steps": 3,

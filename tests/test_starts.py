@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "class_name": ("kettle", "kettle"),
     "drop": ("white", ["white"]),
     "freeze": ("white,and", ["white", "and"]),
+    "keep_article": ("", True),
     "words": ("a white mug", "a white mug"),
     "num_vectors": ("3", 3),
     "seed": ("7", 7),
@@ -70,7 +72,11 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def typed(told: dict[str, Any]) -> list[str]:
     """Options as a user types them."""
-    return [part for name, text in told.items() for part in (f"--{name.replace('_', '-')}", str(text))]
+    return [
+        part
+        for name, text in told.items()
+        for part in (f"--{name.replace('_', '-')}", *([] if name == "keep_article" else [str(text)]))
+    ]
 
 
 def by_hand(init: str, *options: str) -> Start:
@@ -82,7 +88,7 @@ def by_hand(init: str, *options: str) -> Start:
 def in_a_file(folder: Path, init: str, told: dict[str, Any]) -> Start:
     """The start that a study's arm makes of its keys."""
     file = folder / "study.toml"
-    keys = "\n".join(f"{name} = {value!r}" for name, value in told.items())
+    keys = "\n".join(f"{name} = {json.dumps(value)}" for name, value in told.items())
     words = '[{name = "mug", photo = "mug", words = "a mug"}]'
     file.write_text(f'name = "s"\nconcepts = {words}\n[[arms]]\nname = "a"\ninit = "{init}"\n{keys}\n')
     return plan.read(file).arms[0].start
@@ -148,8 +154,8 @@ def test_every_option_changes_the_start(
     if isinstance(value, str):
         value = value.format(copies=copies)
     told = {"words": "a white mug"} if init == "words" and name != "words" else dict(BESIDE.get(name, {}))
-    if name in ("budget", "drop", "freeze") and init in ("class", "class-repeated"):
-        told = {"class_name": "white tea kettle"}
+    if name in ("budget", "drop", "freeze", "keep_article") and init in ("class", "class-repeated"):
+        told = {"class_name": "a white tea kettle"}
     if name == "seed" and init in ("caption", "multi-star", "class-repeated"):
         told = {"candidates": 2}  # of a captioner whose beams agree, so that it samples: the pocket's never do
         monkeypatch.setattr(Captioner, "candidates", lambda self, picture, count, seed, mask: [f"{seed} red mugs"])

@@ -25,9 +25,9 @@ from photowords.errors import UserError
 from photowords.generation import generate
 from photowords.initializers import start
 from photowords.inversion import Problem, invert
-from photowords.prompts import TEMPLATES
 from photowords.settings import SCHEDULERS, GenerateSettings, InvertSettings
 from photowords.starts import Words
+from photowords.templates import templates
 from tests import small_models
 
 NAMES = ("StableDiffusion", "StableDiffusionXL", "LDMTextToImage")
@@ -131,7 +131,7 @@ def test_a_step_is_the_textbook_step(backbone: Any, folder: Path, mug: Image.Ima
     loss = problem.loss(leaves, batch).mean()
     loss.backward()
 
-    prompts = [TEMPLATES["object"][i] for i in batch.prompt.tolist()]
+    prompts = [templates("object")[i] for i in batch.prompt.tolist()]
     rows = {encoder: made.vectors(encoder) for encoder in made.encoders}
     expected, gradients = textbook_step(folder, rows, images.to_tensor(mug, 64), prompts, batch.noise, batch.t)
     assert loss.item() == pytest.approx(expected, rel=1e-5)

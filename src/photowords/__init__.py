@@ -19,6 +19,7 @@ _HOME = {
     "InvertSettings": "settings",
     "MultiStar": "starts",
     "OtherCaption": "starts",
+    "RandomVectors": "starts",
     "RandomWords": "starts",
     "Run": "inversion",
     "Selection": "segmentation",
@@ -33,6 +34,7 @@ _HOME = {
     "generate": "generation",
     "invert": "inversion",
     "learn": "learning",
+    "like": "published",
     "load": "backbones",
     "load_photo": "images",
     "read": "formats",
@@ -50,6 +52,7 @@ __all__ = [
     "InvertSettings",
     "MultiStar",
     "OtherCaption",
+    "RandomVectors",
     "RandomWords",
     "Run",
     "Selection",
@@ -64,6 +67,7 @@ __all__ = [
     "generate",
     "invert",
     "learn",
+    "like",
     "load",
     "load_photo",
     "read",
@@ -82,6 +86,7 @@ if TYPE_CHECKING:
     from photowords.initializers import start
     from photowords.inversion import Run, Step, invert
     from photowords.learning import learn
+    from photowords.published import like
     from photowords.segmentation import Clicks, Selection
     from photowords.settings import GenerateSettings, InvertSettings
     from photowords.starts import (
@@ -90,6 +95,7 @@ if TYPE_CHECKING:
         ClassRepeated,
         MultiStar,
         OtherCaption,
+        RandomVectors,
         RandomWords,
         Shuffled,
         Star,

@@ -21,9 +21,9 @@ from photowords.initializers import start
 from photowords.inversion import Run, Step, invert
 from photowords.inversion.run import FORMAT, check_free
 from photowords.inversion.views import square
-from photowords.prompts import TEMPLATES
 from photowords.settings import GenerateSettings, InvertSettings
 from photowords.starts import Start
+from photowords.templates import templates
 
 SAMPLE_SEEDS = (0, 1, 2, 3)
 
@@ -87,7 +87,7 @@ def learn(
             raise UserError(f"there are {len(chosen)} selections for {len(photos)} photos; give one for each, or None")
         masks = [each.mask if each else None for each in chosen]
         for photo, mask in zip(photos, masks, strict=True):
-            square(photo, mask)  # raises for a mask that does not fit
+            square(photo, mask, settings.resize)  # raises for a mask that does not fit
         concept = start(init, photos, backbone, name, masks[0])
         concept = dataclasses.replace(
             concept,
@@ -206,7 +206,7 @@ def _advance(
 
 def _sample(run: Run, backbone: Backbone, concept: Concept, count: int) -> None:
     step = int(concept.provenance["step"])
-    prompt = TEMPLATES[run.settings.kind][0].format(f"{{{concept.name}}}")
+    prompt = templates(run.settings.kind)[0].format(f"{{{concept.name}}}")
     pictures = generate(backbone, prompt, [concept], SAMPLE_SEEDS[:count], GenerateSettings())
     images.save_png(images.side_by_side(pictures), run.folder / "samples" / f"step_{step:06d}.png")
 

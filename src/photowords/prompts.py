@@ -1,4 +1,4 @@
-"""Caption templates, sentences from captions, and concepts inside prompts.
+"""Sentences from captions, and concepts inside prompts.
 
 A prompt becomes a list of pieces: plain text, or a word of a concept. ``{mug}`` is the whole concept;
 ``{mug:checkered=striped}`` is the concept with the plain word "striped" in the place of the learned word that
@@ -16,60 +16,6 @@ from photowords.errors import UserError
 Piece = str | WordRef
 """Plain text, or a word of a concept."""
 
-OBJECT_TEMPLATES = (
-    "a photo of a {}",
-    "a rendering of a {}",
-    "a cropped photo of the {}",
-    "the photo of a {}",
-    "a photo of a clean {}",
-    "a photo of a dirty {}",
-    "a dark photo of the {}",
-    "a photo of my {}",
-    "a photo of the cool {}",
-    "a close-up photo of a {}",
-    "a bright photo of the {}",
-    "a cropped photo of a {}",
-    "a photo of the {}",
-    "a good photo of the {}",
-    "a photo of one {}",
-    "a close-up photo of the {}",
-    "a rendition of the {}",
-    "a photo of the clean {}",
-    "a rendition of a {}",
-    "a photo of a nice {}",
-    "a good photo of a {}",
-    "a photo of the nice {}",
-    "a photo of the small {}",
-    "a photo of the weird {}",
-    "a photo of the large {}",
-    "a photo of a cool {}",
-    "a photo of a small {}",
-)
-"""The object templates of the published textual inversion scripts."""
-
-STYLE_TEMPLATES = (
-    "a painting in the style of {}",
-    "a rendering in the style of {}",
-    "a cropped painting in the style of {}",
-    "the painting in the style of {}",
-    "a clean painting in the style of {}",
-    "a dirty painting in the style of {}",
-    "a dark painting in the style of {}",
-    "a picture in the style of {}",
-    "a cool painting in the style of {}",
-    "a close-up painting in the style of {}",
-    "a bright painting in the style of {}",
-    "a good painting in the style of {}",
-    "a rendition in the style of {}",
-    "a nice painting in the style of {}",
-    "a small painting in the style of {}",
-    "a weird painting in the style of {}",
-    "a large painting in the style of {}",
-)
-"""The style templates of the same scripts, each once."""
-
-TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
-
 _OPENING = re.compile(
     r"^(?:(?:this|that|there|it) is |(?:these|those|there) are |araf+(?:i?ed|y) |"  # "arafed" is BLIP's own word
     r"(?:(?:an?|the) (?:(?:black and white|close ?-? ?up|[\w-]+) )?)?"
@@ -80,15 +26,16 @@ _ARTICLE = re.compile(r"^(?:a|an|the)\s+", re.IGNORECASE)
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
-def sentence(caption: str) -> str:
-    """The sentence of a caption: without "a photo of", a leading article, and closing punctuation.
+def sentence(caption: str, keep_article: bool = False) -> str:
+    """The sentence of a caption: without "a photo of", closing punctuation, and a leading article unless it is kept.
 
-    The templates bring their own article ("a photo of a {}"), so the sentence must not bring another.
-    Raises UserError when nothing is left.
+    The templates bring their own article ("a photo of a {}"), so the sentence would bring another.
+    Raises UserError when nothing is left but an article.
     """
-    text = " ".join(caption.replace("\x00", " ").split()).strip(" .,;:!\"'")
-    text = _ARTICLE.sub("", _OPENING.sub("", text)).strip()
-    if not text:
+    opened = _OPENING.sub("", " ".join(caption.replace("\x00", " ").split()).strip(" .,;:!\"'")).strip()
+    bare = _ARTICLE.sub("", opened).strip()
+    text = opened if keep_article else bare
+    if not bare:
         raise UserError(f"the caption {caption!r} holds no word to learn; give the words yourself as `words`")
     return text
 

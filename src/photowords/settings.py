@@ -9,8 +9,8 @@ from typing import Any, Self
 from photowords import fields
 from photowords.errors import UserError
 from photowords.fields import option
+from photowords.templates import KINDS, TEMPLATES
 
-KINDS = ("object", "style")
 BACKGROUND_WEIGHT = 0.1
 """What a cell outside the mask weighs where nobody says."""
 
@@ -38,6 +38,18 @@ class InvertSettings:
     lr: float | None = option(None, "AdamW's learning rate", above=0, unset="0.005 x batch", metavar="RATE")
     weight_decay: float = option(0.01, "AdamW's pull on the vectors towards zero", least=0, metavar="RATE")
     seed: int = option(0, "of the noise, the timesteps, and the order of photos and templates", least=0, metavar="N")
+    templates: str = option(
+        "distinct",
+        "whose list of templates: diffusers' with each once or as it is, or the 81 of textual inversion's own code",
+        choices=tuple(TEMPLATES),
+        metavar="LIST",
+    )
+    resize: str = option(
+        "crop",
+        "how a photo becomes a square: cut out of it, or squashed as the published scripts do",
+        choices=("crop", "squash"),
+        metavar="HOW",
+    )
     kind: str = option("object", "which templates the sentence is put into", choices=KINDS, metavar="KIND")
     held_out: int = option(96, "fixed (timestep, noise, template) tuples of the held-out loss", least=1, metavar="N")
     evaluate_every: int = option(25, "steps between held-out losses and checkpoints", least=1, metavar="N")

@@ -37,7 +37,14 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Budgeted(Start):
+class Sentence(Start):
+    """What may begin with an article."""
+
+    keep_article: bool = option(False, 'keep a leading "a" or "the", which the templates bring as well')
+
+
+@dataclass(frozen=True)
+class Budgeted(Sentence):
     """What a model says, cut to a length (``initializers.fit``)."""
 
     budget: int = option(16, "tokens that the sentence may have", least=1, metavar="N")
@@ -141,7 +148,7 @@ class Counted(Captioned, Dropping):
     """So many vectors without words, or as many as the caption has tokens."""
 
     num_vectors: int | None = option(
-        None, "how many '*'", least=1, unset="as many as the caption has tokens", metavar="N"
+        None, "how many '*' or random vectors", least=1, unset="as many as the caption has tokens", metavar="N"
     )
 
     def __post_init__(self) -> None:
@@ -169,7 +176,7 @@ class Class(Classified, Dropping, Worded):
 
 
 @dataclass(frozen=True)
-class Words(Dropping, Worded):
+class Words(Sentence, Dropping, Worded):
     """Your own words."""
 
     init: ClassVar[str] = "words"
@@ -189,6 +196,13 @@ class MultiStar(Counted):
     """A control: as many '*' as the caption has tokens, so as many vectors and no words."""
 
     init: ClassVar[str] = "multi-star"
+
+
+@dataclass(frozen=True)
+class RandomVectors(Counted):
+    """As many random vectors as the caption has tokens, at the vocabulary's scale."""
+
+    init: ClassVar[str] = "random"
 
 
 @dataclass(frozen=True)
@@ -225,7 +239,7 @@ STARTS: dict[str, type[Start]] = {
     start.init: start
     for start in (
         *(Caption, Class, Words, Star),
-        *(MultiStar, Shuffled, RandomWords, OtherCaption, ClassRepeated),
+        *(MultiStar, RandomVectors, Shuffled, RandomWords, OtherCaption, ClassRepeated),
     )
 }
 """init -> its class."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import logging
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,11 +25,6 @@ from photowords.backbones.text import TextEncoder
 from photowords.backbones.world import World
 from photowords.errors import UserError, reason
 from photowords.settings import SCHEDULERS, GenerateSettings
-
-# Nothing here needs torchvision: what transformers says of its absence, as diffusers is imported, is not for our users.
-logging.getLogger("transformers.utils.import_utils").addFilter(
-    lambda record: "requires torchvision" not in record.getMessage()
-)
 
 HUB_READERS = {
     "captioner": "Salesforce/blip-image-captioning-base",

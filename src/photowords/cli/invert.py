@@ -14,6 +14,7 @@ from photowords.cli.selection import add_selection, selected
 from photowords.cli.words import add_starts, chosen, options_of
 from photowords.errors import UserError
 from photowords.fields import fields
+from photowords.published import PUBLISHED, explained, like, published
 from photowords.settings import InvertSettings
 from photowords.starts import STARTS, Start
 
@@ -43,7 +44,13 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--resume", action="store_true", help="continue the run in RUN, to the same bits as if never stopped"
     )
-    add_fields(command.add_argument_group("learning"), fields(InvertSettings).values())
+    learning = command.add_argument_group("learning")
+    learning.add_argument(
+        "--like",
+        metavar="SOURCE",
+        help=f"the settings and precision of a source, what you give wins: {', '.join(PUBLISHED)}",
+    )
+    add_fields(learning, fields(InvertSettings).values())
     add_selection(command)
     add_starts(command, STARTS.values(), fields(InvertSettings))
     add_model(command)
@@ -54,7 +61,7 @@ def add(commands: Any) -> None:
 
 ABOUT = ("name", "init", "model", "samples")
 OPTIONS = options_of(STARTS.values())
-STARTING = ("click", "off", "box", "mask", "segmenter", *(set(OPTIONS) - {"words", "seed"}))
+STARTING = ("like", "click", "off", "box", "mask", "segmenter", *(set(OPTIONS) - {"words", "seed"}))
 """What only the beginning of a run looks at."""
 
 
@@ -63,17 +70,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError("no photo was given; write photowords invert PHOTO --out RUN")
     if args.samples is not None and not 0 <= args.samples <= 4:
         raise UserError(f"--samples is {args.samples}, but it must be from 0 to 4")
-    init = args.init or ("caption" if args.words is None else "words")
+    told = given(args, fields(InvertSettings))
     if args.resume:
         for option in STARTING:
             if getattr(args, option) is not None:
                 raise UserError(f"`{option}` is for the beginning of a run; resume it without")
     else:
-        start = chosen(args, init, OPTIONS)
+        start = chosen(args, args.init or ("caption" if args.words is None else "words"), OPTIONS)
+        settings = _settings(args, told)
         if args.background_weight is not None and not (args.mask or args.click or args.off or args.box):
             raise UserError("--background-weight needs a selected object: add --click, --box or --mask")
-    told = given(args, fields(InvertSettings))
-    settings = InvertSettings(**told)
     try:
         with Bar(args) as bar:
             result = _resume(args, told, bar) if args.resume else _begin(args, settings, start, bar)
@@ -95,6 +101,17 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         f'next           photowords generate{model} --concept {shlex.quote(str(args.out))} "{prompt}" --out pictures',
     )
     return result
+
+
+def _settings(args: argparse.Namespace, told: dict[str, Any]) -> InvertSettings:
+    """The settings that the user told, over those of ``--like``, whose precision counts where no other is asked for."""
+    if args.like is None:
+        return InvertSettings(**told)
+    settings = like(args.like, **told)
+    say(args, f"like           {args.like}: {explained(args.like)}")
+    if args.dtype == "auto":
+        args.dtype = published(args.like).precision or "auto"
+    return settings
 
 
 def _begin(args: argparse.Namespace, settings: InvertSettings, start: Start, bar: Bar) -> dict[str, Any]:
@@ -132,9 +149,10 @@ def _resume(args: argparse.Namespace, told: dict[str, Any], bar: Bar) -> dict[st
     hashes = [images.sha256(path) for path in args.photos]
     if hashes and hashes != run.start().provenance["photos_sha256"]:
         raise UserError(f"{args.out} was made from other photos; resume it without naming any")
-    if args.words and sentence(args.words) != run.about["sentence"]:
+    if args.words and run.about["sentence"] not in (sentence(args.words), sentence(args.words, keep_article=True)):
         raise UserError(f"{args.out} was made with the words {run.about['sentence']!r}; resume it without --words")
-    backbone = backbones.load(str(run.about["model"]), args.device, args.dtype, args.offload)
+    dtype = str(run.about["dtype"]) if args.dtype == "auto" else args.dtype
+    backbone = backbones.load(str(run.about["model"]), args.device, dtype, args.offload)
     bar.begin(told.get("steps", run.settings.steps))
     return learning.go_on(run, backbone, told.get("steps"), bar)
 
@@ -175,7 +193,8 @@ class Bar:
     def __call__(self, step: Any, start: Any) -> None:
         if step.index == 0:
             frozen = [word.text for word in start.words if not word.trainable]
-            say(self._args, f"sentence       {start.sentence}" + (f"  (frozen: {', '.join(frozen)})" if frozen else ""))
+            shown = start.sentence or f"none: {len(start)} random vectors"
+            say(self._args, f"sentence       {shown}" + (f"  (frozen: {', '.join(frozen)})" if frozen else ""))
         if step.held_out is not None:
             self._held_out = f"held out {step.held_out.mean():.4f}"
         loss = "" if step.loss is None else f"loss {step.loss:.3f}  "

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from photowords.errors import UserError
 from photowords.metrics import Metric
-from photowords.prompts import TEMPLATES
 from photowords.settings import GenerateSettings
+from photowords.templates import templates
 
 PROMPTS = {
     "object": ("a photo of a {}", "a photo of {}", "a good photo of a {}"),
-    "style": (TEMPLATES["style"][0],),
+    "style": (templates("style")[0],),
 }
 """The reconstruction prompts by the kind of concept. Those of objects are the paper's (section A.3), over which it
 averages LPIPS and SIFID; the first stands for the "A photo of S*" on which alone Gal et al. (2022) measure

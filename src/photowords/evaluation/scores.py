@@ -10,7 +10,7 @@ from typing import Any
 from PIL.Image import Image
 from torch import Tensor
 
-from photowords import formats, images
+from photowords import formats
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
@@ -18,6 +18,7 @@ from photowords.evaluation import measures
 from photowords.evaluation.measures import Drawn
 from photowords.evaluation.protocol import Protocol, Score
 from photowords.inversion import Run
+from photowords.inversion.views import framed
 from photowords.metrics import METRICS, Metric, Suite, losses, resolve
 
 DEFAULTS = ("lpips", "sifid", "clip-reconstruction", "clip-editability")
@@ -105,9 +106,7 @@ def evaluate_run(
     asked = resolved(metrics, backbone, suite)
     if "training-loss" in metrics:
         raise UserError("training-loss is what the run's losses.jsonl holds for each step; ask for held-out-loss")
-    squares = [
-        photo.crop(images.square_box(photo.size, mask)) for photo, mask in zip(run.photos(), run.masks(), strict=True)
-    ]
+    squares = [framed(photo, mask, run.settings.resize) for photo, mask in zip(run.photos(), run.masks(), strict=True)]
     of_pictures = [metric for metric in asked if metric.measure != "run"]
     protocol = protocol or Protocol.of_kind(run.settings.kind)
     concepts = run.start(), formats.read(run.concept_file)

@@ -15,7 +15,14 @@ from photowords.errors import PhotowordsWarning
 from photowords.initializers.align import align
 from photowords.initializers.captioner import caption
 from photowords.initializers.classify import classify
-from photowords.initializers.controls import class_repeated, multi_star, other_caption, random_words, shuffled
+from photowords.initializers.controls import (
+    class_repeated,
+    multi_star,
+    other_caption,
+    random_vectors,
+    random_words,
+    shuffled,
+)
 from photowords.initializers.fit import check_room, fit_as
 from photowords.initializers.found import Found
 from photowords.initializers.star import star
@@ -26,6 +33,7 @@ from photowords.starts import (
     ClassRepeated,
     MultiStar,
     OtherCaption,
+    RandomVectors,
     RandomWords,
     Shuffled,
     Star,
@@ -46,6 +54,7 @@ INITIALIZERS: dict[type[Start], Initializer] = {
     Words: words,
     Star: star,
     MultiStar: multi_star,
+    RandomVectors: random_vectors,
     Shuffled: shuffled,
     RandomWords: random_words,
     OtherCaption: other_caption,
@@ -106,4 +115,5 @@ def start(
         "picture_size": backbone.picture_size,
         "step": 0,
     }
-    return Concept(name, align(sentence, backbone, how.freeze if isinstance(how, Worded) else ()), provenance)
+    words = found.words or align(sentence, backbone, how.freeze if isinstance(how, Worded) else ())
+    return Concept(name, words, provenance)

@@ -9,18 +9,30 @@ from __future__ import annotations
 import itertools
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import torch
 from PIL.Image import Image
 
 from photowords import images, pocket
 from photowords.backbones import Backbone
+from photowords.concept import Word
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.captioner import caption
 from photowords.initializers.classify import classify
-from photowords.initializers.fit import count_tokens, fit, fit_as
+from photowords.initializers.fit import check_room, count_tokens, fit, fit_as
 from photowords.initializers.found import Found
-from photowords.starts import Captioned, ClassRepeated, MultiStar, OtherCaption, RandomWords, Shuffled
+from photowords.starts import (
+    Captioned,
+    ClassRepeated,
+    Counted,
+    MultiStar,
+    OtherCaption,
+    RandomVectors,
+    RandomWords,
+    Shuffled,
+)
 
 
 def fitted_caption(how: Captioned, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
@@ -31,10 +43,36 @@ def fitted_caption(how: Captioned, photos: Sequence[Image], backbone: Backbone, 
 
 def multi_star(how: MultiStar, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
     """``how.num_vectors`` stars, or as many as the caption has tokens: as many vectors, no words."""
+    count, provenance = _count(how, photos, backbone, mask)
+    return Found(" ".join("*" * count), provenance)
+
+
+def random_vectors(how: RandomVectors, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
+    """``how.num_vectors`` random vectors, or as many as the caption has tokens: the paper's other start (section 3).
+
+    Each is a word without a text, one vector in every text encoder: normal, with the mean and the standard deviation
+    that each coordinate has over the vocabulary. Raises UserError where so many leave no room for the templates.
+    """
+    count, provenance = _count(how, photos, backbone, mask)
+    check_room(" ".join("*" * count), backbone)
+    generator = torch.Generator().manual_seed(how.seed)
+    drawn = {}
+    for encoder in backbone.text_encoders:
+        vectors = backbone.vocabulary(encoder)[1]
+        noise = torch.randn((count, vectors.shape[1]), generator=generator)
+        drawn[encoder] = vectors.mean(0) + vectors.std(0) * noise
+    words = (Word("", {encoder: table[i : i + 1] for encoder, table in drawn.items()}) for i in range(count))
+    return Found("", {**provenance, "control_seed": how.seed}, tuple(words))
+
+
+def _count(
+    how: Counted, photos: Sequence[Image], backbone: Backbone, mask: Image | None
+) -> tuple[int, Mapping[str, Any]]:
+    """How many vectors, and where the number comes from."""
     if how.num_vectors is not None:
-        return Found(" ".join("*" * how.num_vectors))
+        return how.num_vectors, {}
     said = fitted_caption(how, photos, backbone, mask)
-    return Found(" ".join("*" * count_tokens(said.text, backbone)), {**said.provenance, "made_from": said.text})
+    return count_tokens(said.text, backbone), {**said.provenance, "made_from": said.text}
 
 
 def shuffled(how: Shuffled, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:

@@ -15,11 +15,11 @@ from photowords.starts import Words
 
 
 def words(how: Words, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
-    """The user's sentence, without a leading article (the templates bring one) and without ``how.drop``.
+    """The user's sentence without ``how.drop``, and without a leading article (templates bring one) unless it is kept.
 
     Nothing else is changed: what the user typed twice stays twice, and the budget is for captions. Raises UserError
     when there is none.
     """
     if not how.words.strip():
         raise UserError('`init` words needs the words; give them as `words`, such as "red tea kettle"')
-    return Found(" ".join(drop_words(sentence(how.words).split(), how.drop)))
+    return Found(" ".join(drop_words(sentence(how.words, how.keep_article).split(), how.drop)))

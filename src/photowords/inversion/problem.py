@@ -14,8 +14,9 @@ from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.inversion.loss import Batch, denoising_loss
 from photowords.inversion.views import views
-from photowords.prompts import TEMPLATES, in_template
+from photowords.prompts import in_template
 from photowords.settings import InvertSettings
+from photowords.templates import templates
 
 HELD_OUT_SEED = 2**32 - 1
 """Of a generator that training never sees: torch uses 32 bits of a seed, and training takes its seeds modulo this."""
@@ -52,11 +53,12 @@ class Problem:
         if not any(word.trainable for word in concept.words):
             raise UserError(f"every word of {concept.sentence!r} is frozen, so there is nothing to learn; free one")
         self.backbone, self.concept = backbone, concept
-        self.prompts = [in_template(template, concept) for template in TEMPLATES[self.settings.kind]]
-        self._views = views(backbone, photos, masks, self.settings.background_weight)
+        told = self.settings
+        self.prompts = [in_template(template, concept) for template in templates(told.kind, told.templates)]
+        self._views = views(backbone, photos, masks, told.background_weight, resize=told.resize)
         self.held_out_batch = self._held_out_batch()
-        if self.settings.flip:
-            self._views += views(backbone, photos, masks, self.settings.background_weight, mirrored=True)
+        if told.flip:
+            self._views += views(backbone, photos, masks, told.background_weight, mirrored=True, resize=told.resize)
 
     def draw(self, index: int) -> Batch:
         """The draws of step ``index``, from a generator seeded by (seed, index) alone."""

@@ -16,13 +16,13 @@ from photowords.backbones import Backbone
 from photowords.evaluation import Protocol
 from photowords.fields import given
 from photowords.pretrained import identity
-from photowords.prompts import TEMPLATES
 from photowords.settings import InvertSettings
 from photowords.starts import Classified, OtherCaption, Start, Words
 from photowords.study import measured
 from photowords.study.plan import SETTINGS, Arm, Study
 from photowords.study.sources import ConceptSource, Photo
 from photowords.study.tables import Table
+from photowords.templates import templates
 
 STRIP = 4
 """Pictures of each prompt that are kept at most, seeds 0, 1, ..."""
@@ -87,7 +87,7 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
             for arm in study.arms:
                 other = _other(study.concepts, number, seed) if isinstance(arm.start, OtherCaption) else None
                 protocol = Protocol.of_kind(arm.settings.kind, study.prompts, study.edits, study.samples)
-                prompts = study.picture_prompts or (TEMPLATES[arm.settings.kind][0],)
+                prompts = study.picture_prompts or (templates(arm.settings.kind)[0],)
                 kept = {"at": list(arm.pictures_at), "prompts": list(prompts), "samples": min(study.samples, STRIP)}
                 spec: dict[str, Any] = {
                     **shared,

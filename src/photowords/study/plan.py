@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photowords import fields, starts
+from photowords import fields, published, starts
 from photowords.errors import UserError
 from photowords.report import blocks
 from photowords.report.blocks.gallery import Gallery
@@ -127,9 +127,10 @@ def _study(table: Table, folder: Path) -> Study:
 
 def _arms(table: Table, scored: bool) -> list[Arm]:
     steps = {at: tables.listed(table, at, int, "the study") for at in STEPS}
-    shared = tables.get(table, "settings", dict, {}, "the study")
-    tables.only(shared, SETTINGS, "[settings]")
+    own = tables.get(table, "settings", dict, {}, "the study")
+    tables.only(own, ("like", *SETTINGS), "[settings]")
     with tables.within("[settings]"):
+        shared = _settings(own)
         fields.make(InvertSettings, shared)
     arms = [_arm(arm, shared, steps, scored) for arm in tables.listed(table, "arms", dict, "the study") or []]
     if not arms:
@@ -187,11 +188,11 @@ def _arm(table: Table, shared: Table, steps: Mapping[str, list[int] | None], sco
     where = f"arm {name}"
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise UserError(f"the arm's name {name!r} may hold only small letters, digits and '-'")
-    tables.only(table, ("name", "init", "label", *sorted(OPTIONS), *SETTINGS), where)
+    tables.only(table, ("name", "init", "label", *sorted(OPTIONS), "like", *SETTINGS), where)
     init = tables.get(table, "init", str, None, where)
     with tables.within(where):
         start = starts.make(init, {key: table[key] for key in table if key in OPTIONS})
-        settings = fields.make(InvertSettings, {**shared, **{key: table[key] for key in SETTINGS if key in table}})
+        settings = fields.make(InvertSettings, {**shared, **_settings(table)})
     last = settings.steps
     evaluated = steps["evaluate_at"]
     if evaluated is None:
@@ -211,6 +212,12 @@ def _arm(table: Table, shared: Table, steps: Mapping[str, list[int] | None], sco
     pictures_at = within("pictures_at", ends, evaluated, "evaluate_at")
     settings = dataclasses.replace(settings, evaluate_at=tuple(evaluated))
     return Arm(name, tables.get(table, "label", str, name, where), start, settings, score_at, pictures_at)
+
+
+def _settings(table: Table) -> dict[str, Any]:
+    """The inversion's settings that a table gives: those of the source that it is ``like``, and its own over them."""
+    like = published.published(tables.get(table, "like", str, None, "it")).settings if "like" in table else {}
+    return {key: value for key, value in {**like, **table}.items() if key in SETTINGS}
 
 
 def _check_start(arm: Arm, concepts: Sequence[ConceptSource]) -> None:
