@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -19,6 +20,7 @@ from photowords.inversion import Step, invert
 from photowords.published import PUBLISHED, explained, like, published
 from photowords.settings import SCHEDULERS, GenerateSettings, InvertSettings, parse_seeds
 from photowords.starts import STARTS, Words
+from photowords.study import plan
 
 CLASSES = (InvertSettings, GenerateSettings, *STARTS.values())
 
@@ -103,6 +105,20 @@ def test_settings_like_those_of_a_source() -> None:
     assert {published(name).precision for name in PUBLISHED} == {"fp32"}
     with pytest.raises(UserError, match="nothing is known as `like` 'dreambooth'; choose from paper, textual"):
         like("dreambooth")
+
+
+def test_a_studys_file_takes_a_sources_settings(tmp_path: Path) -> None:
+    """What is nearer wins: an arm's keys, what it is like, [settings], what those are like."""
+    file = tmp_path / "study.toml"
+    told = 'name = "s"\nconcepts = ["mug"]\n[settings]\nlike = "diffusers"\nsteps = 7\n'
+    arms = '[[arms]]\nname = "a"\ninit = "star"\n[[arms]]\nname = "b"\ninit = "star"\nlike = "paper"\nbatch = 3\n'
+    file.write_text(told + arms)
+    one, other = (dataclasses.replace(arm.settings, evaluate_at=None) for arm in plan.read(file).arms)
+    assert one == like("diffusers", steps=7)
+    assert other == like("paper", batch=3, seed=0), "the seeds are the study's own"
+    file.write_text((told + arms).replace('"paper"', '"mine"'))
+    with pytest.raises(UserError, match="arm b: nothing is known as like 'mine'; choose from paper"):
+        plan.read(file)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -214,6 +214,9 @@ def test_what_contradicts_itself_gets_one_sentence(make: Any, message: str) -> N
         make()
 
 
-def test_a_start_is_frozen() -> None:
+def test_a_start_is_frozen_and_options_have_names() -> None:
+    assert starts.Words("red mug") == starts.Words(words="red mug")
+    with pytest.raises(TypeError):
+        starts.Caption("mug")  # type: ignore[call-arg]
     with pytest.raises(dataclasses.FrozenInstanceError):
         starts.Caption().budget = 3  # type: ignore[misc]

@@ -15,16 +15,10 @@ from photowords import fields
 from photowords.errors import UserError
 from photowords.fields import option
 
-MOST_CANDIDATES = 50  # each is a beam of its own, so this bounds the memory
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Start:
-    """One way to find the words; the classes below are all there are.
-
-    Attributes:
-        init: its name, in ``--init``, in a study and in a concept's provenance.
-    """
+    """One way to find the words, known as ``init`` everywhere; the classes below are all there are."""
 
     init: ClassVar[str]
 
@@ -36,44 +30,33 @@ class Start:
         return {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sentence(Start):
     """What may begin with an article."""
 
     keep_article: bool = option(False, 'keep a leading "a" or "the", which the templates bring as well')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Budgeted(Sentence):
     """What a model says, cut to a length (``initializers.fit``)."""
 
     budget: int = option(16, "tokens that the sentence may have", least=1, metavar="N")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Captioned(Budgeted):
     """What asks the captioner, if only for how many tokens there are."""
 
     captioner: str | None = option(
-        None, "folder or hub name of a BLIP, BLIP-2, GIT, ViT+GPT-2 or Florence-2 model", metavar="NAME"
+        None, "BLIP, BLIP-2, GIT, ViT+GPT-2 or Florence-2: folder or hub name", metavar="NAME"
     )
-    candidates: int = option(
-        1,
-        "ask for N captions and take the one most like the picture by CLIP",
-        least=1,
-        most=MOST_CANDIDATES,
-        metavar="N",
-    )
-    reranker: str | None = option(
-        None, "folder or hub name of the CLIP that chooses among the candidates", metavar="NAME"
-    )
-    refiner: str | None = option(
-        None, "chat endpoint (OpenAI's protocol) that shortens the caption; off by default", metavar="URL"
-    )
+    # Each is a beam of its own, so that the most of them bounds the memory.
+    candidates: int = option(1, "captions to ask for, of which CLIP chooses one", least=1, most=50, metavar="N")
+    reranker: str | None = option(None, "folder or hub name of the CLIP that chooses among candidates", metavar="NAME")
+    refiner: str | None = option(None, "chat endpoint (OpenAI's protocol) that shortens the caption", metavar="URL")
     refiner_model: str | None = option(None, "the model that the endpoint is asked for", metavar="NAME")
-    refiner_instruction: str | None = option(
-        None, "what it is told to do with the caption", unset="shorten it", metavar="TEXT"
-    )
+    refiner_instruction: str | None = option(None, "what it is told to do", unset="shorten the caption", metavar="TEXT")
     seed: int = option(0, "of random choices: sampled candidates, the controls' order and words", least=0, metavar="N")
 
     def __post_init__(self) -> None:
@@ -93,7 +76,7 @@ class Captioned(Budgeted):
         return {**super().readers(), "captioner": ("captioner", self.captioner), **ranked}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Classified(Budgeted):
     """What asks the classifier."""
 
@@ -127,14 +110,14 @@ class Classified(Budgeted):
         return {**super().readers(), **({} if self.class_name else asked)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dropping(Start):
     """What can leave words out."""
 
     drop: tuple[str, ...] = option((), "words or phrases to leave out of the sentence", metavar="WORDS")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Worded(Start):
     """What has words, which can be kept as they are."""
 
@@ -143,7 +126,7 @@ class Worded(Start):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Counted(Captioned, Dropping):
     """So many vectors without words, or as many as the caption has tokens."""
 
@@ -161,14 +144,14 @@ class Counted(Captioned, Dropping):
         return {} if self.num_vectors is not None else super().readers()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Caption(Captioned, Dropping, Worded):
     """What the captioner says of the photo."""
 
     init: ClassVar[str] = "caption"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Class(Classified, Dropping, Worded):
     """What the classifier calls it."""
 
@@ -184,42 +167,42 @@ class Words(Sentence, Dropping, Worded):
     words: str = option("", 'your own words for it, such as "red tea kettle"', metavar="TEXT")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Star(Start):
     """One '*': textual inversion's start without words."""
 
     init: ClassVar[str] = "star"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MultiStar(Counted):
     """A control: as many '*' as the caption has tokens, so as many vectors and no words."""
 
     init: ClassVar[str] = "multi-star"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RandomVectors(Counted):
     """As many random vectors as the caption has tokens, at the vocabulary's scale."""
 
     init: ClassVar[str] = "random"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shuffled(Captioned, Dropping, Worded):
     """A control: the caption's words in another order."""
 
     init: ClassVar[str] = "shuffled"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RandomWords(Captioned, Dropping, Worded):
     """A control: as many other words as the caption has tokens."""
 
     init: ClassVar[str] = "random-words"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OtherCaption(Captioned, Worded):
     """A control: the caption of another picture."""
 
@@ -228,7 +211,7 @@ class OtherCaption(Captioned, Worded):
     other: Image | None = option(None, "the other picture", unset="a drawing that ships", metavar="PHOTO")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassRepeated(Captioned, Classified, Dropping, Worded):
     """A control: the class again and again, to as many tokens as the caption has."""
 

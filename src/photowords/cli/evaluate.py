@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from photowords.cli.options import add_json, add_model, add_offload, model_of, number, say
+from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, model_of, number, say
 from photowords.errors import UserError
+from photowords.fields import fields
+from photowords.settings import GenerateSettings
 
 if TYPE_CHECKING:
     from photowords.metrics import Metric
@@ -22,6 +24,7 @@ CAPTION = (
     "value ± sample standard deviation over pictures or tuples (standard error of the value over seeds or tuples; "
     "of a difference, which is learned minus start: paired). It says nothing of other photos and runs."
 )
+SAMPLER = ("guidance", "steps")
 SUITES = ("published", "pocket")  # metrics.Suite, without torch
 
 
@@ -46,8 +49,7 @@ def add(commands: Any) -> None:
     )
     group = command.add_argument_group("what is drawn")
     group.add_argument("--samples", type=number(int), metavar="N", help="pictures for each prompt (default: 8)")
-    group.add_argument("--guidance", type=number(float), metavar="G", help="guidance scale (default: 5)")
-    group.add_argument("--steps", type=number(int), metavar="N", help="sampler steps (default: 25)")
+    add_fields(group, [fields(GenerateSettings)[name] for name in SAMPLER])
     group.add_argument(
         "--prompts",
         nargs="+",
@@ -181,9 +183,8 @@ def _protocol(args: argparse.Namespace, kind: str) -> Any:
     from photowords.evaluation import Protocol
 
     base = Protocol.of_kind(kind, args.prompts, args.edits)
-    sampler = {name: getattr(args, name) for name in ("steps", "guidance") if getattr(args, name) is not None}
-    given = {name: getattr(args, name) for name in ("samples", "swap", "class_word") if getattr(args, name) is not None}
-    return dataclasses.replace(base, settings=dataclasses.replace(base.settings, **sampler), **given)
+    sampler = dataclasses.replace(base.settings, **given(args, SAMPLER))
+    return dataclasses.replace(base, settings=sampler, **given(args, ("samples", "swap", "class_word")))
 
 
 def _list(args: argparse.Namespace) -> dict[str, Any]:
