@@ -425,14 +425,14 @@ def test_the_command_draws_the_prompts_given(run: Any) -> None:
 @pytest.mark.parametrize(
     ("words", "option"),
     [
-        (("--metrics", "held-out-loss", "--prompts", "a {}"), "--prompts means nothing to held-out-loss"),
-        (("--metrics", "lpips", "--edits", "a {}"), "--edits means nothing to pocket-lpips"),
-        (("--metrics", "clip-editability", "--truth", "PHOTO"), "--truth means nothing to pocket-clip-editability"),
-        (("--metrics", "lpips", "--swap", "a=b"), "--swap"),
-        (("--metrics", "clip-editability", "--class-word", "mug"), "--class-word"),
-        (("--metrics", "lpips,sifid", "--weights", "x"), "--weights means nothing to pocket-lpips, pocket-sifid"),
-        (("--metrics", "clip-reconstruction", "--clip", "x"), "--clip"),
-        (("--metrics", "clip-reconstruction", "--dino", "x"), "--dino"),
+        (("--metrics", "held-out-loss", "--prompts", "a {}"), "`prompts` means nothing to held-out-loss"),
+        (("--metrics", "lpips", "--edits", "a {}"), "`edits` means nothing to pocket-lpips"),
+        (("--metrics", "clip-editability", "--truth", "PHOTO"), "`truth` means nothing to pocket-clip-editability"),
+        (("--metrics", "lpips", "--swap", "a=b"), "`swap`"),
+        (("--metrics", "clip-editability", "--class-word", "mug"), "`class_word`"),
+        (("--metrics", "lpips,sifid", "--weights", "x"), "`weights` means nothing to pocket-lpips, pocket-sifid"),
+        (("--metrics", "clip-reconstruction", "--clip", "x"), "`clip`"),
+        (("--metrics", "clip-reconstruction", "--dino", "x"), "`dino`"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(run: Any, words: Any, option: Any) -> None:

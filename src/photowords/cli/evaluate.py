@@ -165,10 +165,8 @@ def _check_used(args: argparse.Namespace, metrics: list[Metric]) -> None:
     }
     for name, looked_at in looks.items():
         if getattr(args, name) and not looked_at:
-            option, asked = f"--{name.replace('_', '-')}", ", ".join(metric.name for metric in metrics)
-            raise UserError(
-                f"{option} means nothing to {asked}; leave it out, or ask for others with --metrics or --suite"
-            )
+            asked = ", ".join(metric.name for metric in metrics)
+            raise UserError(f"`{name}` means nothing to {asked}; leave it out, or ask for other `metrics` or `suite`")
 
 
 @functools.lru_cache(maxsize=1)
