@@ -95,8 +95,8 @@ def test_a_name_means_the_same_wherever_it_stands(cls: type) -> None:
 
 def test_settings_like_those_of_a_source() -> None:
     """The numbers of each script, as its files have them; what is told wins."""
-    squashed = {"resize": "squash", "flip": True, "weight_decay": 0.01}
-    original = {**squashed, "steps": 6100, "seed": 23, "templates": "textual-inversion"}
+    squashed: dict[str, Any] = {"resize": "squash", "flip": True, "weight_decay": 0.01}
+    original: dict[str, Any] = {**squashed, "steps": 6100, "seed": 23, "templates": "textual-inversion"}
     assert like("textual-inversion-ldm") == InvertSettings(batch=4, lr=0.02, **original)
     assert like("textual-inversion-sd") == InvertSettings(batch=2, lr=0.01, **original)
     assert like("diffusers") == InvertSettings(steps=5000, batch=16, lr=1e-4, templates="diffusers", **squashed)

@@ -217,6 +217,6 @@ def test_what_contradicts_itself_gets_one_sentence(make: Any, message: str) -> N
 def test_a_start_is_frozen_and_options_have_names() -> None:
     assert starts.Words("red mug") == starts.Words(words="red mug")
     with pytest.raises(TypeError):
-        starts.Caption("mug")  # type: ignore[call-arg]
+        STARTS["caption"]("mug")  # type: ignore[call-arg]
     with pytest.raises(dataclasses.FrozenInstanceError):
         starts.Caption().budget = 3  # type: ignore[misc]
