@@ -28,10 +28,11 @@ demo: setup  ## caption, invert and redraw one photo with the model that ships; 
 
 test: check  ## the same as check
 
-check: setup  ## format, lint, types, tests, and whether the generated docs are up to date
+check: setup  ## format, lint, types, structure, tests, and whether the generated docs are up to date
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+	$(PY) -m tests.structure
 	$(PY) -m pytest
 	$(PY) docs/generate.py --check
 

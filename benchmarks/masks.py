@@ -19,13 +19,13 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 
+from benchmarks import click
 from photowords import backbones, segmentation
 from photowords.generation import generate
 from photowords.images import side_by_side, to_tensor
-from photowords.initializers import Hint, start
+from photowords.initializers import start
 from photowords.inversion import invert
 from photowords.settings import InvertSettings
 from recipes.pocket import judge
@@ -47,7 +47,7 @@ def trial(job: tuple[int, str, int, Path]) -> dict[str, Any]:
     side = number % 2
     point = click.deepest(pair.masks[side])
     mask = segmentation.load().open(pair.picture)(segmentation.Clicks((point,)))
-    concept = start("caption", [pair.picture], _STATE["backbone"], Hint(mask=mask), "it")
+    concept = start("caption", [pair.picture], _STATE["backbone"], "it", mask)
     settings = InvertSettings(steps=steps, background_weight=1.0 if arm == "crop" else None)
     masks = [] if arm == "sentence" else [mask]
     *_, last = invert(_STATE["backbone"], concept, [pair.picture], settings, masks=masks)

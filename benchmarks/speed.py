@@ -31,13 +31,14 @@ def measure(arguments: list[str]) -> tuple[float, float]:
 def against_a_plain_loop(steps: int = 20) -> tuple[float, float]:
     """Seconds a step: ours, and a loop without the cached latent and with gradients for the UNet."""
     from photowords import backbones, images, pocket
-    from photowords.initializers import Hint, start
+    from photowords.initializers import start
     from photowords.inversion import invert
     from photowords.settings import InvertSettings
+    from photowords.starts import Words
 
     backbone = backbones.load("pocket")
     photo = images.load_photo(pocket.view("mug"))
-    concept = start("words", [photo], backbone, Hint(words="blue and white checkered mug"))
+    concept = start(Words(words="blue and white checkered mug"), [photo], backbone)
     settings = InvertSettings(steps=steps, held_out=1, evaluate_every=steps)
     unet = backbone._pipe.unet  # type: ignore[attr-defined]
 
@@ -47,7 +48,7 @@ def against_a_plain_loop(steps: int = 20) -> tuple[float, float]:
         began = time.perf_counter()
         for _ in invert(backbone, concept, [photo], settings):
             if plain:
-                backbone.encode(picture)
+                backbone.encode_picture(picture)
                 unet.zero_grad()
         unet.requires_grad_(False)
         return (time.perf_counter() - began) / steps

@@ -37,7 +37,7 @@ def value(action: argparse.Action) -> str:
         return " ".join(metavar)
     if isinstance(action.nargs, int):
         return " ".join([metavar] * action.nargs)
-    return NARGS.get(action.nargs, "{}").format(metavar)
+    return NARGS.get(action.nargs or "", "{}").format(metavar)
 
 
 def usage(name: str, actions: list[argparse.Action]) -> str:

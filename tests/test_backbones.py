@@ -1,19 +1,24 @@
 import hashlib
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from photowords import backbones, images, pocket
-from photowords.backbones import Backbone
-from photowords.errors import UserError
+from photowords.backbones import Backbone, automatic
+from photowords.errors import PhotowordsWarning, UserError
+from photowords.initializers import start
+from photowords.starts import Words
 
 
 def test_a_loaded_model_says_what_it_is(tiny: Backbone, tiny_v: Backbone) -> None:
-    assert (tiny.widths, tiny.context, tiny.picture_size, tiny.timesteps) == ({"text_encoder": 32}, 32, 64, 1000)
+    assert [(e.width, e.context) for e in tiny.text_encoders.values()] == [(32, 32)] and tiny.picture_size == 64
+    assert list(tiny.text_encoders) == ["clip_l"] and tiny.objective.steps == 1000
     assert tiny.fingerprint != tiny_v.fingerprint and len(tiny.fingerprint) == 16
     assert tiny.readers["captioner"] == "Salesforce/blip-image-captioning-base"
 
@@ -21,20 +26,22 @@ def test_a_loaded_model_says_what_it_is(tiny: Backbone, tiny_v: Backbone) -> Non
 def test_the_fingerprint_does_not_depend_on_the_precision(tiny_folder: Path, tiny: Any) -> None:
     coarse: Any = backbones.load(str(tiny_folder), "cpu", "bf16")
     assert coarse.dtype == torch.bfloat16 and coarse.fingerprint == tiny.fingerprint
-    exact = tiny.word_vectors("blue mug")["text_encoder"]
-    assert torch.equal(coarse.word_vectors("blue mug")["text_encoder"], exact), "words keep their stored precision"
+    exact = tiny.text_encoders["clip_l"].word_vectors("blue mug")
+    assert torch.equal(coarse.text_encoders["clip_l"].word_vectors("blue mug"), exact), (
+        "words keep their stored precision"
+    )
 
 
 def test_tokens_are_the_words_own_text(tiny: Backbone) -> None:
-    assert tiny.tokenize("A red  teapot") == ["A", "red", "teapot"]
+    assert tiny.text_encoders["clip_l"].tokenize("A red  teapot") == ["A", "red", "teapot"]
     for word in ("qwertz", "café", "ñandú", "日本"):
-        pieces = tiny.tokenize(word)
+        pieces = tiny.text_encoders["clip_l"].tokenize(word)
         assert len(pieces) > 1 and "".join(pieces) == word, pieces
 
 
 def test_encode_is_the_scaled_posterior(tiny: Any, mug: Any) -> None:
     picture = images.to_tensor(mug, 64)
-    latents = tiny.encode(picture)
+    latents = tiny.encode_picture(picture)
     posterior = tiny._pipe.vae.encode(picture).latent_dist
     scale = tiny._pipe.vae.config.scaling_factor
     assert torch.allclose(latents.mean, posterior.mean * scale)
@@ -44,8 +51,8 @@ def test_encode_is_the_scaled_posterior(tiny: Any, mug: Any) -> None:
 
 def test_noise_follows_the_schedule(tiny: Any) -> None:
     z, noise = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
-    noisy = tiny.add_noise(z, noise, torch.tensor([0, 999]))
-    a = tiny._noise.alphas_cumprod
+    noisy = tiny.objective.add_noise(z, noise, torch.tensor([0, 999]))
+    a = tiny.objective._schedule.alphas_cumprod
     assert torch.allclose(noisy[1], a[999].sqrt() * z[1] + (1 - a[999]).sqrt() * noise[1])
     assert (noisy[0] - z[0]).abs().mean() < 0.05
 
@@ -63,7 +70,10 @@ def test_the_weights_hash_sees_one_changed_weight(tiny: Any) -> None:
 @pytest.mark.parametrize(
     ("index", "message"),
     [
-        ('{"_class_name": "FluxPipeline"}', "is a FluxPipeline, but photowords knows StableDiffusionPipeline"),
+        (
+            '{"_class_name": "FluxKontextPipeline"}',
+            "is a FluxKontextPipeline, but photowords knows StableDiffusionPipeline",
+        ),
         ("not json", "no readable model_index.json"),
         ("{}", "no readable model_index.json"),
     ],
@@ -108,9 +118,9 @@ def test_the_layout_of_published_models_loads(tiny_folder: Path, tmp_path: Path)
     edit("text_encoder/config.json", eos_token_id=2)
     edit("tokenizer/tokenizer_config.json", pad_token="!")
     backbone: Any = backbones.load(str(folder), "cpu", "fp32")
-    rows = backbone.word_vectors("blue mug")
-    spliced = backbone.condition([["a", 0, 1]], rows)
-    assert torch.equal(spliced, backbone.condition([["a blue mug"]], rows))
+    concept = start(Words(words="blue mug"), [], backbone)
+    spliced = backbone.encode_prompt([["a", *concept.refs]], concept.embeddings())
+    assert torch.equal(spliced["prompt_embeds"], backbone.encode_prompt([["a blue mug"]], {})["prompt_embeds"])
     assert backbone._pipe.tokenizer.pad_token == "!"
 
 
@@ -126,6 +136,47 @@ def test_the_bank_is_familiar_to_the_pocket_and_noise_is_not(pocket_model: Backb
     for name in pocket.concepts():
         assert pocket_model.is_familiar(images.to_tensor(images.load_photo(pocket.view(name)), 64)), name
     assert not pocket_model.is_familiar(torch.rand(1, 3, 64, 64) * 2 - 1)
+    assert not pocket_model.is_familiar(images.to_tensor(landscape(), 64))
+
+
+def landscape() -> Image.Image:
+    """As a camera sees it: muted colours, soft light, grain on everything."""
+    generator = torch.Generator().manual_seed(0)
+    light = torch.linspace(0.75, 0.35, 256)[:, None, None].expand(256, 256, 3).clone()
+    light[150:] *= torch.tensor([0.75, 0.8, 0.6])
+    coarse = torch.nn.functional.interpolate(torch.rand(1, 1, 64, 64, generator=generator), 256, mode="bicubic")[0, 0]
+    grain = torch.rand(256, 256, 1, generator=generator) * 0.25 + coarse[..., None] * 0.2
+    return Image.fromarray(((light + grain - 0.2).clamp(0, 1) * 255).byte().numpy())
+
+
+def test_auto_is_the_pocket_for_its_world_and_the_first_cached_model_for_a_photo(
+    mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: set[str] = set()
+    monkeypatch.setattr(automatic, "is_cached", lambda source: source in here)
+    assert automatic.for_photos([mug]) == "pocket"
+    with pytest.raises(UserError, match=r"real photo.*about 4 GB: hf download stable-diffusion-v1-5.*`model` pocket"):
+        automatic.for_photos([mug, landscape()])
+    here.add(backbones.ALIASES["sd15"].source)
+    assert automatic.for_photos([landscape()]) == "sd15"
+
+
+def test_a_model_is_cached_when_every_part_has_its_weights(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "sd")
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: str(folder / "model_index.json"))
+    assert automatic.is_cached("a/b")
+    next((folder / "vae").glob("*.safetensors")).unlink()
+    assert not automatic.is_cached("a/b")
+
+
+def test_the_pockets_readers_warn_of_a_photo(pocket_model: Backbone, mug: Image.Image) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PhotowordsWarning)
+        start("caption", [mug], pocket_model)
+    with pytest.warns(PhotowordsWarning, match="photo 2 lies outside the small world that pocket and its readers know"):
+        start("class", [mug, landscape()], pocket_model)
 
 
 def test_the_bank_holds_twelve_concepts_of_five_views() -> None:

@@ -16,8 +16,12 @@ from PIL import Image
 
 from photowords import pocket
 from photowords.cli import main
+from photowords.inversion import Run
+from photowords.published import like
 
 MUG = pocket.view("mug")
+
+POCKET = ("--model", "pocket")  # also for pictures that are none of its world
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -50,8 +54,8 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
 
 def test_invert_leaves_a_run_and_one_json_object(learned: tuple[Path, dict[str, Any]]) -> None:
     out, result = learned
-    assert result["sentence"] == " ".join(p["word"] for p in result["placeholders"])
-    assert [p["name"] for p in result["placeholders"]][:2] == ["<0>", "<1>"]
+    assert result["sentence"] == " ".join(word["text"] for word in result["words"])
+    assert [word["name"] for word in result["words"]][:2] == ["<0>", "<1>"]
     losses = result["held_out_loss"]
     assert [row["step"] for row in losses["curve"]] == [0, 10, 20]
     assert losses["start"] == losses["curve"][0]["loss"] and losses["final"] == losses["curve"][-1]["loss"]
@@ -66,7 +70,8 @@ def test_invert_leaves_a_run_and_one_json_object(learned: tuple[Path, dict[str, 
     }
     left = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert left == {
-        "settings.json", "start.safetensors", "concept.safetensors", "losses.jsonl", "loss.png", "result.json",
+        "settings.json", "start.safetensors", "concept.safetensors", "losses.jsonl", "seconds.json", "loss.png",
+        "result.json",
         "photos/0.png", "samples/step_000000.png", "samples/step_000020.png",
         *(f"checkpoints/{step:06d}.safetensors" for step in (0, 10, 20)),
     }  # fmt: skip
@@ -103,20 +108,52 @@ def test_every_start_and_several_photos_of_a_style(
 ) -> None:
     options = ("--init", init, "--kind", "style", "--steps", 1, "--held-out", 2, "--samples", 0, "--json")
     status, out, _ = run(capsys, "invert", MUG, pocket.view("mug", 1), "--out", tmp_path / "run", *options)
-    words = [placeholder["word"] for placeholder in json.loads(out)["placeholders"]]
+    words = [word["text"] for word in json.loads(out)["words"]]
     assert status == 0
     assert words == {"class": ["mug"], "star": ["*"], "multi-star": ["*"] * 5}[init]
 
 
-@pytest.mark.parametrize("tool", ["diffusers", "a1111", "kohya", "comfyui", "invokeai", "photowords"])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--init", "class", "--class-name", "red striped mug with a star", "--budget", 3), "red striped mug"),
+        (("--words", "a red striped mug", "--drop", "striped"), "red mug"),
+    ],
+)
+def test_options_that_the_command_line_once_refused(
+    options: tuple[Any, ...], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("--steps", 1, "--held-out", 2, "--samples", 0, "--json")
+    status, out, _ = run(capsys, "invert", MUG, "--out", tmp_path / "run", *options, *few)
+    assert status == 0 and json.loads(out)["sentence"] == sentence
+
+
+def test_settings_like_those_of_a_source_and_random_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    few = ("--steps", 2, "--batch", 2, "--held-out", 2, "--samples", 0, "--init", "random", "--num-vectors", 3)
+    status, said, _ = run(capsys, "invert", MUG, "--out", out, "--like", "diffusers", *few)
+    assert status == 0 and "like           diffusers: it states steps 5000, batch 16, lr 0.0001" in said
+    assert "sentence       none: 3 random vectors" in said
+    made = Run.open(out)
+    assert made.settings == like("diffusers", steps=2, batch=2, held_out=2) and made.about["dtype"] == "float32"
+    assert run(capsys, "invert", "--out", out, "--resume", "--steps", 3)[0] == 0
+    assert "--like is for the beginning of a run" in refused(
+        capsys, "invert", "--out", out, "--resume", "--like", "paper"
+    )
+    assert "nothing is known as --like 'x'; choose from paper" in refused(
+        capsys, "invert", MUG, "--out", tmp_path / "other", "--like", "x"
+    )
+
+
+@pytest.mark.parametrize("tool", ["diffusers", "photowords"])  # for those that cannot use the pocket's, test_export.py
 def test_an_exported_file_is_read_wherever_a_concept_is(
     tool: str, learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_folder, result = learned
-    file = tmp_path / ("mug.pt" if tool == "a1111" else "mug.safetensors")
+    file = tmp_path / "mug.safetensors"
     assert run(capsys, "concept", "export", run_folder, "--to", tool, "--out", file)[0] == 0
     status, out, _ = run(capsys, "concept", "show", file, "--json")
-    assert status == 0 and len(json.loads(out)["placeholders"]) == len(result["placeholders"])
+    assert status == 0 and len(json.loads(out)["words"]) == len(result["words"])
     arguments = ("generate", "{mug}", "--concept", file, "--steps", 2, "--out", tmp_path / "out")
     assert run(capsys, *arguments)[0] == 0
 
@@ -134,12 +171,12 @@ def test_caption_says_the_object_and_its_look(capsys: pytest.CaptureFixture[str]
     status, out, _ = run(capsys, "caption", MUG, "--json")
     said = json.loads(out)
     assert status == 0 and said["sentence"].endswith("and white checkered mug") and said["class"] == "mug"
-    assert said["tokens"] == said["sentence"].split()
+    assert [word["text"] for word in said["words"]] == said["sentence"].split()
 
 
 def test_models_lists_the_short_names(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "models", "--json")
-    assert set(json.loads(out)["models"]) == {"pocket", "sd15", "sd21"}
+    assert set(json.loads(out)["models"]) >= {"pocket", "sd15", "sd21", "sdxl", "ldm"}
 
 
 @pytest.mark.parametrize("command", [[], ["caption"], ["invert"], ["generate"], ["concept", "export"], ["demo"]])
@@ -175,26 +212,26 @@ def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: p
         "cut.png": "damaged or cut-off",
         "empty.png": "is empty",
         "dot.png": "too small",
-        "bomb.png": "30000x30000 pixels, too large",
+        "bomb.png": "has too many pixels to be opened; shrink it",
         "missing.png": "does not exist",
         ".": "is a folder",
     }.items():
-        assert words in refused(capsys, "invert", tmp_path / name, "--out", tmp_path / "run"), name
+        assert words in refused(capsys, "invert", tmp_path / name, "--out", tmp_path / "run", *POCKET), name
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--steps", "0"], "steps is 0, but it must be at least 1"),
+        (["--steps", "0"], "--steps is 0, but it must be a whole number of at least 1"),
         (["--steps", "many"], "'many' is not a whole number"),
-        (["--lr", "-1"], "learning rate must be above 0"),
-        (["--batch", "0"], "batch is 0"),
+        (["--lr", "-1"], "--lr is -1.0, but it must be a number above 0"),
+        (["--batch", "0"], "--batch is 0"),
         (["--kind", "person"], "must be one of object, style"),
         (["--samples", "9"], "from 0 to 4"),
-        (["--init", "words"], "needs the words"),
+        (["--init", "words"], "--init words needs the words; give them as --words"),
         (["--init", "star", "--words", "a mug"], "--words goes with --init words, not with --init star"),
-        (["--stars", "3"], "--stars goes with --init multi-star"),
+        (["--num-vectors", "3"], "--num-vectors goes with --init multi-star"),
         (["--classifier", "x"], "--classifier goes with --init class"),
         (["--words", "very " * 40 + "big mug"], "text encoder has room for"),
         (["--name", "my mug"], "cannot be used in a prompt"),
@@ -205,7 +242,7 @@ def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: p
         (["--device", "meta"], "device 'meta' cannot be used"),
         (["--dtype", "fp7"], "dtype 'fp7' is unknown"),
         (["--captioner", "/nowhere/blip"], "captioner '/nowhere/blip' cannot be loaded"),
-        (["--init", "magic"], "invalid choice: 'magic'"),
+        (["--init", "magic"], "there is no --init 'magic'"),
         (["--typo"], "unrecognized arguments: --typo"),
     ],
 )
@@ -247,7 +284,7 @@ def test_a_hub_name_without_network_says_what_to_do(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     message = refused(capsys, "invert", MUG, "--model", "nobody/nothing", "--out", tmp_path / "run")
-    assert "could not be fetched" in message and "give its folder to --model" in message
+    assert "could not be fetched" in message and "give its folder as --model" in message
 
 
 def test_bad_places_get_one_sentence(
@@ -260,11 +297,11 @@ def test_bad_places_get_one_sentence(
     assert "cannot be made" in refused(capsys, "invert", MUG, "--out", blocker / "run")
     arguments = ("generate", "{mug}", "--concept", learned[0])
     assert "cannot be made" in refused(capsys, *arguments, "--out", blocker / "out")
-    assert "wants a file whose name ends in .pt, not 'x.bin'" in refused(
-        capsys, "concept", "export", learned[0], "--to", "a1111", "--out", "x.bin"
+    assert "wants a file whose name ends in .safetensors, not 'x.bin'" in refused(
+        capsys, "concept", "export", learned[0], "--to", "diffusers", "--out", "x.bin"
     )
     assert "is not a folder" in refused(
-        capsys, "concept", "export", learned[0], "--to", "kohya", "--out", blocker / "x.safetensors"
+        capsys, "concept", "export", learned[0], "--to", "diffusers", "--out", blocker / "x.safetensors"
     )
     assert blocker.read_text() == "mine"
 
@@ -326,6 +363,39 @@ def test_a_photo_outside_the_pockets_world_warns(tmp_path: Path, capsys: pytest.
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     options = ("--words", "zebra mug", "--steps", 1, "--held-out", 2, "--samples", 0)
-    status, _, err = run(capsys, "invert", tmp_path / "noise.png", "--out", tmp_path / "run", *options)
+    status, _, err = run(capsys, "invert", tmp_path / "noise.png", "--out", tmp_path / "run", *options, *POCKET)
     assert status == 0
-    assert "noise.png lies outside the small world" in err and "never seen 'zebra'" in err
+    assert "the photo lies outside the small world" in err and "never seen 'zebra'" in err
+
+
+# --- Ctrl-C ---
+
+
+def stopped(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What a command says when it is stopped."""
+    status, out, err = run(capsys, *arguments)
+    assert status == 1 and out == ""
+    return err
+
+
+def test_ctrl_c_advises_only_what_applies(
+    learned: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "a run"
+    with monkeypatch.context() as patch:
+        patch.setattr("photowords.backbones.load", stop)
+        assert stopped(capsys, "caption", MUG) == "stopped\n"
+        assert stopped(capsys, "generate", "{mug}", "--concept", learned[0], "--out", tmp_path) == "stopped\n"
+        assert stopped(capsys, "invert", MUG, "--out", out) == "stopped\n", "no run was begun"
+    options = ("--words", "red mug", "--held-out", 2, "--samples", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("photowords.learning.invert", stop)
+        advice = f"stopped; go on with: photowords invert --out '{out}' --resume\n"
+        assert stopped(capsys, "invert", MUG, "--out", out, *options) == advice
+    assert run(capsys, "invert", "--out", out, "--resume", "--steps", 1)[0] == 0

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_cli import MUG, refused, run
 
 from photowords import formats, pocket, segmentation
 from photowords.segmentation.graphcut import GraphCut
+from tests.test_cli import MUG, refused, run
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_caption_describes_the_clicked_object(photo: Path, capsys: pytest.Captur
     status, printed, _ = run(capsys, "caption", photo, "--click", "120,170", "--freeze", "stopwords", "--json")
     result = json.loads(printed)
     assert status == 0 and "teapot" in result["sentence"].split() and result["class"] == "teapot"
-    assert result["learned"] == [word not in ("and", "with", "a") for word in result["tokens"]]
+    assert all(word["trainable"] == (word["text"] not in ("and", "with", "a")) for word in result["words"])
 
 
 @pytest.mark.parametrize(
@@ -89,16 +89,16 @@ def test_bad_selections_get_one_sentence(
     ("options", "words"),
     [
         (("--background-weight", "0.5"), "needs a selected object"),
-        (("--click", "9,9", "--background-weight", "1.5"), "must be from 0 to 1"),
+        (("--click", "9,9", "--background-weight", "1.5"), "it must be a number from 0 to 1"),
         (("--mask", "no.png"), "no.png does not exist"),
         (("--refiner", "http://localhost:1"), "--refiner needs --refiner-model"),
         (("--init", "star", "--candidates", "3"), "--candidates goes with"),
         (("--drop", "zebra"), "zebra"),
-        (("--labels", " , "), "names no label"),
-        (("--labels", "no.txt"), "names one label, and there is no such file"),
+        (("--labels", " , "), "names nothing"),
+        (("--labels", "no.txt"), "--labels names no two words to choose from: 'no.txt'"),
         (("--words", ""), "--init words needs the words"),
-        (("--reranker", "somewhere"), "--reranker needs --candidates"),
-        (("--init", "multi-star", "--stars", "2", "--budget", "3"), "--budget is about the caption"),
+        (("--reranker", "somewhere"), "--reranker chooses among candidates; add --candidates"),
+        (("--init", "multi-star", "--num-vectors", "2", "--budget", "3"), "--budget is about the caption"),
         (("--refiner", "", "--refiner-model", "small"), "the refiner's URL must look like"),
         (("--refiner", "http://localhost:1", "--refiner-model", " "), "the refiner's model has no name"),
     ],
@@ -143,7 +143,7 @@ def test_pieces_too_far_apart_for_one_square_are_refused(
         ends.paste(255, (left, 100, left + 40, 150))
     wide.save(tmp_path / "wide.png")
     ends.save(tmp_path / "ends.png")
-    options = ("--mask", tmp_path / "ends.png", "--background-weight", 0)
+    options = ("--mask", tmp_path / "ends.png", "--background-weight", 0, "--model", "pocket")
     assert "too far apart" in refused(capsys, "invert", tmp_path / "wide.png", "--out", tmp_path / "run", *options)
     assert not (tmp_path / "run").exists()
 
@@ -190,6 +190,6 @@ def test_concept_words_prints_a_table_and_draws_it(tmp_path: Path, capsys: pytes
     status, printed, _ = run(capsys, "concept", "words", out)
     assert status == 0 and "nearest words now" in printed and "mug" in printed and (out / "words.png").is_file()
     result = json.loads(run(capsys, "concept", "words", out, "--json")[1])
-    assert [word["word"] for word in result["words"]] == ["blue", "mug"]
+    assert [word["text"] for word in result["words"]] == ["blue", "mug"]
     assert "is not a run" in refused(capsys, "concept", "words", tmp_path)
     assert "end in .png" in refused(capsys, "concept", "words", out, "--out", tmp_path / "words.svg")

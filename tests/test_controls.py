@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from photowords import pocket
@@ -14,7 +16,8 @@ from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.images import load_photo
-from photowords.initializers import Hint, Start, controls, start
+from photowords.initializers import Found, controls, start
+from photowords.starts import Captioned, MultiStar, OtherCaption, RandomVectors, Shuffled, of
 
 NAMES = ("backpack", "bird", "mug", "teddy_bear")
 AS_MANY = ("multi-star", "shuffled", "random-words", "class-repeated")
@@ -29,20 +32,20 @@ def photo(request: pytest.FixtureRequest) -> Image.Image:
 
 @pytest.fixture
 def make(pocket_model: Backbone, photo: Image.Image) -> Make:
-    return lambda init, **hint: start(init, [photo], pocket_model, Hint(**hint))
+    return lambda init, **told: start(of(init)(**told), [photo], pocket_model)
 
 
 @pytest.mark.parametrize("init", AS_MANY)
 def test_as_many_tokens_as_the_caption(init: str, make: Make) -> None:
-    for hint in ({}, {"seed": 1}, {"budget": 4}):
-        if hint.get("budget"):
+    for told in ({}, {"seed": 1}, {"budget": 4}):
+        if told.get("budget"):
             with pytest.warns(PhotowordsWarning, match="cut at 4 tokens"):
-                caption = make("caption", **hint)
+                caption = make("caption", **told)
             with pytest.warns(PhotowordsWarning, match="cut at 4 tokens"):
-                control = make(init, **hint)
+                control = make(init, **told)
         else:
-            caption, control = make("caption", **hint), make(init, **hint)
-        assert len(control) == len(caption) == len(control.words), (init, control.sentence)
+            caption, control = make("caption", **told), make(init, **told)
+        assert len(control.vectors("clip_l")) == len(caption.vectors("clip_l")), (init, control.sentence)
         assert control.provenance["caption"] == caption.provenance["caption"]
         assert control.provenance["init"] == init
 
@@ -52,7 +55,7 @@ def test_shuffled_has_the_captions_words_in_another_order(make: Make) -> None:
     orders = set()
     for seed in range(8):
         shuffled = make("shuffled", seed=seed)
-        assert Counter(shuffled.words) == Counter(caption.words) and shuffled.words != caption.words
+        assert Counter(shuffled.texts) == Counter(caption.texts) and shuffled.texts != caption.texts
         assert shuffled.provenance["made_from"] == caption.sentence
         assert shuffled.provenance["control_seed"] == seed
         orders.add(shuffled.sentence)
@@ -62,14 +65,14 @@ def test_shuffled_has_the_captions_words_in_another_order(make: Make) -> None:
 
 def test_random_words_are_known_distinct_and_not_the_captions(make: Make, pocket_model: Backbone) -> None:
     caption = make("caption")
-    known, drawn = set(pocket_model.vocabulary()[0]), set()
+    known, drawn = set(pocket_model.vocabulary("clip_l")[0]), set()
     for seed in range(4):
-        words = make("random-words", seed=seed).words
-        assert len(set(words)) == len(words) and set(words) <= known and not set(words) & set(caption.words)
+        words = make("random-words", seed=seed).texts
+        assert len(set(words)) == len(words) and set(words) <= known and not set(words) & set(caption.texts)
         drawn.add(words)
     assert len(drawn) == 4
     again = make("random-words", seed=2)
-    assert again.words in drawn and again.provenance["made_from"] == caption.sentence
+    assert again.texts in drawn and again.provenance["made_from"] == caption.sentence
 
 
 def test_another_pictures_caption(make: Make) -> None:
@@ -86,8 +89,8 @@ def test_another_pictures_caption(make: Make) -> None:
 
 def test_the_class_is_repeated(make: Make) -> None:
     caption, label, repeated = make("caption"), make("class"), make("class-repeated")
-    expected = list(itertools.islice(itertools.cycle(label.words), len(caption)))
-    assert list(repeated.words) == expected and repeated.provenance["made_from"] == label.sentence
+    expected = list(itertools.islice(itertools.cycle(label.texts), len(caption)))
+    assert list(repeated.texts) == expected and repeated.provenance["made_from"] == label.sentence
     assert repeated.provenance["class_confidence"] == label.provenance["class_confidence"]
 
 
@@ -98,12 +101,12 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def read(*said: str, label: str = "mug") -> None:
         sizes = {8 + i: text for i, text in enumerate(said)}
 
-        def caption(photos: list[Image.Image], backbone: Backbone, hint: Hint) -> Start:
-            assert hint.mask is None or hint.mask.size == photos[0].size
-            return Start(sizes.get(photos[0].width, said[-1]), {})
+        def caption(how: Captioned, photos: list[Image.Image], backbone: Backbone, mask: Any = None) -> Found:
+            assert mask is None or mask.size == photos[0].size
+            return Found(sizes.get(photos[0].width, said[-1]), {})
 
         monkeypatch.setattr(controls, "caption", caption)
-        monkeypatch.setattr(controls, "classify", lambda *_: Start(label, {}))
+        monkeypatch.setattr(controls, "classify", lambda *_: Found(label, {}))
 
     return read
 
@@ -115,11 +118,10 @@ def photos(size: int = 8) -> list[Image.Image]:
 def test_a_given_other_picture_is_described(tiny: Backbone, reading: Callable[..., None]) -> None:
     reading("a red mug", "a photo of a cat with a", "the red mug")
     (other,), (same,) = photos(9), photos(10)
-    hint = Hint(other=other, drop=("red",), mask=Image.new("L", (8, 8), 255))
-    described = start("other-caption", photos(), tiny, hint)
-    assert described.sentence == "cat" and described.provenance["own_caption"] == "mug"
+    described = start(OtherCaption(other=other), photos(), tiny, mask=Image.new("L", (8, 8), 255))
+    assert described.sentence == "cat" and described.provenance["own_caption"] == "red mug"
     with pytest.warns(PhotowordsWarning, match="has this photo's own caption, 'red mug': it is no control"):
-        assert start("other-caption", photos(), tiny, Hint(other=same)).sentence == "red mug"
+        assert start(OtherCaption(other=same), photos(), tiny).sentence == "red mug"
 
 
 def test_a_bank_that_says_the_same_everywhere_is_refused(tiny: Backbone, reading: Callable[..., None]) -> None:
@@ -130,11 +132,11 @@ def test_a_bank_that_says_the_same_everywhere_is_refused(tiny: Backbone, reading
 
 def test_two_words_shuffled_change_places_and_keep_an_article(tiny: Backbone, reading: Callable[..., None]) -> None:
     reading("red mug")
-    assert {start("shuffled", photos(), tiny, Hint(seed=seed)).sentence for seed in range(5)} == {"mug red"}
+    assert {start(Shuffled(seed=seed), photos(), tiny).sentence for seed in range(5)} == {"mug red"}
     reading("mug")
     assert start("shuffled", photos(), tiny).sentence == "mug"
     reading("beside the mug")
-    orders = {start("shuffled", photos(), tiny, Hint(seed=seed)).sentence for seed in range(40)}
+    orders = {start(Shuffled(seed=seed), photos(), tiny).sentence for seed in range(40)}
     assert len(orders) == 5 and "the mug beside" in orders and "beside mug the" in orders, "nothing is trimmed"
 
 
@@ -143,18 +145,18 @@ def test_the_caption_is_fitted_before_it_is_counted(tiny: Backbone, reading: Cal
     with pytest.warns(PhotowordsWarning, match="repeated words left out"):
         assert start("class-repeated", photos(), tiny).sentence == "bell bell"
     reading("a red mug on a table")
-    assert start("multi-star", photos(), tiny, Hint(drop=("on a table",))).sentence == "* *"
-    assert start("multi-star", photos(), tiny, Hint(count=5)).sentence == "* * * * *"
+    assert start(MultiStar(drop=("on a table",)), photos(), tiny).sentence == "* *"
+    assert start(MultiStar(num_vectors=5), photos(), tiny).sentence == "* * * * *"
 
 
 def test_a_repeated_class_is_cut_inside_a_word_to_the_exact_number(
     tiny: Backbone, reading: Callable[..., None]
 ) -> None:
     reading("red mug on a blue table in the snow", label="qwertz bell")  # nine tokens; qwertz has several
-    pieces = len(tiny.tokenize("qwertz"))
+    pieces = len(tiny.text_encoders["clip_l"].ids("qwertz"))
     assert 3 < pieces <= 6 and pieces + 1 < 9
     repeated = start("class-repeated", photos(), tiny)
-    assert len(repeated) == 9 and repeated.sentence.startswith("qwertz bell q")
+    assert len(repeated.vectors("clip_l")) == 9 and repeated.sentence.startswith("qwertz bell q")
     reading("red mug", label="猫")
     with pytest.raises(UserError, match="the class '猫' cannot be repeated to exactly the caption's 2 tokens"):
         start("class-repeated", photos(), tiny)
@@ -171,5 +173,27 @@ def test_too_small_a_vocabulary_is_refused(
 
 def test_controls_can_be_frozen_like_any_start(tiny: Backbone, reading: Callable[..., None]) -> None:
     reading("mug with a star")
-    shuffled = start("shuffled", photos(), tiny, Hint(freeze=("stopwords",)))
-    assert {p.word for p in shuffled.placeholders if not p.learned} == {"with", "a"}
+    shuffled = start(Shuffled(freeze=("stopwords",)), photos(), tiny)
+    assert {word.text for word in shuffled.words if not word.trainable} == {"with", "a"}
+
+
+def test_random_vectors_have_the_vocabularys_scale_and_no_words(make: Make, pocket_model: Backbone) -> None:
+    caption, drawn = make("caption"), make("random")
+    assert len(drawn.words) == len(caption.vectors("clip_l")) == len(drawn.vectors("clip_l"))
+    assert drawn.sentence == "" and set(drawn.texts) == {""} and all(word.trainable for word in drawn.words)
+    assert drawn.provenance["init"] == "random" and drawn.provenance["made_from"] == caption.sentence
+    assert torch.equal(drawn.vectors("clip_l"), make("random").vectors("clip_l"))
+    assert not torch.equal(drawn.vectors("clip_l"), make("random", seed=1).vectors("clip_l"))
+
+    many = make("random", num_vectors=12, seed=3).vectors("clip_l")
+    vocabulary = pocket_model.vocabulary("clip_l")[1]
+    assert many.shape == (12, vocabulary.shape[1])
+    ratio = many.norm(dim=1).mean() / vocabulary.norm(dim=1).mean()
+    assert 0.9 < ratio < 1.1, "neither lost among the words nor far outside them"
+    nearest = torch.nn.functional.cosine_similarity(many[:, None], vocabulary, dim=-1).max(1).values
+    assert nearest.max() < 0.9, "no word in disguise"
+
+
+def test_too_many_random_vectors_are_refused(tiny: Backbone) -> None:
+    with pytest.raises(UserError, match=r"has 40 tokens, but .* has room for"):
+        start(RandomVectors(num_vectors=40), [], tiny)

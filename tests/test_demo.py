@@ -1,20 +1,26 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from photowords import pocket
+from photowords import plots, pocket
 from photowords.demo import SWAPS, demo
 from photowords.errors import UserError
 
 
-def test_the_demo_leaves_one_picture_and_a_run(tmp_path: Path) -> None:
+def test_the_demo_leaves_one_picture_and_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Any] = []
+    write = plots.write_png
+    monkeypatch.setattr(plots, "write_png", lambda figure, path: (figures.append(figure), write(figure, path)))
     result = demo(tmp_path / "demo", "mug", steps=4)
     picture = Image.open(result["picture"])
     assert picture.size[0] >= 1000 and np.asarray(picture.convert("L")).std() > 30
     assert result["sentence"].endswith("and white checkered mug")
+    said = [text.get_text() for axes in figures[-1].subfigs[0].axes for text in axes.texts]
+    assert said == ["  ".join(f"<{i}> {word}" for i, word in enumerate(result["sentence"].split()))]
     assert (tmp_path / "demo" / "run" / "concept.safetensors").is_file()
     assert result["held_out_loss"]["curve"][0]["step"] == 0
     again = demo(tmp_path / "demo", "mug", steps=4)

@@ -5,6 +5,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,12 +13,13 @@ SCRIPT = Path(__file__).parents[1] / "docs" / "generate.py"
 
 
 @pytest.fixture
-def generate(tmp_path, monkeypatch) -> ModuleType:
+def generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module that writes into a temporary folder and documents the small parser."""
     spec = importlib.util.spec_from_file_location("generate", SCRIPT)
+    assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.PAGE = tmp_path / "cli.md"
+    monkeypatch.setattr(module, "PAGE", tmp_path / "cli.md")
     monkeypatch.setitem(sys.modules, "photowords.cli", SimpleNamespace(parser=small_parser))
     return module
 
@@ -43,7 +45,7 @@ def small_parser() -> argparse.ArgumentParser:
     return top
 
 
-def test_every_command_has_a_section_once_and_aliases_none(generate):
+def test_every_command_has_a_section_once_and_aliases_none(generate: Any) -> None:
     page = generate.render(small_parser())
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == ["## photowords invert", "## photowords concept", "## photowords concept show"]
@@ -66,23 +68,25 @@ def test_every_command_has_a_section_once_and_aliases_none(generate):
         "another",
     ],
 )
-def test_the_page_says(generate, line):
+def test_the_page_says(generate: Any, line: str) -> None:
     assert line in generate.render(small_parser()).splitlines()
 
 
-def test_what_is_hidden_or_said_of_every_command_is_left_out(generate):
+def test_what_is_hidden_or_said_of_every_command_is_left_out(generate: Any) -> None:
     page = generate.render(small_parser())
     assert "secret" not in page
     assert "--help" not in page
 
 
-def test_the_width_of_the_terminal_does_not_matter(generate, monkeypatch):
+def test_the_width_of_the_terminal_does_not_matter(generate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     wide = generate.render(small_parser())
     monkeypatch.setenv("COLUMNS", "30")
     assert generate.render(small_parser()) == wide
 
 
-def test_check_says_in_one_sentence_when_the_page_is_missing_or_stale(generate, capsys):
+def test_check_says_in_one_sentence_when_the_page_is_missing_or_stale(
+    generate: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert generate.main(["--check"]) == 1
     assert generate.main([]) == 0
     assert generate.main(["--check"]) == 0

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import random
 import warnings
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.initializers import Hint, start
-from photowords.initializers.align import Word, align, shared_rows
+from photowords.initializers.align import align
 from photowords.initializers.fit import STOPWORDS, Fitted, count_tokens, fit, room
-from photowords.prompts import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from photowords.templates import templates
 
 SIXTEEN = "red and white striped teapot with a yellow star on a blue table under the sky"
 
@@ -116,9 +113,12 @@ def test_a_long_word_is_never_split_but_a_script_without_spaces_is_cut_at_a_lett
 
 
 def test_the_budget_never_exceeds_the_room_beside_the_longest_template(tiny: Backbone) -> None:
-    longest = max(len(tiny.tokenize(template.format(""))) for template in OBJECT_TEMPLATES + STYLE_TEMPLATES)
-    assert room(tiny) == tiny.context - 2 - longest
-    words = " ".join(tiny.vocabulary()[0][20:60])
+    longest = max(
+        len(tiny.text_encoders["clip_l"].ids(template.format("")))
+        for template in templates("object") + templates("style")
+    )
+    assert room(tiny) == tiny.text_encoders["clip_l"].context - 2 - longest
+    words = " ".join(tiny.vocabulary("clip_l")[0][20:60])
     assert len(quietly(words, tiny, 1000).text.split()) == room(tiny)
     with pytest.raises(UserError, match="the budget is 0 tokens, but it must be at least 1"):
         fit("cat", tiny, 0)
@@ -126,7 +126,7 @@ def test_the_budget_never_exceeds_the_room_beside_the_longest_template(tiny: Bac
 
 @pytest.mark.parametrize("said", ["", "a", "with a", "🦊🦊", "\u200b", "...", "a photo of", "- - -", "a photo of a"])
 def test_nothing_left_says_what_to_do(said: str, tiny: Backbone) -> None:
-    with pytest.raises(UserError, match="holds no word to learn; give the words yourself with --words"):
+    with pytest.raises(UserError, match="holds no word to learn; give the words yourself as `words`"):
         fit(said, tiny, 16)
 
 
@@ -160,76 +160,22 @@ def test_the_sentence_of_a_sentence_is_itself(tiny: Backbone) -> None:
     assert fitted_some > 200
 
 
-class TwoEncoders:
-    """A backbone of two text encoders: the second splits words of seven letters or more in two, or as the first."""
-
-    encoders = ("text_encoder", "text_encoder_2")
-    name, revision, fingerprint, context = "two", None, "f", 32
-
-    def __init__(self, splits: bool) -> None:
-        self.splits = splits
-
-    def tokenize(self, text: str, encoder: str | None = None) -> list[str]:
-        if encoder == "text_encoder_2" and self.splits:
-            return [part for word in text.split() for part in (word[:6], word[6:]) if part]
-        return [part for word in text.split() for part in word.split("~")]
-
-    def word_vectors(self, text: str) -> dict[str, Tensor]:
-        return {
-            encoder: torch.arange(len(self.tokenize(text, encoder)))[:, None].expand(-1, width).float()
-            for encoder, width in zip(self.encoders, (4, 6), strict=True)
-        }
-
-    def unknown_words(self, text: str) -> list[str]:
-        return []
+def test_sub_word_tokens_and_glued_punctuation_belong_to_their_word(tiny: Backbone) -> None:
+    text, clip = "mug, café 日本 it's", tiny.text_encoders["clip_l"]
+    words = align(text, tiny)
+    assert [word.text for word in words] == text.split() and words[0].tokens("clip_l") == 2
+    assert torch.equal(torch.cat([word.vectors["clip_l"] for word in words]), clip.word_vectors(text))
+    assert "".join(clip.tokenize(text)) == "".join(text.split())
 
 
-def test_words_are_aligned_in_every_text_encoder() -> None:
-    two: Any = TwoEncoders(splits=True)
-    assert align("red backpack hat", two) == [
-        Word("red", {"text_encoder": range(0, 1), "text_encoder_2": range(0, 1)}),
-        Word("backpack", {"text_encoder": range(1, 2), "text_encoder_2": range(1, 3)}),
-        Word("hat", {"text_encoder": range(2, 3), "text_encoder_2": range(3, 4)}),
-    ]
-    assert count_tokens("red backpack hat", two) == 4
-
-
-def test_a_word_that_encoders_split_differently_is_refused() -> None:
-    two: Any = TwoEncoders(splits=True)
-    assert start("words", [], two, Hint(words="red hat")).encoders == two.encoders
-    message = r"'backpack' is split into different .* \(1 by text_encoder, 2 by text_encoder_2\).*with --words"
-    with pytest.raises(UserError, match=message):
-        start("words", [], two, Hint(words="red backpack hat"))
-
-
-def test_two_encoders_that_agree_give_one_row_a_token_with_a_vector_of_each() -> None:
-    two: Any = TwoEncoders(splits=False)
-    concept = start("words", [], two, Hint(words="red back~pack hat", freeze=("back~pack",)))
-    assert concept.words == ("red", "back", "pack", "hat")
-    assert concept.provenance["words"] == [["red", 0, 0], ["back~pack", 1, 2], ["hat", 3, 3]]
-    assert [p.learned for p in concept.placeholders] == [True, False, False, True]
-    assert concept.vectors("text_encoder").shape == (4, 4) and concept.vectors("text_encoder_2").shape == (4, 6)
-
-
-def test_sub_word_tokens_and_glued_punctuation_belong_to_their_word(tiny: Any) -> None:
-    text = "mug, café 日本 it's"
-    rows = shared_rows(align(text, tiny))
-    pieces = tiny.tokenize(text)
-    assert ["".join(pieces[i] for i in span) for span in rows] == text.split()
-    assert rows[0] == range(0, 2) and rows[-1].stop == len(pieces)
-    with pytest.raises(KeyError, match="no text encoder 'other'"):
-        tiny.tokenize("mug", "other")
-
-
-def test_the_vocabulary_is_whole_words_with_their_frozen_vectors(tiny: Any, pocket_model: Backbone) -> None:
+def test_the_vocabulary_is_whole_words_with_their_frozen_vectors(tiny: Backbone, pocket_model: Backbone) -> None:
     for backbone in (tiny, pocket_model):
-        words, vectors = backbone.vocabulary()
+        words, vectors = backbone.vocabulary("clip_l")
+        clip = backbone.text_encoders["clip_l"]
         assert len(words) == len(set(words)) == len(vectors) and vectors.dtype == torch.float32
         assert {"a", "mug", "teapot", "checkered"} <= set(words) and not {"*", "s", "2", "Mug"} & set(words)
         for i in range(0, len(words), 7):
-            assert torch.equal(backbone.word_vectors(words[i])["text_encoder"], vectors[i : i + 1]), words[i]
-            assert backbone.tokenize(words[i], "text_encoder") == [words[i]]
-    assert pocket_model.unknown_words(" ".join(pocket_model.vocabulary("text_encoder")[0])) == []
-    assert len(pocket_model.vocabulary()[0]) == 112
-    with pytest.raises(KeyError, match="no text encoder 'other'"):
-        tiny.vocabulary("other")
+            assert torch.equal(clip.word_vectors(words[i]), vectors[i : i + 1]), words[i]
+            assert clip.tokenize(words[i]) == [words[i]]
+    known = pocket_model.vocabulary("clip_l")[0]
+    assert pocket_model.unknown_words(" ".join(known)) == [] and len(known) == 112

@@ -1,4 +1,4 @@
-"""Every embedding file: there and back, by other tools' hands, and what is refused."""
+"""Reading embedding files: ours, other tools', and what is refused; test_tools.py has the writing."""
 
 import io
 import json
@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn import Parameter, ParameterDict
 
 from photowords import formats
-from photowords.concept import Concept, Placeholder
+from photowords.concept import Concept, Word
 from photowords.errors import UserError
 
-SD1, SDXL = {"text_encoder": 768}, {"text_encoder": 768, "text_encoder_2": 1280}
+SD1, SDXL = {"clip_l": 768}, {"clip_l": 768, "clip_g": 1280}
 
 
 def table(count: int, width: int = 768) -> Tensor:
@@ -27,11 +27,11 @@ def table(count: int, width: int = 768) -> Tensor:
 
 def concept(count: int, widths: dict[str, int] = SD1) -> Concept:
     tables = {encoder: table(count, width) for encoder, width in widths.items()}
-    placeholders = [
-        Placeholder(f"wörd{i}", {encoder: rows[i] for encoder, rows in tables.items()}, learned=i != 1)
+    words = [
+        Word(f"wörd{i}", {encoder: rows[i : i + 1] for encoder, rows in tables.items()}, trainable=i != 1)
         for i in range(count)
     ]
-    return Concept("mug", tuple(placeholders), {"step": 40, "words": ["a", 1.5, None], "name": "x"})
+    return Concept("mug", tuple(words), {"step": 40, "words": ["a", 1.5, None], "name": "x"})
 
 
 def same(one: Concept, other: Concept) -> bool:
@@ -39,74 +39,18 @@ def same(one: Concept, other: Concept) -> bool:
     return one.encoders == other.encoders and all(torch.equal(a, b) and b.dtype == torch.float32 for a, b in pairs)
 
 
-@pytest.mark.parametrize("form", formats.FORMS)
-@pytest.mark.parametrize("count", [1, 5])
-@pytest.mark.parametrize("widths", [SD1, SDXL], ids=["one encoder", "two"])
-def test_every_form_there_and_back(tmp_path: Path, form: str, count: int, widths: dict[str, int]) -> None:
-    start = concept(count, widths)
-    path = tmp_path / f"mug{formats.suffix(start, form)}"
-    formats.write(start, path, form)
-    first = path.read_bytes()
-    end = formats.read(path)
-    assert same(start, end) and end.name == "mug"
-    if form == "photowords":
-        assert end.words == start.words and end.provenance == start.provenance
-        assert [p.learned for p in end.placeholders] == [i != 1 for i in range(count)]
-    else:
-        assert end.words == ("",) * count
-        assert set(end.provenance) == {"source_format", "source_file"} and end.provenance["source_file"] == path.name
-    other = tmp_path / "another"
-    formats.write(start, other, form)
-    assert other.read_bytes() == first, "the same concept gives the same bytes"
-
-
-def test_what_each_tool_looks_for(tmp_path: Path) -> None:
-    start, path = concept(3), tmp_path / "file"
-    assert tuple(formats.SUFFIX) == ("photowords", "diffusers", "a1111", "kohya", "comfyui", "invokeai")
-    assert [form for form, end in formats.SUFFIX.items() if end != ".safetensors"] == ["a1111"]
-    assert formats.SUFFIX["a1111"] == ".pt"
-    assert formats.suffix(concept(1, SDXL), "a1111") == ".safetensors"
-
-    formats.write(start, path, "a1111")
-    data = torch.load(path, weights_only=True)
-    assert data["string_to_token"] == {"*": 265} and data["name"] == "mug" and data["step"] == 40
-    assert data["sd_checkpoint"] is None and data["sd_checkpoint_name"] is None
-    assert data["string_to_param"]["*"].shape == (3, 768)
-
-    keys = {"diffusers": "<mug>", "kohya": "emb_params", "comfyui": "emb_params", "invokeai": "emb_params"}
-    for form, key in keys.items():
-        formats.write(start, path, form)
-        with safe_open(path, framework="pt") as file:
-            assert list(file.keys()) == [key] and file.get_slice(key).get_shape() == [3, 768]
-            assert file.metadata()["format"] == "pt"
-        formats.write(concept(3, SDXL), path, form)
-        with safe_open(path, framework="pt") as file:
-            shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
-        assert shapes == {"clip_l": [3, 768], "clip_g": [3, 1280]}
-
-    formats.write(start, path)
-    with safe_open(path, framework="pt") as file:
+def test_our_own_file_there_and_back(tmp_path: Path) -> None:
+    for widths in (SD1, SDXL):
+        formats.write(concept(5, widths), tmp_path / "a.safetensors")
+        end = formats.read(tmp_path / "a.safetensors")
+        assert same(concept(5, widths), end) and end.name == "mug" and end.texts == concept(5).texts
+        assert end.provenance == concept(5).provenance
+        assert [word.trainable for word in end.words] == [i != 1 for i in range(5)]
+    with safe_open(tmp_path / "a.safetensors", framework="pt") as file:
         metadata = file.metadata()
-    assert metadata["format"] == "photowords/1" and metadata["name"] == "mug"
-    assert json.loads(metadata["placeholders"])[1] == {"word": "wörd1", "learned": False}
-    assert json.loads(metadata["provenance"])["step"] == 40
-
-
-@pytest.mark.parametrize(
-    ("widths", "architecture"),
-    [
-        (SD1, "stable-diffusion-v1/textual-inversion"),
-        ({"text_encoder": 1024}, "stable-diffusion-v2-512/textual-inversion"),
-        (SDXL, "stable-diffusion-xl-v1-base/textual-inversion"),
-        ({"text_encoder": 64}, None),
-    ],
-)
-def test_kohya_header(tmp_path: Path, widths: dict[str, int], architecture: str | None) -> None:
-    formats.write(concept(1, widths), tmp_path / "a", "kohya")
-    with safe_open(tmp_path / "a", framework="pt") as file:
-        metadata = file.metadata()
-    assert metadata["modelspec.sai_model_spec"] == "1.0.0" and metadata["modelspec.title"] == "mug"
-    assert metadata.get("modelspec.architecture") == architecture
+    assert metadata["format"] == "photowords/2" and metadata["name"] == "mug"
+    word = {"text": "wörd1", "trainable": False, "tokens": {"clip_l": 1, "clip_g": 1}}
+    assert json.loads(metadata["words"])[1] == word and json.loads(metadata["provenance"])["step"] == 40
 
 
 def a1111(key: str = "*", **more: Any) -> dict[str, Any]:
@@ -137,7 +81,9 @@ def before_torch_1_12() -> dict[str, Any]:
         ({"emb_params": table(2)}, "C", "file-1"),
         ({"<cat toy>": table(2)}, "D", "cat_toy"),
         ({"<mug>": table(2).half().float()}, "D", "mug"),
-        ({"emp_params": table(2), "emp_params_out": table(2) + 1}, "E", "file-1"),
+        ({"emp_params": table(2)}, "E", "file-1"),
+        ({"<été>": table(2)}, "D", "ete"),
+        ({"clip_l": table(2)}, "F", "file-1"),
     ],
 )
 def test_foreign_files_of_one_encoder(tmp_path: Path, data: dict[str, Any], form: str, name: str) -> None:
@@ -145,31 +91,31 @@ def test_foreign_files_of_one_encoder(tmp_path: Path, data: dict[str, Any], form
     wanted = next(iter(tensors.values()), table(2))
     torch.save(data, tmp_path / "file-1.bin")
     read = formats.read(tmp_path / "file-1.bin")
-    assert read.name == name and read.words == ("", "") and read.encoders == ("text_encoder",)
+    assert read.name == name and read.texts == ("", "") and read.encoders == ("clip_l",)
     assert read.provenance == {"source_format": form, "source_file": "file-1.bin"}
-    assert torch.equal(read.vectors("text_encoder"), wanted) and not read.vectors("text_encoder").requires_grad
+    assert torch.equal(read.vectors("clip_l"), wanted) and not read.vectors("clip_l").requires_grad
     assert formats.read(tmp_path / "file-1.bin", name="cup").name == "cup"
     if len(tensors) == len(data):
         save_file(data, tmp_path / "file-1.pt")  # the extension does not matter
-        assert torch.equal(formats.read(tmp_path / "file-1.pt").vectors("text_encoder"), wanted)
+        assert torch.equal(formats.read(tmp_path / "file-1.pt").vectors("clip_l"), wanted)
 
 
 def test_half_precision_and_one_dimension(tmp_path: Path) -> None:
     row = table(1)[0].bfloat16()
     save_file({"<mug>": row}, tmp_path / "a.safetensors")
-    assert torch.equal(formats.read(tmp_path / "a.safetensors").vectors("text_encoder"), row.float()[None])
+    assert torch.equal(formats.read(tmp_path / "a.safetensors").vectors("clip_l"), row.float()[None])
 
 
 def test_sdxl_files(tmp_path: Path) -> None:
     pair = {"clip_g": table(2, 1280), "clip_l": table(2)}
     save_file(pair, tmp_path / "a.safetensors")
     read = formats.read(tmp_path / "a.safetensors")
-    assert read.encoders == ("text_encoder", "text_encoder_2") and read.provenance["source_format"] == "F"
-    assert torch.equal(read.vectors("text_encoder"), pair["clip_l"])
-    assert torch.equal(read.vectors("text_encoder_2"), pair["clip_g"])
+    assert read.encoders == ("clip_l", "clip_g") and read.provenance["source_format"] == "F"
+    assert torch.equal(read.vectors("clip_l"), pair["clip_l"])
+    assert torch.equal(read.vectors("clip_g"), pair["clip_g"])
     save_file({**pair, "clip_g": table(3, 1280)}, tmp_path / "a.safetensors")
-    with pytest.raises(UserError, match=r"has \[2, 3\] vectors for its text encoders"):
-        formats.read(tmp_path / "a.safetensors")
+    (word,) = formats.read(tmp_path / "a.safetensors").words
+    assert (word.tokens("clip_l"), word.tokens("clip_g")) == (2, 3), "not one a token: all of it is one word"
 
 
 def test_a_run_folder(tmp_path: Path) -> None:
@@ -180,13 +126,26 @@ def test_a_run_folder(tmp_path: Path) -> None:
     assert formats.read(str(tmp_path), name="cup").name == "cup"
 
 
+def test_a_file_of_version_1_is_read_word_by_word(tmp_path: Path) -> None:
+    notes = [{"word": piece, "learned": piece == "mug"} for piece in ("tea", "pot", "mug")]
+    provenance = {"sentence": "teapot mug", "words": [["teapot", 0, 1], ["mug", 2, 2]], "step": 3}
+    header = {"format": "photowords/1", "name": "pot", "placeholders": json.dumps(notes)}
+    save_file({"text_encoder": table(3)}, tmp_path / "a", {**header, "provenance": json.dumps(provenance)})
+    read = formats.read(tmp_path / "a")
+    assert read.texts == ("teapot", "mug") and read.sizes("clip_l") == [2, 1]
+    assert [word.trainable for word in read.words] == [False, True]
+    assert torch.equal(read.vectors("clip_l"), table(3))
+    assert read.provenance == {"sentence": "teapot mug", "step": 3}
+
+
 def half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def ours(path: Path, **changes: str) -> None:
-    header = {"format": "photowords/1", "name": "mug", "placeholders": '[{"word": "a", "learned": true}]'}
-    save_file({"text_encoder": table(1)}, path, {**header, "provenance": "{}", **changes})
+    note = '[{"text": "a", "trainable": true, "tokens": {"clip_l": 1}}]'
+    header = {"format": "photowords/2", "name": "mug", "words": note}
+    save_file({"clip_l": table(1)}, path, {**header, "provenance": "{}", **changes})
 
 
 NOT_ONE = "is not an embedding of a form that is understood: photowords, A1111"
@@ -210,13 +169,13 @@ NOT_ONE = "is not an embedding of a form that is understood: photowords, A1111"
         (lambda p: save_file({"emb_params": torch.zeros(0, 768)}, p), r"shape \(0, 768\), but an embedding's is"),
         (lambda p: save_file({"emb_params": torch.full((1, 4), torch.nan)}, p), "values that are not finite"),
         (lambda p: save_file({"emb_params": torch.full((4,), torch.inf)}, p), "values that are not finite"),
-        (lambda p: (formats.write(concept(2), p), half(p)), "damaged or cut-off safetensors file"),
-        (lambda p: (formats.write(concept(2), p, "a1111"), half(p)), "damaged or cut-off torch file"),
+        (lambda p: (ours(p), half(p)), "damaged or cut-off safetensors file"),
+        (lambda p: (torch.save(a1111(), p), half(p)), "damaged or cut-off torch file"),
         (lambda p: p.write_bytes(b"\x80\x02junk"), "damaged or cut-off torch file|refused"),
-        (lambda p: ours(p, format="photowords/2"), "is of the form photowords/2, newer than photowords/1; upgrade"),
-        (lambda p: ours(p, placeholders="[3]"), "damaged photowords header"),
+        (lambda p: ours(p, format="photowords/3"), "is of the form photowords/3, newer than photowords/2; upgrade"),
+        (lambda p: ours(p, words="[3]"), "damaged photowords header"),
         (lambda p: ours(p, provenance="{"), "damaged photowords header"),
-        (lambda p: ours(p, placeholders="[]"), "names 0 words for 1 vectors"),
+        (lambda p: ours(p, words="[]"), "names 0 tokens for 1 vectors of clip_l"),
         (lambda p: ours(p, name="1 2"), "the concept's name '1 2' cannot be used"),
     ],
 )
@@ -256,22 +215,64 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path, zipped: bool)
 
 
 def test_writing_fails_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a"
-    with pytest.raises(UserError, match="there is no form 'onetrainer'; choose one of photowords, diffusers"):
-        formats.write(concept(1), path, "onetrainer")
-    with pytest.raises(UserError, match="the form kohya has no place for t5; use the form photowords"):
-        formats.write(concept(1, {"t5": 8}), path, "kohya")
+    path = tmp_path / "pw-a.safetensors"
+    with pytest.raises(UserError, match="there is no tool 'gimp'; choose one of photowords, diffusers"):
+        formats.write(concept(1), path, "gimp")
+    with pytest.raises(UserError, match=r"photowords wants a file whose name ends in .safetensors, not 'pw-a.bin'"):
+        formats.write(concept(1), path.with_suffix(".bin"))
     with pytest.raises(UserError, match="is not a folder; make it first"):
-        formats.write(concept(1), path / "b")
+        formats.write(concept(1), tmp_path / "no" / path.name)
+    broken = concept(1).with_vectors({"clip_l": torch.full((1, 768), torch.nan)})
+    with pytest.raises(UserError, match="the concept mug has values that are not finite"):
+        formats.write(broken, path)
     path.write_text("old")
-    with pytest.raises(UserError, match="is not a folder; make it first"):
-        formats.write(concept(1), path / "b")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    for form in formats.FORMS:
+    for tool in formats.TOOLS.keys() - {"original"}:
         with pytest.raises(UserError, match=r"cannot write .*: No space left on device; choose another place"):
-            formats.write(concept(1), path, form)
+            formats.write(concept(1), path, tool)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+# --- other tools' spellings of several text encoders ---
+
+CLIP_L, CLIP_G, T5, BERT = table(2), table(2, 1280), table(3, 4096), table(2, 1280)
+
+
+@pytest.mark.parametrize(
+    ("tables", "wanted"),
+    [
+        ({"clip_l": CLIP_L, "t5": T5}, {"clip_l": CLIP_L, "t5xxl": T5}),  # OneTrainer, diffusers' FLUX script
+        ({"clip_l": CLIP_L, "clip_g": CLIP_G, "t5xxl": T5}, {"clip_l": CLIP_L, "clip_g": CLIP_G, "t5xxl": T5}),
+        ({"text_encoder": CLIP_L, "text_encoder_2": CLIP_G}, {"clip_l": CLIP_L, "clip_g": CLIP_G}),
+        ({"text_encoder": CLIP_L, "text_encoder_2": T5}, {"clip_l": CLIP_L, "t5xxl": T5}),  # FLUX's pipeline
+        (
+            {"text_encoder": CLIP_L, "text_encoder_2": CLIP_G, "text_encoder_3": T5},
+            {"clip_l": CLIP_L, "clip_g": CLIP_G, "t5xxl": T5},
+        ),
+        ({"text_encoders_0": CLIP_L, "text_encoders_1": CLIP_G}, {"clip_l": CLIP_L, "clip_g": CLIP_G}),
+        ({"string_to_token": {"*": 1008}, "string_to_param": {"*": BERT}}, {"bert": BERT}),  # LDM, the original code
+    ],
+)
+def test_spellings_of_text_encoders(tables: dict[str, Any], wanted: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(tables, tmp_path / "a.pt")
+    read = formats.read(tmp_path / "a.pt")
+    assert set(read.encoders) == set(wanted)
+    assert all(torch.equal(read.vectors(encoder), rows) for encoder, rows in wanted.items())
+
+
+@pytest.mark.parametrize("key", ["emp_params", "clip_l", "t5"])
+def test_an_output_embedding_is_said_to_be_one(key: str, tmp_path: Path) -> None:
+    """OneTrainer writes zeros under the key of the vectors themselves."""
+    save_file({key: torch.zeros(2, 768), f"{key}_out": table(2)}, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match=r"is an output embedding of OneTrainer, .* stands for no word"):
+        formats.read(tmp_path / "a.safetensors")
+
+
+def test_two_tables_for_one_text_encoder_are_none(tmp_path: Path) -> None:
+    save_file({"t5": T5, "t5xxl": T5 + 1}, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match=NOT_ONE):
+        formats.read(tmp_path / "a.safetensors")

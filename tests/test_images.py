@@ -7,6 +7,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from PIL import Image
 
 from photowords import images
 from photowords.errors import UserError
+from photowords.inversion import views
+from photowords.segmentation import object_box
 
 
 def noise(height: int = 16, width: int = 16) -> Image.Image:
@@ -54,7 +57,7 @@ def test_sixteen_bit_png_is_scaled(tmp_path: Path) -> None:
     [((0, 65535), np.int32, 255), ((0, 200), np.int32, 200), ((0, 0.5), np.float32, 128), ((-3, 1e6), np.float32, 255)],
 )
 def test_wide_tiffs_are_scaled(tmp_path: Path, values: tuple[float, float], kind: type, expected: int) -> None:
-    grey = np.full((16, 16), values[0], kind)
+    grey: np.ndarray = np.full((16, 16), values[0], kind)
     grey[:8] = values[1]
     Image.fromarray(grey).save(tmp_path / "a.tif")
     photo = images.load_photo(tmp_path / "a.tif")
@@ -96,7 +99,8 @@ def test_exif_turns_the_photo_upright(tmp_path: Path) -> None:
     photo.save(tmp_path / "a.jpg", exif=exif, quality=95)
     upright = images.load_photo(tmp_path / "a.jpg")
     assert upright.size == (16, 32)
-    assert upright.getpixel((8, 4))[0] > 250 and upright.getpixel((8, 28))[0] < 5
+    red = np.asarray(upright)[..., 0]
+    assert red[4, 8] > 250 and red[28, 8] < 5
     assert upright.info == {} and not upright.getexif()
 
 
@@ -116,9 +120,13 @@ def cut(path: Path, kind: str) -> None:
         (lambda p: Image.new("RGB", (100, 7)).save(p), "is 100x7 pixels, too small"),
         (lambda p: cut(p, "PNG"), "damaged or cut-off image"),
         (lambda p: cut(p, "JPEG"), "damaged or cut-off image"),
-        (lambda p: p.write_bytes(png_header(30_000, 30_000)), "30000x30000 pixels, too large; .* 100 million pixels"),
+        (lambda p: p.write_bytes(png_header(12_000, 10_000)), "12000x10000 pixels, too large; .* 89 million"),
+        (
+            lambda p: p.write_bytes(png_header(30_000, 30_000)),
+            "too many pixels to be opened; .* 89 million",
+        ),
     ],
-    ids=["missing", "folder", "empty", "text", "1x1", "thin", "cut png", "cut jpeg", "bomb"],
+    ids=["missing", "folder", "empty", "text", "1x1", "thin", "cut png", "cut jpeg", "large", "bomb"],
 )
 def test_what_is_no_photo_is_one_sentence(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
     path = tmp_path / "photo.png"
@@ -126,9 +134,44 @@ def test_what_is_no_photo_is_one_sentence(tmp_path: Path, make: Callable[[Path],
     limit = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings(), pytest.raises(UserError, match=message) as caught:
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         images.load_photo(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_pillows_own_limit_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the whole process's: two threads that lifted and restored it in turn would leave it lifted."""
+    noise().save(tmp_path / "a.png")
+    limit, seen = Image.MAX_IMAGE_PIXELS, []
+    rgb, resize = images._rgb, Image.Image.resize
+    monkeypatch.setattr(images, "_rgb", lambda image: seen.append(Image.MAX_IMAGE_PIXELS) or rgb(image))
+
+    def crop(*arguments: Any) -> Image.Image:
+        seen.append(Image.MAX_IMAGE_PIXELS)
+        return resize(*arguments)
+
+    monkeypatch.setattr(Image.Image, "resize", crop)
+    open_ = Image.open
+    monkeypatch.setattr(Image, "open", lambda path: seen.append(Image.MAX_IMAGE_PIXELS) or open_(path))
+    images.to_tensor(images.load_photo(tmp_path / "a.png"), 8)
+    assert seen == [limit] * 3
+
+
+@pytest.mark.parametrize("grey", [1, 127])
+def test_the_object_begins_at_128(grey: int) -> None:
+    """A soft edge, or a stray grey pixel, is background for all who ask where the object is."""
+    mask = Image.new("L", (256, 256))
+    mask.paste(255, (100, 100, 150, 150))
+    box = images.square_box(mask.size, mask)
+    mask.putpixel((5, 200), grey)
+    assert images.square_box(mask.size, mask) == box == (93, 93, 157, 157)
+    assert object_box(mask) == (100, 100, 150, 150)
+    assert views.square(Image.new("RGB", mask.size), mask) == box
+    faint = Image.new("L", (256, 256), grey)
+    assert images.square_box(faint.size, faint) == (0, 0, 256, 256), "an empty mask is none"
+    with pytest.raises(UserError, match="the mask is empty"):
+        object_box(faint)
 
 
 def test_a_name_that_is_too_long_is_one_sentence() -> None:

@@ -9,20 +9,26 @@ from pathlib import Path
 
 import pytest
 
+from tests import structure
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "photowords"
 
 NOUNS = (
     "errors",
+    "fields",
     "settings",
+    "published",
+    "templates",
+    "starts",
     "concept",
     "formats",
-    "reading",
     "images",
     "files",
     "prompts",
     "pocket",
     "pretrained",
+    "plots",
     "clip",
 )
 METHOD = ("initializers", "inversion", "generation", "metrics")
@@ -34,11 +40,12 @@ LAYERS = {
     "word_report": 3,  # what became of each word of a run
     "learning": 3,  # from photos to a run folder: the whole job
     "evaluation": 3,  # a concept, sampled and scored
-    "study": 4,  # many of both
+    "report": 4,  # what a study's files show
+    "study": 5,  # many of both
     "demo": 4,
-    "cli": 5,
-    "__main__": 6,
-    "__init__": 6,  # the public names, loaded on first use
+    "cli": 6,
+    "__main__": 7,
+    "__init__": 7,  # the public names, loaded on first use
 }
 FREE = ("__version__",)  # what any module may take from the package itself
 HEAVY = ("torch", "diffusers", "transformers", "matplotlib")
@@ -94,7 +101,7 @@ def write(folder: Path, **sources: str) -> Path:
     return folder / "photowords"
 
 
-def test_imports_point_one_way():
+def test_imports_point_one_way() -> None:
     wrong = list(crossings(PACKAGE))
     assert not wrong, "\n".join(wrong)
 
@@ -111,7 +118,7 @@ def test_imports_point_one_way():
         ("demo", "from photowords import invert"),
     ],
 )
-def test_an_import_the_wrong_way_is_seen(tmp_path, module, source):
+def test_an_import_the_wrong_way_is_seen(tmp_path: Path, module: str, source: str) -> None:
     others = {"concept": "", "backbones__splice": "", "generation": "", "inversion__loop": "", "cli": "", "demo": ""}
     assert len(list(crossings(write(tmp_path, **{**others, module: source})))) == 1
 
@@ -125,22 +132,41 @@ def test_an_import_the_wrong_way_is_seen(tmp_path, module, source):
         ("cli", "import torch\nfrom photowords import demo"),
     ],
 )
-def test_an_import_the_right_way_is_let_be(tmp_path, module, source):
+def test_an_import_the_right_way_is_let_be(tmp_path: Path, module: str, source: str) -> None:
     others = {"errors": "", "concept": "", "backbones__splice": "", "inversion__loss": "", "demo": ""}
     assert not list(crossings(write(tmp_path, **{**others, module: source})))
 
 
-def test_a_module_without_a_layer_is_named(tmp_path):
+def test_a_cycle_is_seen_and_none_is_there(tmp_path: Path) -> None:
+    package = write(
+        tmp_path,
+        concept="from photowords.formats import read",
+        formats="from photowords import files",
+        files="import json\nfrom photowords.concept import Concept",
+    )
+    assert structure.cycles(structure.graph(package)) == [["concept", "formats", "files", "concept"]]
+    assert structure.cycles(structure.graph(PACKAGE)) == []
+
+
+def test_a_module_without_a_layer_is_named(tmp_path: Path) -> None:
     package = write(tmp_path, concept="", novelty="x = 1")
     with pytest.raises(AssertionError, match=r"photowords\.novelty has no layer yet"):
         list(crossings(package))
 
 
-def test_nothing_imports_torchvision_and_the_package_not_its_recipes():
+def test_nothing_imports_torchvision_and_the_package_not_its_recipes() -> None:
     for folder, banned in ((ROOT / "src", {"torchvision", "recipes"}), (ROOT / "recipes", {"torchvision"})):
         for file in folder.rglob("*.py"):
             found = banned & {name.partition(".")[0] for name in imports(file, folder)}
             assert not found, f"{file.relative_to(ROOT)} imports {', '.join(found)}"
+
+
+def test_a_studys_file_is_read_without_what_renders_its_report() -> None:
+    code = "import sys, photowords.study.plan\nprint(*[name for name in sys.modules if name.startswith("
+    code += "('jinja2', 'matplotlib', 'photowords.report.build', 'photowords.report.page'))])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
 
 
 @pytest.mark.parametrize(
@@ -151,7 +177,7 @@ def test_nothing_imports_torchvision_and_the_package_not_its_recipes():
     ],
     ids=["package", "help"],
 )
-def test_starts_without_the_heavy_libraries(statement):
+def test_starts_without_the_heavy_libraries(statement: str) -> None:
     code = f"import sys\ntry:\n    {statement}\nexcept SystemExit as end:\n    assert not end.code\n"
     code += f"print('heavy:', *[name for name in {HEAVY!r} if name in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}

@@ -1,14 +1,18 @@
 import pytest
 import torch
 
-from photowords.concept import Concept, from_rows
+from photowords.concept import Concept, Word, WordRef
 from photowords.errors import UserError
-from photowords.prompts import OBJECT_TEMPLATES, STYLE_TEMPLATES, find_words, in_template, parse, sentence
+from photowords.prompts import find_words, in_template, parse, sentence
+from photowords.templates import OBJECT, STYLE, TEMPLATES, templates
 
 
 def concept(name: str, sentence: str) -> Concept:
-    words = sentence.split()
-    return from_rows(name, words, {"text_encoder": torch.randn(len(words), 4)})
+    return Concept(name, tuple(Word(text, {"clip_l": torch.randn(1, 4)}) for text in sentence.split(" ")))
+
+
+def mug(*words: int) -> list[WordRef]:
+    return [WordRef("mug", word) for word in words]
 
 
 MUG = concept("mug", "blue checkered mug")
@@ -39,31 +43,47 @@ def test_a_caption_without_words_is_refused(caption: str) -> None:
 
 
 def test_templates_are_the_published_ones() -> None:
-    assert len(OBJECT_TEMPLATES) == len(set(OBJECT_TEMPLATES)) == 27
-    assert len(STYLE_TEMPLATES) == len(set(STYLE_TEMPLATES)) == 17
-    assert all(template.count("{}") == 1 for template in OBJECT_TEMPLATES + STYLE_TEMPLATES)
+    """Counted in the scripts themselves: all, and distinct ones."""
+    counts = {
+        (source, kind): (len(listed), len(set(listed)))
+        for source, kinds in TEMPLATES.items()
+        for kind, listed in kinds.items()
+    }
+    assert counts == {
+        ("distinct", "object"): (27, 27),
+        ("distinct", "style"): (17, 17),
+        ("diffusers", "object"): (27, 27),
+        ("diffusers", "style"): (19, 17),
+        ("textual-inversion", "object"): (81, 57),
+        ("textual-inversion", "style"): (19, 17),
+    }
+    assert templates("object") == OBJECT and set(templates("style")) == set(STYLE)
+    assert all(one.count("{}") == 1 for kinds in TEMPLATES.values() for listed in kinds.values() for one in listed)
+    original = templates("object", "textual-inversion")
+    assert original[27] == "an illustration of a {}" and original[80] == "a depiction of a small {}"
+    assert original[29] == original[56] == "a cropped photo of the {}", "only what begins with a photo changes"
 
 
-def test_a_template_holds_every_row_in_order() -> None:
-    assert in_template("a photo of a {}", 3) == ["a photo of a ", 0, 1, 2]
-    assert in_template("{} up close", 1) == [0, " up close"]
+def test_a_template_holds_every_word_in_order() -> None:
+    assert in_template("a photo of a {}", MUG) == ["a photo of a ", *mug(0, 1, 2)]
+    assert in_template("{} up close", HAT) == [*HAT.refs, " up close"]
 
 
-def test_two_concepts_count_their_rows_one_after_the_other() -> None:
+def test_two_concepts_in_one_prompt() -> None:
     pieces = parse("a {hat} beside {mug} and {hat}", {"mug": MUG, "hat": HAT})
-    assert pieces == ["a", 3, 4, "beside", 0, 1, 2, "and", 3, 4]
+    assert pieces == ["a ", *HAT.refs, " beside ", *mug(0, 1, 2), " and ", *HAT.refs]
 
 
-def test_a_swap_puts_the_plain_word_in_the_placeholders_place() -> None:
-    assert parse("{mug:checkered=striped} here", {"mug": MUG}) == [0, "striped", 2, "here"]
-    assert parse("{mug: blue checkered = red dotted}", {"mug": MUG}) == ["red dotted", 2]
-    assert parse("{mug:blue=red,mug=}", {"mug": MUG}) == ["red", 1]
+def test_a_swap_puts_the_plain_word_in_the_learned_words_place() -> None:
+    assert parse("{mug:checkered=striped} here", {"mug": MUG}) == [*mug(0), " striped ", *mug(2), " here"]
+    assert parse("{mug: blue checkered = red dotted}", {"mug": MUG}) == [" red dotted ", *mug(2)]
+    assert parse("{mug:blue=red,mug=}", {"mug": MUG}) == [" red ", *mug(1)]
 
 
-def test_a_swap_finds_a_word_that_was_several_tokens() -> None:
+def test_a_swap_finds_a_word_that_is_several_of_the_concepts() -> None:
     pieces = concept("bag", "her shel backpack")
     assert find_words(pieces, "hershel") == range(0, 2)
-    assert parse("{bag:hershel=blue}", {"bag": pieces}) == ["blue", 2]
+    assert parse("{bag:hershel=blue}", {"bag": pieces}) == [" blue ", WordRef("bag", 2)]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +103,6 @@ def test_a_prompt_that_is_wrong_says_how(prompt: str, message: str) -> None:
 
 
 def test_a_file_without_words_cannot_be_swapped() -> None:
-    nameless = from_rows("x", ["", ""], {"text_encoder": torch.zeros(2, 4)})
+    nameless = concept("x", " ")
     with pytest.raises(UserError, match="does not say its words"):
         parse("{x:red=blue}", {"x": nameless})

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Callable
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +26,8 @@ from photowords.initializers import captioner
 from photowords.initializers.captioner import Captioner, caption
 from photowords.initializers.classify import Classifier, classify
 from photowords.initializers.florence import location
-from photowords.initializers.hint import Hint
 from photowords.segmentation import cut_out, object_box
+from photowords.starts import Caption, Class, ClassRepeated
 
 SIZES = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
 VISION = {**SIZES, "image_size": 32, "patch_size": 16}
@@ -288,9 +293,9 @@ def test_florence_locations_stay_within_the_steps(mug: Image.Image) -> None:
 @pytest.mark.parametrize("read", [caption, classify])
 def test_an_unusable_mask_is_refused(read: Any, pocket_model: Backbone, mug: Image.Image) -> None:
     with pytest.raises(UserError, match="mask is 10x20 pixels, but its photo is 256x256"):
-        read([mug], pocket_model, Hint(mask=Image.new("L", (10, 20), 255)))
+        read(ClassRepeated(), [mug], pocket_model, Image.new("L", (10, 20), 255))
     with pytest.raises(UserError, match="mask is empty"):
-        read([mug], pocket_model, Hint(mask=Image.new("L", mug.size)))
+        read(ClassRepeated(), [mug], pocket_model, Image.new("L", mug.size))
 
 
 def test_the_box_that_florence_says_again_is_left_out(folder: Callable[[str], Path]) -> None:
@@ -315,15 +320,15 @@ def test_other_families_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("load", "name", "option"),
+    ("load", "name", "field"),
     [
-        (Captioner, "Salesforce/blip-image-captioning-base", "--captioner"),
-        (Classifier, "google/vit-base-patch16-224", "--classifier"),
-        (clip.Clip, "openai/clip-vit-base-patch32", "--reranker"),
+        (Captioner, "Salesforce/blip-image-captioning-base", "captioner"),
+        (Classifier, "google/vit-base-patch16-224", "classifier"),
+        (clip.Clip, "openai/clip-vit-base-patch32", "reranker"),
     ],
 )
 def test_what_cannot_be_had_says_what_to_download(
-    load: Any, name: str, option: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    load: Any, name: str, field: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
@@ -331,20 +336,52 @@ def test_what_cannot_be_had_says_what_to_download(
         load(name)
     assert str(caught.value).endswith(
         f"; download {name} on a machine with a network (hf download {name} --local-dir FOLDER) "
-        f"and give FOLDER to {option}"
+        f"and give FOLDER as `{field}`"
     )
     with pytest.raises(UserError, match=f"hf download {name} --revision 1234abc --local-dir FOLDER"):
         load(f"{name}@1234abc")
 
 
-def test_a_name_can_be_pinned_to_a_revision() -> None:
+def test_a_cached_reader_is_loaded_without_a_network_and_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub's client tried six times for each of its files, which took minutes."""
+    commit = "0123456789abcdef" * 2 + "01234567"
+    cache = tmp_path / "models--org--name"
+    shutil.copytree(pocket.CAPTIONER, cache / "snapshots" / commit)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text(commit)
+    asked: list[str] = []
+
+    class Session:
+        def __getattr__(self, method: str) -> Any:
+            asked.append(method)
+            raise ConnectionError("no network")
+
+    waited: list[float] = []
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.get_session", Session)
+    monkeypatch.setattr("huggingface_hub.utils._http.get_session", Session)
+    monkeypatch.setattr("time.sleep", waited.append)
+    pretrained._unreachable.cache_clear()
+    assert Captioner("org/name").revision == Captioner(f"org/name@{commit}").revision == commit
+    with pytest.raises(UserError, match="the captioner 'org/other' cannot be loaded"):
+        Captioner("org/other")
+    assert (asked, waited) == (["head"], [])
+    pretrained._unreachable.cache_clear()
+
+
+def test_a_name_can_be_pinned_to_a_revision(monkeypatch: pytest.MonkeyPatch) -> None:
     class Kind:
         @staticmethod
         def from_pretrained(source: str, **options: Any) -> Any:
             return source, options
 
+    monkeypatch.setattr(pretrained, "unreachable", lambda: False)
     assert pretrained.pretrained(Kind, "org/name@v1", "captioner") == ("org/name", {"revision": "v1"})
     assert pretrained.pretrained(Kind, "org/name", "captioner", dtype=1) == ("org/name", {"dtype": 1})
+    monkeypatch.setattr(pretrained, "unreachable", lambda: True)
+    assert pretrained.pretrained(Kind, "org/name", "captioner") == ("org/name", {"local_files_only": True})
 
 
 # --- the initializer ---
@@ -362,7 +399,7 @@ def test_candidates_are_ranked_by_likeness(
         return texts
 
     monkeypatch.setattr(reader, "candidates", candidates)
-    start = caption([mug], pocket_model, Hint(candidates=4, seed=7))
+    start = caption(Caption(candidates=4, seed=7), [mug], pocket_model)
     ranked = start.provenance["candidates"]
     assert calls == [(mug, 4, 7, None)]
     assert start.text == start.provenance["caption"] == "a teal and white checkered mug"
@@ -374,30 +411,30 @@ def test_candidates_are_ranked_by_likeness(
 
 
 def test_the_reranker_can_be_chosen(pocket_model: Backbone, mug: Image.Image, clip_folder: Path) -> None:
-    start = caption([mug], pocket_model, Hint(candidates=3, reranker=str(clip_folder)))
+    start = caption(Caption(candidates=3, reranker=str(clip_folder)), [mug], pocket_model)
     assert start.provenance["reranker"] == clip_folder.name and len(start.provenance["candidates"]) == 3
-    with pytest.raises(UserError, match="is a blip model, but a CLIP is needed here; give a CLIP to --reranker"):
-        caption([mug], pocket_model, Hint(candidates=3, reranker=str(pocket.CAPTIONER)))
+    with pytest.raises(UserError, match="is a blip model, but a CLIP is needed here; give a CLIP as `reranker`"):
+        caption(Caption(candidates=3, reranker=str(pocket.CAPTIONER)), [mug], pocket_model)
 
 
 @pytest.mark.parametrize("count", [0, -1, 51])
 def test_too_few_or_many_candidates(count: int, pocket_model: Backbone, mug: Image.Image) -> None:
-    with pytest.raises(UserError, match=f"candidates is {count}, but it must be from 1 to 50"):
-        caption([mug], pocket_model, Hint(candidates=count))
+    with pytest.raises(UserError, match=f"`candidates` is {count}, but it must be a whole number from 1 to 50"):
+        caption(Caption(candidates=count), [mug], pocket_model)
 
 
 def test_the_region_is_captioned_ranked_and_remembered(
     pocket_model: Backbone, mug: Image.Image, mask: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = caption([mug], pocket_model, Hint())
+    plain = caption(Caption(), [mug], pocket_model)
     assert set(plain.provenance) == {"caption", "captioner", "captioner_revision"}
-    region = caption([mug], pocket_model, Hint(mask=mask))
+    region = caption(Caption(), [mug], pocket_model, mask)
     assert region.provenance["region"] is True
     assert region.text == captioner.load(pocket_model.readers["captioner"])(cut_out(mug, mask))
     judge = clip.load(pocket_model.readers["clip"])
     shown: list[Image.Image] = []
     monkeypatch.setattr(judge, "images", lambda pictures: shown.extend(pictures) or torch.ones(1, 87))
-    caption([mug], pocket_model, Hint(mask=mask, candidates=2))
+    caption(Caption(candidates=2), [mug], pocket_model, mask)
     assert len(shown) == 1 and shown[0].tobytes() == cut_out(mug, mask).tobytes()
 
 
@@ -424,7 +461,7 @@ NAMES = tuple(name.replace("_", " ") for name in pocket.concepts())
 
 def test_clip_chooses_among_words(pocket_model: Backbone) -> None:
     for name in pocket.concepts():
-        start = classify([load_photo(pocket.view(name))], pocket_model, Hint(labels=(*NAMES, " ", NAMES[0])))
+        start = classify(Class(labels=(*NAMES, " ", NAMES[0])), [load_photo(pocket.view(name))], pocket_model)
         ranked = start.provenance["class_candidates"]
         assert start.text == ranked[0][0] == name.replace("_", " ")
         assert start.provenance["class_confidence"] == ranked[0][1] > 0.5
@@ -433,9 +470,7 @@ def test_clip_chooses_among_words(pocket_model: Backbone) -> None:
 
 
 def test_the_softmax_is_over_the_words(pocket_model: Backbone, mug: Image.Image) -> None:
-    only = classify([mug], pocket_model, Hint(labels=("teapot",)))
-    assert only.text == "teapot" and only.provenance["class_confidence"] == 1
-    two = classify([mug], pocket_model, Hint(labels=("teapot", "mug")))
+    two = classify(Class(labels=("teapot", "mug")), [mug], pocket_model)
     judge = clip.load(pocket_model.readers["clip"])
     cosines = judge.texts(["a photo of a mug", "a photo of a teapot"]) @ judge.images([mug])[0]
     expected = float(torch.sigmoid(judge.scale * (cosines[0] - cosines[1])))
@@ -443,19 +478,20 @@ def test_the_softmax_is_over_the_words(pocket_model: Backbone, mug: Image.Image)
 
 
 def test_which_reader_chooses(pocket_model: Backbone, mug: Image.Image, clip_folder: Path) -> None:
-    given = classify([mug], pocket_model, Hint(classifier=str(clip_folder), labels=NAMES))
+    given = classify(Class(classifier=str(clip_folder), labels=NAMES), [mug], pocket_model)
     assert given.provenance["classifier"] == clip_folder.name
     with pytest.warns(PhotowordsWarning, match="has labels of its own, so the CLIP 'clip' chooses among yours"):
-        classifier = Hint(classifier=str(pocket.CLASSIFIER), labels=NAMES)
-        assert classify([mug], pocket_model, classifier).provenance["classifier"] == "clip"
-    with pytest.raises(UserError, match=r"is a CLIP, which has no labels of its own; give it words with --labels"):
-        classify([mug], pocket_model, Hint(classifier=str(clip_folder)))
-    with pytest.raises(UserError, match="list of labels is empty"):
-        classify([mug], pocket_model, Hint(labels=(" ",)))
+        classifier = Class(classifier=str(pocket.CLASSIFIER), labels=NAMES)
+        assert classify(classifier, [mug], pocket_model).provenance["classifier"] == "clip"
+    with pytest.raises(UserError, match=r"is a CLIP, which has no labels of its own; give it words as `labels`"):
+        classify(Class(classifier=str(clip_folder)), [mug], pocket_model)
+    for labels in ((" ",), ("teapot",), ("teapot", " teapot")):
+        with pytest.raises(UserError, match="`labels` names no two words to choose from"):
+            Class(labels=labels)
 
 
 def test_the_classifier_keeps_its_five_best(pocket_model: Backbone, mug: Image.Image) -> None:
-    start = classify([mug], pocket_model, Hint())
+    start = classify(Class(), [mug], pocket_model)
     ranked = start.provenance["class_candidates"]
     probabilities = [probability for _, probability in ranked]
     assert len(ranked) == 5 and probabilities == sorted(probabilities, reverse=True)
@@ -468,8 +504,8 @@ def test_the_classifier_keeps_its_five_best(pocket_model: Backbone, mug: Image.I
 def test_the_region_is_classified(
     labels: tuple[str, ...], pocket_model: Backbone, mug: Image.Image, mask: Image.Image
 ) -> None:
-    region = classify([mug], pocket_model, Hint(mask=mask, labels=labels))
-    alone = classify([cut_out(mug, mask)], pocket_model, Hint(labels=labels))
+    region = classify(Class(labels=labels), [mug], pocket_model, mask)
+    alone = classify(Class(labels=labels), [cut_out(mug, mask)], pocket_model)
     assert region.provenance == {**alone.provenance, "region": True}
 
 
@@ -493,3 +529,115 @@ def test_clip_cuts_long_texts_at_its_context(clip_folder: Path) -> None:
     judge = clip.Clip(str(clip_folder))
     long, longer = judge.texts(["red " * 14 + "mug", "red " * 14 + "teapot " * 50])
     assert torch.allclose(long, longer, atol=1e-6)
+
+
+# --- one loader ---
+
+
+def test_one_clip_is_loaded_once_whoever_asks(clip_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = clip.load(str(clip_folder))
+    monkeypatch.chdir(clip_folder.parent)
+    others = [clip.load(str(clip_folder), "cpu", field) for field in ("reranker", "classifier", "clip")]
+    assert all(other is first for other in [*others, clip.load(clip_folder.name, torch.device("cpu"))])
+
+
+def test_an_identity_is_of_all_that_is_read(clip_folder: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(clip_folder, tmp_path / "here" / clip_folder.name)
+    named = pretrained.identity(str(clip_folder), "CLIP")
+    name, _, digest = named.partition(" ")
+    assert name == clip_folder.name and len(digest) == 16 and pretrained.identity(str(copied), "CLIP") == named
+    changed = {"preprocessor_config.json": True, "model.safetensors": True, "pytorch_model.bin": False, ".git": False}
+    for file, counts in changed.items():
+        other = shutil.copytree(clip_folder, tmp_path / file / clip_folder.name)
+        with (other / file).open("ab") as end:
+            end.write(b" ")
+        assert (pretrained.identity(str(other), "CLIP") != named) is counts, file
+
+
+def test_only_the_last_networks_are_kept() -> None:
+    made: list[tuple[str, str]] = []
+
+    def make(source: str, device: str, field: str = "") -> object:
+        made.append((source, device))
+        return object()
+
+    load = pretrained.Kept(make)
+    first = load("a")
+    assert load("a") is first and load("b") is not first and load("a") is first
+    load("b", "meta")  # on another device it is another network; "b" on the CPU was asked for longest ago
+    assert load("a") is first and made == [("a", "cpu"), ("b", "cpu"), ("b", "meta")]
+    load("b")
+    assert made[3:] == [("b", "cpu")]
+
+
+class Traveller(torch.nn.Module):
+    """A network that says where it goes, and stays."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.moves: list[str] = []
+
+    def to(self, device: Any) -> Any:  # type: ignore[override]  # as it is called here
+        self.moves.append(str(device))
+        self.weight = torch.nn.Parameter(torch.zeros(1, device=device))
+        return self
+
+
+def test_a_network_is_on_its_device_while_it_works_and_no_longer() -> None:
+    net, other = Traveller(), Traveller()
+    with pretrained.on("meta", net):
+        assert net.moves == ["meta"]
+        with pretrained.on(torch.device("meta"), net, other):  # which finds the first there already
+            assert (net.moves, other.moves) == (["meta"], ["meta"])
+        assert (net.moves, other.moves) == (["meta"], ["meta", "cpu"])
+    assert net.moves == ["meta", "cpu"]
+    with pretrained.on("cpu", net):
+        assert net.moves == ["meta", "cpu"], "on the CPU nothing moves"
+    with pytest.raises(ZeroDivisionError), pretrained.on("meta", net):
+        raise ZeroDivisionError
+    assert net.moves[-1] == "cpu", "nor does a failure leave it there"
+
+
+@pytest.mark.parametrize("read", ["captioner", "classifier", "zero-shot", "reranker"])
+def test_readers_run_where_the_backbone_runs(
+    read: str, pocket_model: Backbone, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moving is only told here, for there is but a CPU: every network of a reader is asked to the backbone's device."""
+    asked: list[str] = []
+
+    @contextmanager
+    def told(device: Any, *_: Any) -> Iterator[None]:
+        asked.append(str(device))
+        yield
+
+    for module in ("clip", "initializers.captioner", "initializers.classify"):
+        monkeypatch.setattr(sys.modules[f"photowords.{module}"], "on", told)
+    backbone = copy.copy(pocket_model)
+    backbone.device = torch.device("cpu", 0)  # another name of the same
+    if read == "classifier":
+        classify(Class(), [mug], backbone)
+    elif read == "zero-shot":
+        classify(Class(labels=("mug", "cat")), [mug], backbone)
+    else:
+        caption(Caption(candidates=2 if read == "reranker" else 1), [mug], backbone)
+    assert asked and set(asked) == {"cpu:0"}
+
+
+def test_networks_are_frozen(folder: Callable[[str], Path], clip_folder: Path) -> None:
+    for model in (Captioner(str(folder("blip")))._model, Classifier(str(pocket.CLASSIFIER))._model):
+        assert not model.training and not any(p.requires_grad for p in model.parameters())
+    assert not any(p.requires_grad for p in clip.Clip(str(clip_folder))._model.parameters())
+
+
+def test_python_users_are_told_nothing_of_torchvision() -> None:
+    """Which nothing here needs; the command line has its own way."""
+    code = """
+import transformers
+from photowords import backbones
+level = transformers.logging.get_verbosity()
+backbones.load("pocket", "cpu")
+assert transformers.logging.get_verbosity() == level, "what else transformers says is heard as before"
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("", "")

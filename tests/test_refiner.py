@@ -17,8 +17,8 @@ from PIL import Image
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.captioner import caption
-from photowords.initializers.hint import Hint
 from photowords.initializers.refiner import KEYS, Refiner
+from photowords.starts import Caption
 
 SECRET = "sk-very-secret"
 Reply = Callable[[BaseHTTPRequestHandler], None]
@@ -190,7 +190,10 @@ def test_a_bad_answer_keeps_the_caption(
 
 
 def test_the_timeout_bounds_the_whole_exchange(server: Server) -> None:
-    for reply in (lambda handler: server.over.wait(5), drip, drip_headers):
+    def silence(handler: BaseHTTPRequestHandler) -> None:
+        server.over.wait(5)
+
+    for reply in (silence, drip, drip_headers):
         server.reply = reply
         start = time.monotonic()
         with pytest.warns(PhotowordsWarning, match=r"did not answer within 0\.3 s"):
@@ -259,15 +262,15 @@ def test_a_password_in_the_url_is_refused_and_not_said() -> None:
 
 
 def test_the_caption_is_refined(server: Server, pocket_model: Backbone, mug: Image.Image, tmp_path: Path) -> None:
-    raw = caption([mug], pocket_model, Hint())
+    raw = caption(Caption(), [mug], pocket_model)
     server.reply = say("shiny mug")
-    refined = caption([mug], pocket_model, Hint(refiner=Refiner(server.url, "small"), budget=3))
+    refined = caption(Caption(refiner=server.url, refiner_model="small", budget=3), [mug], pocket_model)
     assert refined.text == "shiny mug"
     assert refined.provenance == {**raw.provenance, "refined": "shiny mug", "refiner": "small"}
     assert server.asked[0][2]["messages"][1]["content"] == raw.provenance["caption"]
     assert "at most 3 words" in server.asked[0][2]["messages"][0]["content"]
-    local = Refiner(server.url, str(tmp_path))  # some servers call a model by its folder
-    assert caption([mug], pocket_model, Hint(refiner=local)).provenance["refiner"] == tmp_path.name
+    local = Caption(refiner=server.url, refiner_model=str(tmp_path))  # some servers call a model by its folder
+    assert caption(local, [mug], pocket_model).provenance["refiner"] == tmp_path.name
     server.reply = send(b"{}", 500)
     with pytest.warns(PhotowordsWarning, match="the caption stays as it is"):
-        assert caption([mug], pocket_model, Hint(refiner=Refiner(server.url, "small"))) == raw
+        assert caption(Caption(refiner=server.url, refiner_model="small"), [mug], pocket_model) == raw

@@ -7,26 +7,32 @@ import json
 import math
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from photowords.errors import UserError
-from photowords.study import analyses, blocks, figures, report, results, statistics
-from photowords.study.document import Drawing
-from photowords.study.gallery import first_of
+from photowords.report import build, figures, results, statistics
+from photowords.report.blocks import BLOCKS as KINDS
+from photowords.report.blocks import parse
+from photowords.report.blocks.scores import stands_out
+from photowords.report.document import Drawing
+from photowords.report.pictures import first_of
 
 CONCEPTS = ("mug", "cat", "clock", "boat")
 ARMS = {"star": "*", "class": "class", "caption": "caption"}
 SEEDS = (0, 1)
 STEPS = (0, 10, 25, 50, 100)
 SCORED = (0, 25, 100)
-BLOCKS = [
+BLOCKS: list[dict[str, Any]] = [
     {"kind": "curves", "title": "Convergence", "metrics": ["training-loss", "held-out-loss", "lpips"], "log": True},
-    {"kind": "curves", "title": "By cost", "metrics": ["held-out-loss"], "x": "sample-steps"},
+    {"kind": "curves", "title": "By cost", "metrics": ["held-out-loss"], "x": "training-sample-steps"},
     {"kind": "table", "title": "Scores", "metrics": ["held-out-loss", "lpips"], "step": 100, "reference": "star"},
     {"kind": "reach", "title": "Cost", "metric": "held-out-loss", "reference": "star"},
     {"kind": "gallery", "title": "Gallery", "step": 100},
@@ -36,7 +42,15 @@ BLOCKS = [
 ]
 
 
-def make(folder: Path, blocks=BLOCKS, concepts=CONCEPTS, arms=ARMS, seeds=SEEDS, steps=STEPS, scored=SCORED) -> Path:
+def make(
+    folder: Path,
+    blocks: Any = BLOCKS,
+    concepts: Any = CONCEPTS,
+    arms: Any = ARMS,
+    seeds: Any = SEEDS,
+    steps: Any = STEPS,
+    scored: Any = SCORED,
+) -> Path:
     """A study that nobody ran: losses that fall, faster for later arms."""
     (folder / "trials").mkdir(parents=True)
     (folder / "photos").mkdir()
@@ -55,10 +69,10 @@ def make(folder: Path, blocks=BLOCKS, concepts=CONCEPTS, arms=ARMS, seeds=SEEDS,
                 digest = hashlib.sha256(f"{concept} {arm} {seed}".encode()).hexdigest()[:8]
                 ids.append(f"{concept}-{arm}-s{seed}-{digest}")
 
-                def loss(step, level=level, rate=rate):
+                def loss(step: Any, level: Any = level, rate: Any = rate) -> Any:
                     return level + 0.03 * math.exp(-rate * step)
 
-                def score(value, direction, rng=rng):
+                def score(value: Any, direction: Any, rng: Any = rng) -> Any:
                     value = float(value + 0.01 * rng.standard_normal())
                     return {"value": round(value, 8), "spread": 0.02, "samples": 4, "direction": direction}
 
@@ -102,17 +116,20 @@ def make(folder: Path, blocks=BLOCKS, concepts=CONCEPTS, arms=ARMS, seeds=SEEDS,
                     "checkpoints": points,
                     "how": {"pocket-lpips": "LPIPS's formula on the pocket's net"},
                     "diverged": None,
+                    "picture_prompts": ["a photo of a {}"],
+                    "pictures_at": [steps[-1]],
                 }
                 (folder / "trials" / f"{ids[-1]}.json").write_text(json.dumps(trial, indent=1))
                 strip = np.concatenate([np.clip(photo + rng.normal(0, 30, photo.shape), 0, 255)] * 4, axis=1)
                 (folder / "pictures" / ids[-1]).mkdir(parents=True)
                 Image.fromarray(strip.astype(np.uint8)).save(
-                    folder / "pictures" / ids[-1] / f"step_{steps[-1]:06d}.png"
+                    folder / "pictures" / ids[-1] / f"step_{steps[-1]:06d}_0.png"
                 )
     plan = {
         "name": "synthetic",
         "question": "Which start is <better>?",
         "model": {"name": "pocket", "fingerprint": "abcdef123456", "dtype": "bfloat16", "device": "cpu"},
+        "suite": "pocket",
         "threads": 1,
         "photowords": "0.1.0",
         "torch": "2.13.0",
@@ -128,10 +145,10 @@ def make(folder: Path, blocks=BLOCKS, concepts=CONCEPTS, arms=ARMS, seeds=SEEDS,
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A finished study and its report, for tests that only look."""
     folder = make(tmp_path_factory.mktemp("study") / "out")
-    report.write(folder)
+    build.write(folder)
     return folder
 
 
@@ -140,122 +157,20 @@ def table(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def trial(folder: Path, id_: str) -> dict:
+def trial(folder: Path, id_: str) -> dict[str, Any]:
     return json.loads((folder / "trials" / f"{id_}.json").read_text())
 
 
-def edit(folder: Path, id_: str, change) -> None:
+def edit(folder: Path, id_: str, change: Any) -> None:
     record = trial(folder, id_)
     change(record)
     (folder / "trials" / f"{id_}.json").write_text(json.dumps(record, indent=1))
 
 
-# statistics
-
-
-def test_the_mean_is_over_concepts_of_means_over_seeds():
-    e = statistics.estimate({("a", 0): 1.0, ("a", 1): 3.0, ("b", 0): 10.0})
-    assert (e.mean, e.concepts, e.values) == (6.0, 2, 3)  # (2 + 10) / 2, not 14 / 3
-    assert statistics.weights([("a", 0), ("b", 0), ("a", 1)]).tolist() == [0.25, 0.5, 0.25]
-
-
-def test_the_bootstrap_resamples_concepts_and_seeds():
-    # One value a concept: the standard error of a mean of 200 is 1 / sqrt(200), and the interval is 1.96 of them.
-    values = np.random.default_rng(5).standard_normal(200)
-    e = statistics.estimate({(str(i), 0): float(v) for i, v in enumerate(values)})
-    assert (e.high - e.low) / 2 == pytest.approx(1.96 * values.std() / math.sqrt(200), rel=0.03)
-    assert e.low < e.mean < e.high
-    # Seeds alone: one concept. Concepts alone: seeds agree; then the variance of means is between concepts only.
-    seeds = statistics.estimate({("a", i): float(v) for i, v in enumerate(values)})
-    assert seeds.high - seeds.low == pytest.approx(e.high - e.low, rel=0.05)
-    same = statistics.estimate({(str(c), s): float(v) for c, v in enumerate(values) for s in range(2)})
-    assert same.high - same.low == pytest.approx(e.high - e.low, rel=0.05)
-    # Both: variances add up.
-    keys = tuple((str(c), s) for c in range(40) for s in range(4))
-    both = np.repeat(np.random.default_rng(1).standard_normal(40), 4) + np.random.default_rng(2).standard_normal(160)
-    drawn = statistics.resampled(keys) @ both
-    groups = both.reshape(40, 4)
-    expected = groups.mean(axis=1).var() / 40 + (groups.var(axis=1) / 4).mean() / 40
-    assert drawn.var() == pytest.approx(expected, rel=0.05)
-
-
-def test_resampling_weighs_whole_means_also_where_seeds_are_missing():
-    drawn = statistics.resampled((("a", 0), ("b", 0), ("a", 1), ("a", 2)))
-    assert drawn.shape == (statistics.RESAMPLES, 4)
-    assert np.allclose(drawn.sum(axis=1), 1)
-    assert drawn.mean(axis=0) == pytest.approx([1 / 6, 1 / 2, 1 / 6, 1 / 6], abs=0.01)
-    assert set(np.unique(drawn[:, 1])) == {0.0, 0.5, 1.0}
-
-
-def test_one_value_has_no_interval():
-    e = statistics.estimate({("a", 0): 2.0})
-    assert e.mean == 2 and math.isnan(e.low) and math.isnan(e.high)
-    assert math.isnan(statistics.median([3.0]).low)
-
-
-def test_differences_are_paired_and_wins_counted():
-    reference = {("a", 0): 5.0, ("a", 1): 6.0, ("b", 0): 1.0, ("c", 0): 2.0}
-    values = {("a", 0): 4.0, ("a", 1): 6.5, ("b", 0): 1.0, ("d", 0): -9.0}  # c and d have no partner
-    lower = statistics.compare(values, reference, "lower")
-    assert lower.difference.mean == pytest.approx((-0.25 + 0) / 2)
-    assert (lower.difference.concepts, lower.difference.values) == (2, 3)
-    assert (lower.concepts_won, lower.pairs_won) == (1, 1)  # the tie in b is not won
-    higher = statistics.compare(values, reference, "higher")
-    assert (higher.concepts_won, higher.pairs_won) == (0, 1)
-    assert statistics.compare(values, {}, "lower") is None
-
-
-@pytest.mark.parametrize(
-    ("target", "expected"),
-    [
-        (1.0, 0),  # at the start
-        (0.9, 5),  # linear where the segment begins at 0
-        (0.8, 10),  # at a checkpoint
-        (0.7, math.sqrt(10 * 1000)),  # half-way in loss is half-way in log(cost)
-        (0.6, 1000),
-        (0.5, math.inf),
-    ],
-)
-def test_reach_interpolates_between_checkpoints(target, expected):
-    assert statistics.reach([0, 10, 1000, 2000], [1.0, 0.8, 0.6, 0.7], target) == pytest.approx(expected)
-
-
-def test_reach_is_the_first_time_of_a_curve_that_comes_back():
-    assert statistics.reach([0, 10, 20, 30], [3.0, 1.0, 3.0, 1.0], 2.0) == 5
-
-
-def test_medians_take_what_is_not_reached_as_latest():
-    assert statistics.median([1.0, 2.0, math.inf]).mean == 2
-    e = statistics.median([1.0, math.inf, math.inf])
-    assert e.mean == math.inf and e.low == 1 and e.high == math.inf
-    assert statistics.median([7.0] * 5)[:3] == (7, 7, 7)
-
-
-def test_half_the_concepts_never_reached_is_no_speed():
-    assert analyses._times_sooner([0, 0, 6.0, 8.0]).mean == 0  # not the 3 that a mean of 0 and 6 gives
-    e = analyses._times_sooner([0, 2.0, 4.0])
-    assert (e.mean, e.low, e.high) == (2, 0, 4)
-    assert analyses._times_sooner([math.inf] * 3)[:3] == (math.inf,) * 3
-
-
-def test_the_best_balance_is_of_both_metrics_and_knows_their_direction():
-    points = [[0.0, 10.0], [0.5, 6.0], [1.0, 0.0]]
-    assert statistics.balance(points, ["higher", "higher"]).tolist() == pytest.approx([0, 2 * 0.5 * 0.6 / 1.1, 0])
-    assert statistics.balance(points, ["higher", "lower"]).tolist() == pytest.approx([0, 2 * 0.5 * 0.4 / 0.9, 1])
-    assert statistics.balance([[1.0, 2.0], [1.0, 3.0]], ["higher", "higher"]).tolist() == [0, 0]
-
-
-def test_spread_is_over_one_part_all_else_equal():
-    values = {("a", c, s): 10.0 * (c == "y") + int(s) for c in "xy" for s in "02"}
-    assert statistics.spread(values, 2) == pytest.approx(math.sqrt(2))  # 0 and 2, twice
-    assert statistics.spread(values, 1) == pytest.approx(math.sqrt(50))
-    assert math.isnan(statistics.spread(values, 0))
-
-
 # results
 
 
-def test_a_training_loss_is_a_running_mean(study):
+def test_a_training_loss_is_a_running_mean(study: Path) -> None:
     one = results.read(study).trials[0]
     losses = trial(study, one.id)["training_loss"]
     assert one.value("training-loss", 100) == pytest.approx(np.mean(losses[75:]))
@@ -267,14 +182,14 @@ def test_a_training_loss_is_a_running_mean(study):
     assert holed.steps("training-loss") == [1, 3] and holed.value("training-loss", 3) is None
 
 
-def test_metrics_go_by_their_family(study):
+def test_metrics_are_named_as_the_trials_have_them(study: Path) -> None:
     read = results.read(study)
-    assert [read.metric(name) for name in ("lpips", "lpips-vgg", "pocket-lpips")] == ["pocket-lpips"] * 3
-    assert read.metric("sifid") == "sifid"  # not measured
+    assert [read.metric(name) for name in ("lpips", "pocket-lpips", "psnr")] == ["pocket-lpips", "pocket-lpips", "psnr"]
+    assert read.metric("sifid") == "pocket-sifid"  # of this suite, though not measured
     assert read.direction("clip-editability") == "higher" and read.direction("training-loss") == "lower"
 
 
-def test_arms_of_one_label_are_told_apart(tmp_path):
+def test_arms_of_one_label_are_told_apart(tmp_path: Path) -> None:
     folder = make(
         tmp_path / "out", blocks=BLOCKS[2:3], concepts=("mug",), arms={"star": "*", "a": "words", "b": "words"}
     )
@@ -282,26 +197,26 @@ def test_arms_of_one_label_are_told_apart(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"id": "other"}', "\xff"])
-def test_a_damaged_trial_is_named(tmp_path, damage):
+def test_a_damaged_trial_is_named(tmp_path: Path, damage: str) -> None:
     folder = make(tmp_path / "out", blocks=[], concepts=("mug",), seeds=(0,))
     file = next((folder / "trials").iterdir())
     file.write_bytes(damage.encode("latin-1"))
     with pytest.raises(UserError, match=re.escape(f"{file} is damaged")):
-        report.write(folder)
+        build.write(folder)
     assert not (folder / "report").exists()
 
 
-def test_a_folder_that_is_no_study_is_refused(tmp_path):
+def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is not a study's folder"):
-        report.write(tmp_path)
+        build.write(tmp_path)
     with pytest.raises(UserError, match=r"is not a study's folder"):
-        report.check(tmp_path / "absent")
+        build.check(tmp_path / "absent")
 
 
 # the report
 
 
-def test_the_table_says_what_the_trials_say(study):
+def test_the_table_says_what_the_trials_say(study: Path) -> None:
     row = next(r for r in table(study, "03-table") if (r["metric"], r["arm"]) == ("held-out-loss", "caption"))
     ids = row["ids"].split()
     assert len(ids) == int(row["trials"]) == 8 and len(row["reference_ids"].split()) == 8
@@ -312,11 +227,14 @@ def test_the_table_says_what_the_trials_say(study):
     assert (row["concepts_won"], row["of_concepts"], row["pairs_won"], row["of_pairs"]) == ("4", "4", "8", "8")
     assert float(row["low"]) < float(row["mean"]) < float(row["high"])
     text = (study / "report" / "report.md").read_text()
-    assert "| caption | −0.0098 [−0.0110, −0.0088]; 4 of 4 concepts, 8 of 8 pairs |" in text
+    differences = np.reshape(np.subtract(ends, others), (4, 2)).mean(1)  # over seeds, for each concept
+    half = 3.182446 * differences.std(ddof=1) / 2  # t of 3 degrees of freedom; the root of 4 concepts
+    said = [f"−{-value:.4f}" for value in (differences.mean(), differences.mean() - half, differences.mean() + half)]
+    assert f"| caption | {said[0]} [{said[1]}, {said[2]}]; 4 of 4 concepts, 8 of 8 pairs |" in text
     assert "24 of 24 trials are finished" in text and "| \\* |" in text
 
 
-def test_every_row_of_every_table_names_trials(study):
+def test_every_row_of_every_table_names_trials(study: Path) -> None:
     planned = set(json.loads((study / "plan.json").read_text())["trials"])
     for file in (study / "report" / "tables").glob("*.csv"):
         rows = table(study, file.stem)
@@ -329,38 +247,32 @@ def test_every_row_of_every_table_names_trials(study):
     }
 
 
-def test_parquet_holds_the_same_rows(study):
-    parquet = pytest.importorskip("pyarrow.parquet")
-    rows = parquet.read_table(study / "report" / "tables" / "03-table.parquet").to_pylist()
-    assert [f"{row['mean']:.6g}" for row in rows] == [row["mean"] for row in table(study, "03-table")]
-
-
-def test_reach_is_found_from_the_curves(study):
+def test_reach_is_found_from_the_curves(study: Path) -> None:
     for row in table(study, "04-reach"):
         curves = [trial(study, id_)["checkpoints"] for id_ in row["ids"].split()]
         if row["arm"] == "star":
-            assert row["sample_steps"] == row["reference_sample_steps"] == "400" and row["ratio"] == "1"
+            assert (
+                row["training_sample_steps"] == row["reference_training_sample_steps"] == "400" and row["ratio"] == "1"
+            )
             continue
         ours = [c for c, id_ in zip(curves, row["ids"].split(), strict=True) if f"-{row['arm']}-" in id_]
         mean = np.mean([[point["held_out"]["mean"] for point in c] for c in ours], axis=0)
         above = [4 * step for step, loss in zip(STEPS, mean, strict=True) if loss > float(row["target"])]
-        assert above[-1] < float(row["sample_steps"]) <= 4 * STEPS[above.index(above[-1]) + 1]
-        assert float(row["ratio"]) == pytest.approx(400 / float(row["sample_steps"]), rel=1e-4)
+        assert above[-1] < float(row["training_sample_steps"]) <= 4 * STEPS[above.index(above[-1]) + 1]
+        assert float(row["ratio"]) == pytest.approx(400 / float(row["training_sample_steps"]), rel=1e-4)
 
 
-def test_what_is_never_reached_is_said(tmp_path):
+def test_what_is_never_reached_is_said(tmp_path: Path) -> None:
     blocks = [{"kind": "reach", "reference": "caption"}]
     folder = make(tmp_path / "out", blocks=blocks, scored=())
-    report.write(folder)
+    build.write(folder)
     star = [row for row in table(folder, "01-reach") if row["arm"] == "star"]
-    assert [(row["reached"], row["sample_steps"], row["ratio"]) for row in star] == [("0", "", "0")] * 4
+    assert [(row["reached"], row["training_sample_steps"], row["ratio"]) for row in star] == [("0", "", "0")] * 4
     text = (folder / "report" / "report.md").read_text()
     assert "| \\* | \\> 400 | 0 of 4 | not reached |" in text
 
 
-def test_bold_needs_intervals_that_do_not_overlap():
-    from photowords.study.blocks import stands_out
-
+def test_bold_needs_intervals_that_do_not_overlap() -> None:
     column = {"a": statistics.Estimate(1, 0.9, 1.1, 4, 8), "b": statistics.Estimate(2, 1.2, 2.8, 4, 8)}
     assert stands_out("a", column, "lower") and not stands_out("b", column, "lower")
     assert stands_out("b", column, "higher")
@@ -371,7 +283,7 @@ def test_bold_needs_intervals_that_do_not_overlap():
     assert not stands_out("a", one, "lower")
 
 
-def test_the_best_stop_is_marked(study):
+def test_the_best_stop_is_marked(study: Path) -> None:
     rows = table(study, "06-frontier")
     best = [row for row in rows if row["best_stop"] == "1"]
     assert [row["arm"] for row in best] == list(ARMS)
@@ -384,16 +296,16 @@ def test_the_best_stop_is_marked(study):
         assert sum(float(r["share"]) for r in own) == pytest.approx(1)
 
 
-def test_the_ringed_step_is_named_where_points_crowd():
+def test_the_ringed_step_is_named_where_points_crowd() -> None:
     near = [0.5, 0.5001, 0.9]
     line = figures.Series(0, "a", near, near, near, near, steps=[0, 25, 50], x_low=near, x_high=near, marked=1)
     (axes,) = figures.frontier([line], "x", "y").axes
     assert [text.get_text() for text in axes.texts] == ["25", "50"]
 
 
-def test_ablation_leaves_only_what_the_seed_does(study):
+def test_ablation_leaves_only_what_the_seed_does(study: Path) -> None:
     rows = table(study, "07-ablation")
-    sums = {}
+    sums: dict[tuple[str, str], float] = {}
     for row in rows:
         sums[row["arm"], row["concept"]] = sums.get((row["arm"], row["concept"]), 0) + float(row["deviation"])
     assert len(sums) == 12 and all(abs(total) < 1e-8 for total in sums.values())
@@ -406,23 +318,26 @@ class Page(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.open, self.asked, self.tags, self.text = [], [], [], ""
+        self.open: list[str] = []
+        self.asked: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: Any, attrs: Any) -> None:
         self.tags.append(tag)
         self.asked += [value for name, value in attrs if name in ("src", "href")]
         if tag not in self.void:
             self.open.append(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: Any) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         self.text += data
 
 
-def test_the_page_stands_alone(study):
+def test_the_page_stands_alone(study: Path) -> None:
     text = (study / "report" / "report.html").read_text()
     page = Page(text)
     assert not page.open and "script" not in page.tags and "link" not in page.tags
@@ -440,17 +355,18 @@ def test_the_page_stands_alone(study):
     assert page.text.count("What this does not show") == len(BLOCKS) + 1
 
 
-def test_figures_keep_their_text_and_are_readable_at_half_width(study):
+def test_figures_keep_their_text_and_are_readable_at_half_width(study: Path) -> None:
     for file in (study / "report" / "figures").glob("*.svg"):
         svg = file.read_text()
         assert "<text" in svg and "<dc:date>" not in svg
         sizes = [float(size) for size in re.findall(r"font(?:-size)?: (?:\w+ )?([\d.]+)px", svg)]
         assert sizes and min(sizes) >= 7, file.name
         if "gallery" not in file.name:
-            assert float(re.search(r'width="([\d.]+)pt"', svg)[1]) == pytest.approx(3.3 * 72)
+            width = re.search(r'width="([\d.]+)pt"', svg)
+            assert width and float(width[1]) == pytest.approx(3.3 * 72)
 
 
-def test_a_strip_is_cut_between_its_pictures():
+def test_a_strip_is_cut_between_its_pictures() -> None:
     from photowords.images import side_by_side
 
     pictures = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue", "yellow")]
@@ -460,13 +376,13 @@ def test_a_strip_is_cut_between_its_pictures():
         assert first_of(strip, 2).tobytes() == side_by_side(pictures[:2], gap).tobytes()
 
 
-def test_panels_of_one_metric_have_the_same_limits(study):
+def test_panels_of_one_metric_have_the_same_limits(study: Path) -> None:
     read = results.read(study)
     few = {"kind": "curves", "metrics": ["held-out-loss", "training-loss"], "arms": ["star"]}
     read = dataclasses.replace(read, plan={**read.plan, "report": [BLOCKS[0], few]})
-    limits = {}
+    limits: dict[str, list[Any]] = {}
     for block in read.plan["report"]:
-        for part in blocks.curves(read, block, "a").parts:
+        for part in parse(block, list(ARMS)).make(read, "a").parts:
             if isinstance(part, Drawing):
                 limits.setdefault(part.name, []).append(part.draw().axes[0].get_ylim())
     one, other = limits["a-held-out-loss"]
@@ -475,16 +391,16 @@ def test_panels_of_one_metric_have_the_same_limits(study):
     assert one[0] < caption.low < star.low and len(limits["a-pocket-lpips"]) == 1
 
 
-def test_the_same_trials_give_the_same_bytes(study, tmp_path):
+def test_the_same_trials_give_the_same_bytes(study: Path, tmp_path: Path) -> None:
     before = {file: file.read_bytes() for file in (study / "report").rglob("*") if file.is_file()}
-    assert report.write(study)["trials"] == 24
+    assert build.write(study)["trials"] == 24
     after = {file: file.read_bytes() for file in (study / "report").rglob("*") if file.is_file()}
     assert before.keys() == after.keys()
     assert [file.name for file in before if before[file] != after[file]] == []
     assert not [path for path in study.iterdir() if path.name.startswith(".")]
 
 
-def test_a_study_that_goes_on_is_reported_as_far_as_it_is(tmp_path):
+def test_a_study_that_goes_on_is_reported_as_far_as_it_is(tmp_path: Path) -> None:
     folder = make(tmp_path / "out")
     files = sorted((folder / "trials").iterdir())
     for file in files[5:]:
@@ -492,121 +408,158 @@ def test_a_study_that_goes_on_is_reported_as_far_as_it_is(tmp_path):
     edit(folder, files[0].stem, lambda t: t.update(diverged="the loss is not finite at step 60"))
     edit(folder, files[0].stem, lambda t: t.update(training_loss=[*t["training_loss"][:59], None]))
     edit(folder, files[0].stem, lambda t: t.update(checkpoints=t["checkpoints"][:4]))
-    assert report.write(folder) | {"report": 0, "page": 0} == {
+    assert build.write(folder) | {"report": 0, "page": 0} == {
         **{"trials": 5, "planned": 24, "report": 0, "page": 0},
         **{"tables": len(list((folder / "report" / "tables").glob("*.csv")))},
         **{"figures": len(list((folder / "report" / "figures").glob("*.png")))},
     }
     text = (folder / "report" / "report.md").read_text()
     assert "5 of 24 trials are finished" in text and f"{files[0].stem} (the loss is not finite at step 60)" in text
-    assert report.check(folder) == []
+    assert build.check(folder) == []
 
 
-def test_a_loss_that_is_no_number_leaves_a_gap(tmp_path):
+def test_a_checkpoint_above_its_start_is_reported(study: Path, tmp_path: Path) -> None:
+    text = (study / "report" / "report.md").read_text()
+    assert "No trial's held-out loss lies above its start's at any checkpoint." in text
+    folder = make(tmp_path / "out", blocks=[], concepts=("mug", "cat"), arms={"star": "*"}, seeds=(0,))
+    worse = next(file.stem for file in (folder / "trials").iterdir() if file.stem.startswith("cat"))
+    edit(folder, worse, lambda t: t["checkpoints"][1]["held_out"].update(difference=0.004))
+    build.write(folder)
+    (row,) = table(folder, "above-start")
+    assert (row["arm"], row["step"], row["trials_above"], row["trials"], row["ids"]) == ("star", "10", "1", "2", worse)
+    other = next(file.stem for file in (folder / "trials").iterdir() if file.stem.startswith("mug"))
+    fell = trial(folder, other)["checkpoints"][1]["held_out"]["difference"]
+    assert float(row["mean"]) == pytest.approx((0.004 + fell) / 2, rel=1e-4)
+    assert "Where learning did harm" in (folder / "report" / "report.md").read_text()
+
+
+def test_a_loss_that_is_no_number_leaves_a_gap(tmp_path: Path) -> None:
     folder = make(tmp_path / "out", blocks=BLOCKS[:1], concepts=("mug",), arms={"star": "*"}, seeds=(0,))
     id_ = next((folder / "trials").iterdir()).stem
     edit(folder, id_, lambda t: t.update(training_loss=[0.1, None, 0.3]))
     edit(folder, id_, lambda t: t["checkpoints"][1]["held_out"].update(mean=None, difference=None))
-    report.write(folder)
+    build.write(folder)
     rows = table(folder, "01-curves")
     assert [row["step"] for row in rows if row["metric"] == "training-loss"] == ["1"]
     assert [row["step"] for row in rows if row["metric"] == "held-out-loss"] == ["0", "25", "50", "100"]
     assert all(row["low"] == row["high"] == "" for row in rows)  # one trial: no interval
 
 
-def test_a_study_without_a_trial_has_a_report_that_says_so(tmp_path):
+def test_a_study_without_a_trial_has_a_report_that_says_so(tmp_path: Path) -> None:
     folder = make(tmp_path / "out")
     shutil.rmtree(folder / "trials")
-    report.write(folder)
+    build.write(folder)
     assert "0 of 24 trials are finished" in (folder / "report" / "report.md").read_text()
-    assert report.check(folder) == []
+    assert build.check(folder) == []
 
 
-def test_check_finds_what_was_changed(tmp_path):
+def test_check_finds_what_was_changed(tmp_path: Path) -> None:
     folder = make(tmp_path / "out", blocks=BLOCKS[2:4], concepts=CONCEPTS[:2], steps=(0, 100), scored=(100,))
-    assert report.check(folder) == [f"{folder} has no report; write one first"]
-    report.write(folder)
-    assert report.check(folder) == []
+    assert build.check(folder) == [f"{folder} has no report; write one first"]
+    build.write(folder)
+    assert build.check(folder) == []
     place = folder / "report"
 
     file = place / "tables" / "01-table.csv"
     whole = file.read_text()
     file.write_text(whole.replace("held-out-loss,lower,class", "held-out-loss,lower,glass"))
-    assert report.check(folder) == ["report/tables/01-table.csv differs from what the trials give, first in line 4"]
+    assert build.check(folder) == ["report/tables/01-table.csv differs from what the trials give, first in line 4"]
     file.write_text(whole)
 
     text = (place / "report.md").read_text()
     (place / "report.md").write_text(text + "And so it is proven.\n")
-    assert report.check(folder) == [
+    assert build.check(folder) == [
         f"report/report.md differs from what the trials give, first in line {text.count(chr(10)) + 1}"
     ]
     (place / "report.md").write_text(text)
 
     (place / "figures" / "02-reach.svg").unlink()
     (place / "notes.txt").write_text("mine")
-    assert report.check(folder) == [
+    assert build.check(folder) == [
         "report/figures/02-reach.svg is missing; write the report again",
         "report/notes.txt is no part of the report; remove it or write the report again",
     ]
-    report.write(folder)
+    build.write(folder)
 
     page = (place / "report.html").read_text()
-    cell = re.search(r"<td>(0\.\d+) \[", page)[1]
+    cell = re.findall(r"<td>(0\.\d+) \[", page)[0]
     (place / "report.html").write_text(page.replace(f"<td>{cell} [", "<td>0.001 ["))
-    assert report.check(folder) == ["report/report.html differs from what the trials and the figures in report/ give"]
+    assert build.check(folder) == ["report/report.html differs from what the trials and the figures in report/ give"]
     (place / "report.html").write_text(page)
-    assert report.check(folder) == []
+    assert build.check(folder) == []
 
     first = sorted((folder / "trials").iterdir())[0]
     kept = first.read_bytes()
     edit(folder, first.stem, lambda t: t["checkpoints"][-1]["held_out"].update(mean=0.5))
-    found = report.check(folder)
+    found = build.check(folder)
     assert found[0] == f"trials/{first.stem}.json has changed since the report was written"
     assert any("01-table.csv differs" in sentence for sentence in found)
 
     first.unlink()
-    assert report.check(folder)[0] == f"trials/{first.stem}.json is in the report, but not in the study's folder"
-    report.write(folder)
+    assert build.check(folder)[0] == f"trials/{first.stem}.json is in the report, but not in the study's folder"
+    build.write(folder)
     first.write_bytes(kept)
-    assert report.check(folder)[0] == "the report is of 11 trials, but 12 are finished; write it again"
+    assert build.check(folder)[0] == "the report is of 11 trials, but 12 are finished; write it again"
 
 
-def test_check_finds_other_rows_in_parquet(tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet")
-    folder = make(tmp_path / "out", blocks=BLOCKS[2:3], concepts=CONCEPTS[:2], steps=(0, 100), scored=(100,))
-    report.write(folder)
-    assert report.check(folder) == []
-    file = folder / "report" / "tables" / "01-table.parquet"
-    parquet.write_table(parquet.read_table(file).slice(1), file)
-    differs = ["report/tables/01-table.parquet differs from what the trials give"]
-    assert report.check(folder) == differs
-    file.write_bytes(b"PAR1")
-    assert report.check(folder) == differs
-
-
-def test_a_stopped_report_leaves_the_one_before(tmp_path, monkeypatch):
+def test_a_stopped_report_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make(tmp_path / "out", blocks=BLOCKS[2:4], concepts=CONCEPTS[:2], steps=(0, 100), scored=(100,))
-    report.write(folder)
+    build.write(folder)
     before = (folder / "report" / "report.md").read_bytes()
     next((folder / "trials").iterdir()).unlink()
 
-    def full(*_):
+    def full(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(report, "to_html", full)
-        report.write(folder)
+        patch.setattr(build, "to_html", full)
+        build.write(folder)
     assert (folder / "report" / "report.md").read_bytes() == before
-    report.write(folder)
+    build.write(folder)
     assert "11 of 12 trials" in (folder / "report" / "report.md").read_text()
 
 
-def test_what_is_no_report_is_not_overwritten(tmp_path):
+KILLED = """
+import os, sys
+from pathlib import Path
+from photowords import files
+from photowords.report import build
+swap, rename, folder = files._exchange, os.replace, Path(sys.argv[2])
+die = lambda *_: os._exit(9)
+if sys.argv[1] == "before":
+    files._exchange = die
+elif sys.argv[1] == "after":
+    files._exchange = lambda one, other: swap(one, other) and die()
+else:  # between the two renames of a system that cannot swap
+    files._exchange = lambda one, other: False
+    os.replace = lambda one, other: die() if other == folder / "report" else rename(one, other)
+build.write(folder)
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after", "between"])
+def test_a_kill_while_the_report_is_put_in_its_place_leaves_the_old_or_the_new_one(tmp_path: Path, when: Any) -> None:
+    folder = make(tmp_path / "out", blocks=BLOCKS[2:3], concepts=CONCEPTS[:2], steps=(0, 100), scored=(100,))
+    build.write(folder)
+    old = (folder / "report" / "report.md").read_text()
+    next((folder / "trials").iterdir()).unlink()
+    assert subprocess.run([sys.executable, "-c", KILLED, when, folder], check=False).returncode == 9
+    if when == "between":
+        assert not (folder / "report").exists()
+        assert build.check(folder)  # puts the old one back, and finds that it is old
+    text = (folder / "report" / "report.md").read_text()
+    assert text == old if when != "after" else "11 of 12 trials" in text
+    assert len(list((folder / "report" / "tables").iterdir())) >= 2
+    build.write(folder)
+    assert build.check(folder) == []
+
+
+def test_what_is_no_report_is_not_overwritten(tmp_path: Path) -> None:
     folder = make(tmp_path / "out", blocks=[], concepts=("mug",))
     (folder / "report").mkdir()
     (folder / "report" / "thesis.tex").write_text("...")
     with pytest.raises(UserError, match=r"holds something else than a report"):
-        report.write(folder)
+        build.write(folder)
 
 
 @pytest.mark.parametrize(
@@ -618,34 +571,34 @@ def test_what_is_no_report_is_not_overwritten(tmp_path):
         ({"kind": "table", "metrics": "lpips"}, "metrics of the table block is 'lpips', but it must be a list"),
         ({"kind": "table", "metrics": ["beauty"]}, "the metric 'beauty', which does not exist"),
         ({"kind": "table", "metrics": ["lpips"], "step": -1}, "step of the table block is -1"),
-        ({"kind": "gallery", "step": [1]}, "step of the gallery block is [1]"),
+        ({"kind": "gallery", "step": ["1"]}, "step of the gallery block is ['1'], but it must be a list of steps"),
+        ({"kind": "gallery", "rows": "mood"}, "rows of the gallery block is 'mood'; choose from concept, arm"),
         ({"kind": "reach", "reference": "moon"}, "names the arm 'moon', which the study has not; its arms are star"),
         ({"kind": "curves", "metrics": ["lpips"], "x": "years"}, "x of the curves block is 'years'; choose from steps"),
-        ({"kind": ["table"]}, "kind of a [[report]] block is ['table'], but it must be a text"),
-        ({"kind": "reach", "reference": "star", "metric": 3}, "metric of a [[report]] block is 3"),
-        ({"kind": "frontier", "x": ["lpips"], "y": "sifid"}, "x of a [[report]] block is ['lpips']"),
-        ({"kind": "table", "metrics": ["lpips"], "title": 3}, "title of a [[report]] block is 3"),
+        ({"kind": ["table"]}, "the [[report]] kind ['table'] is unknown"),
+        ({"kind": "reach", "reference": "star", "metric": 3}, "metric of the reach block is 3, but it must be a text"),
+        ({"kind": "frontier", "x": ["lpips"], "y": "sifid"}, "x of the frontier block is ['lpips']"),
+        ({"kind": "table", "metrics": ["lpips"], "title": 3}, "title of the table block is 3"),
         ({"kind": "curves", "metrics": ["lpips"], "log": "no"}, "log of the curves block is 'no', but it must be true"),
         ({"kind": "ablation", "metric": "lpips", "by": "mood"}, "by of the ablation block is 'mood'; choose from seed"),
     ],
 )
-def test_a_block_that_cannot_be_made_is_refused(block, said):
+def test_a_block_that_cannot_be_made_is_refused(block: Any, said: str) -> None:
     with pytest.raises(UserError, match=re.escape(said)):
-        report.check_block(block, list(ARMS))
+        parse(block, list(ARMS))
 
 
-def test_every_block_of_the_example_is_known():
+def test_every_block_of_the_example_is_known() -> None:
     for block in BLOCKS:
-        report.check_block(block, list(ARMS))
-        assert set(block) <= {"kind", *report.BLOCKS[block["kind"]]}
-    assert {block["kind"] for block in BLOCKS} == set(report.BLOCKS) == set(report.MAKERS)
+        parse(block, list(ARMS))
+    assert {block["kind"] for block in BLOCKS} == set(KINDS)
 
 
 @pytest.mark.parametrize(
     ("value", "said"),
     [(2134.2, "2,130×"), (41.83, "41.8×"), (0.5, "0.5×"), (0, "not reached"), (math.inf, "at the start")],
 )
-def test_ratios_are_read_without_powers_of_ten(value, said):
-    from photowords.study.wording import ratio
+def test_ratios_are_read_without_powers_of_ten(value: Any, said: str) -> None:
+    from photowords.report.wording import ratio
 
     assert ratio(value) == said

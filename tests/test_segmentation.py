@@ -304,7 +304,7 @@ def test_sam_says_when_nothing_is_found(sam: Any, two_discs: Image.Image, monkey
     monkeypatch.setattr(
         sam._processor, "post_process_masks", lambda *_: [torch.zeros(1, 1, *SIZE[::-1], dtype=torch.bool)]
     )
-    with pytest.raises(UserError, match=r"no object is found.*--box.*--mask"):
+    with pytest.raises(UserError, match=r"no object is found.*`box`.*`mask`"):
         opened(Clicks(on=((45, 60),)))
     with pytest.raises(UserError, match="outside the picture"):
         opened(Clicks(on=((45, 600),)))
@@ -312,7 +312,7 @@ def test_sam_says_when_nothing_is_found(sam: Any, two_discs: Image.Image, monkey
 
 def test_a_segmenter_that_cannot_be_had_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match=r"download facebook/sam-vit-nowhere .* give FOLDER to --segmenter"):
+    with pytest.raises(UserError, match=r"download facebook/sam-vit-nowhere .* give FOLDER as `segmenter`"):
         segmentation.load("facebook/sam-vit-nowhere")
     for family, said in (("sam2", "needs torchvision"), ("vit", "segments no clicks")):
         (tmp_path / "config.json").write_text(json.dumps({"model_type": family}))

@@ -7,6 +7,7 @@ import errno
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,15 +19,16 @@ from typing import Any
 
 import pytest
 
-from photowords import files, pocket, study
+from photowords import backbones, clip, files, pocket, pretrained, study
 from photowords.backbones import Backbone
 from photowords.cli import main
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.study import cost, plan, scoring, workers
+from photowords.evaluation import Protocol
+from photowords.study import cost, grid, measured, plan, runner, workers
 from photowords.study.trial import Outcome, work
 from photowords.study.workers import Event
 
-RUN = sys.modules["photowords.study.run"]  # whose name is the function's, too
+DEAD = 2**22 + 1  # a process number that Linux never gives
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
 SMALL = """
 name = "small"
@@ -62,13 +64,13 @@ def write(folder: Path, text: str = SMALL) -> Path:
 
 def results(folder: Path) -> dict[str, bytes]:
     """Everything in a study's folder but its report and what is no result."""
-    skipped = ("report", "timings.jsonl", "errors.log")
+    skipped = ("report", "timings.jsonl", "errors.log", files.LOCK)
     found = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {name: path.read_bytes() for name, path in found.items() if not name.startswith(skipped)}
 
 
 def serially(jobs: Sequence[Any], count: int) -> Generator[Event, None, None]:
-    """As ``workers.on_processes``, here."""
+    """As workers.on_processes, here."""
     for index, job in enumerate(jobs):
         yield Event(index)
         yield Event(index, work(job))
@@ -116,7 +118,7 @@ def finished(prepared: study.Prepared, tmp_path_factory: pytest.TempPathFactory)
 def half(finished: Path, prepared: study.Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same folder without its last two trials, and runs in this process."""
     monkeypatch.setattr(workers, "on_processes", serially)
-    monkeypatch.setattr(RUN, "report", lambda out: {})
+    monkeypatch.setattr(runner, "report", lambda out: {})
     out = tmp_path / "half"
     for name, data in results(finished).items():
         if not any(trial.id in name for trial in prepared.trials[2:]):
@@ -136,7 +138,16 @@ def test_shipped_studies_are_whole(file: Path) -> None:
 
 
 def test_shipped_studies_are_the_ones_that_the_paper_needs() -> None:
-    assert {file.stem for file in STUDIES} >= {"convergence", "tokens", "gallery", "poster", "quick", "reach"}
+    assert {file.stem for file in STUDIES} >= {
+        "convergence",
+        "tokens",
+        "gallery",
+        "personalised",
+        "poster",
+        "quick",
+        "reach",
+        "bank",
+    }
 
 
 @pytest.mark.parametrize(
@@ -149,13 +160,17 @@ def test_shipped_studies_are_the_ones_that_the_paper_needs() -> None:
         ("samples = 1", "samples = true", "must be a whole number"),
         ('name = "small"', "", "has no name"),
         ('name = "small"', 'name = "A b"', "small letters"),
-        ("held_out = 6", 'held_out = "six"', r"held_out of \[settings\] is 'six'"),
+        ("held_out = 6", 'held_out = "six"', r"\[settings\]: held_out is 'six', but it must be a whole number"),
         ("held_out = 6", "seed = 6", "unknown key 'seed'"),
-        ("held_out = 6", 'kind = "thing"', "kind is 'thing'"),
-        ("held_out = 6", "lr = -1", "learning rate must be above 0"),
-        ('init = "star"', 'init = "stars"', "unknown init 'stars'.*multi-star"),
+        ("held_out = 6", 'kind = "thing"', "kind is 'thing', but it must be one of object, style"),
+        ("held_out = 6", "lr = -1", "lr is -1, but it must be a number above 0"),
+        ('init = "star"', 'init = "stars"', "arm star: there is no init 'stars'; choose from caption.*multi-star"),
         ('init = "star"', 'init = "words"', "arm star has no words for mug"),
-        ('init = "star"', 'init = "star"\nwords = "mug"', "words, which goes with init words, not with star"),
+        (
+            'init = "star"',
+            'init = "star"\nwords = "mug"',
+            "arm star: words goes with init words, not with init star",
+        ),
         ('init = "star"', 'init = "star"\ncolour = "red"', "unknown key 'colour'"),
         ('name = "words"', 'name = "star"', "arms has 'star' twice"),
         ('concepts = ["mug", "cup"]', 'concepts = ["mug", "cpu"]', "cpu does not exist.*backpack"),
@@ -168,10 +183,10 @@ def test_shipped_studies_are_the_ones_that_the_paper_needs() -> None:
         ("evaluate_at = [0, 2]", "evaluate_at = [0, 2, 9]", "evaluate_at asks for step 9, but no arm has more than 3"),
         ("evaluate_at = [0, 2]", "evaluate_at = [0, -2]", "holds -2"),
         ("score_at = [0, 2]", "score_at = [0, 1]", "score_at has step 1, which evaluate_at has not"),
-        ("pictures_at = [2]", "pictures_at = [1]", "pictures_at has step 1, which score_at has not"),
+        ("pictures_at = [2]", "pictures_at = [1]", "pictures_at has step 1, which evaluate_at has not"),
         ("score_at = [0, 2]\npictures_at = [2]", "score_at = []", "score_at is empty, but the study has metrics"),
-        ('init = "star"', 'init = "star"\ndrop = ["red"]', "drop, which goes with init class or caption or"),
-        ('init = "star"', 'init = "star"\ncaptioner = "a"', "captioner, which goes with init caption or"),
+        ('init = "star"', 'init = "star"\ndrop = ["red"]', "drop goes with init caption or class or"),
+        ('init = "star"', 'init = "star"\ncaptioner = "a"', "captioner goes with init caption or"),
         ("[settings]", '[[report]]\nkind = "pie"\n[settings]', "'pie' is unknown.*curves"),
     ],
 )
@@ -200,7 +215,7 @@ def test_a_missing_file_gets_one_sentence(tmp_path: Path) -> None:
     [
         ("lpisp", "metric 'lpisp' is unknown"),
         ("held-out-loss", "measured in every study"),
-        ("word-swap", "a word to swap, which a study has not; use photowords evaluate --swap"),
+        ("word-swap", "a word to swap, which a study has not; photowords evaluate takes one as `swap`"),
         ("lpips", r"the weights .* are not in"),  # VGG's are nowhere here, which is found out before any training
     ],
 )
@@ -222,8 +237,8 @@ def test_steps_are_clipped_to_each_arm_and_its_last_is_measured(tmp_path: Path) 
 def test_a_concept_of_ones_own(tmp_path: Path) -> None:
     table = 'concepts = [{name = "mine", photo = "a b.png", class = "coffee mug", truth = ["a b.png"]}, "teapot"]'
     (tmp_path / "a b.png").write_bytes(pocket.view("mug").read_bytes())
-    mine, teapot = plan.read(write(tmp_path, SMALL.replace('concepts = ["mug", "cup"]', table))).subjects
-    assert (mine.name, mine.label, mine.photo, mine.truth) == (
+    mine, teapot = plan.read(write(tmp_path, SMALL.replace('concepts = ["mug", "cup"]', table))).concepts
+    assert (mine.name, mine.label, mine.photos[0].path, mine.truth) == (
         "mine",
         "coffee mug",
         tmp_path / "a b.png",
@@ -254,16 +269,85 @@ def test_ids_hold_what_determines_the_result_and_nothing_else(
     assert not set(again("held_out = 6", "held_out = 7")) & set(ids)
 
 
-def test_the_pockets_metrics_stand_in_under_their_own_names(pocket_model: Backbone, tiny: Backbone) -> None:
+def test_names_of_metrics_are_understood_in_the_suite_of_the_model(pocket_model: Backbone, tiny: Backbone) -> None:
     names = ["lpips", "sifid", "clip-reconstruction", "clip-editability"]
-    assert scoring.metrics(names, pocket_model) == ["pocket-" + name for name in names]
-    assert scoring.metrics(names, tiny) == ["lpips-vgg", *names[1:]]
-    assert scoring.metrics(["lpips-alex"], pocket_model) == ["pocket-lpips"]
-    with pytest.raises(UserError, match="pocket-lpips twice on pocket"):
-        scoring.metrics(["lpips", "lpips-alex"], pocket_model)
-    block = {"kind": "frontier", "x": "clip-editability", "y": "held-out-loss", "metrics": ["lpips"]}
-    assert scoring.block(block, tiny) == {**block, "metrics": ["lpips-vgg"]}
-    assert scoring.block(block, pocket_model)["x"] == "pocket-clip-editability"
+    assert [metric.name for metric in measured.metrics(names, pocket_model)] == ["pocket-" + name for name in names]
+    assert [metric.name for metric in measured.metrics(names, tiny)] == ["lpips-vgg", *names[1:]]
+    assert [metric.name for metric in measured.metrics(["lpips-alex"], pocket_model)] == ["lpips-alex"]
+    with pytest.raises(UserError, match="pocket-lpips is asked for twice on pocket"):
+        measured.metrics(["lpips", "pocket-lpips"], pocket_model)
+
+
+def test_the_prompts_that_metrics_share_are_counted_once() -> None:
+    protocol = Protocol.of_kind("object", ["a {}", "the {}"], ["a {} in the snow", "the {}"])
+    counts = {"psnr": 2, "lpips-vgg clip-reconstruction": 2, "clip-reconstruction": 1, "dino": 2, "sifid clip-t": 3}
+    assert {names: measured.prompts(names.split(), protocol) for names in counts} == counts
+
+
+# Two starts that ask no reader, one that the captioner is asked for, one that both are.
+READING = """
+[[arms]]
+name = "caption"
+init = "caption"
+[[arms]]
+name = "class"
+init = "class"
+[[arms]]
+name = "class-repeated"
+init = "class-repeated"
+"""
+
+
+def test_noise_is_each_concepts_own_and_the_same_in_all_arms(prepared: study.Prepared, finished: Path) -> None:
+    """One noise for all concepts would not average out over them, and no interval over concepts would see it."""
+    mug, mugs, cup, cups = prepared.trials
+    assert mug.noise_seed == mugs.noise_seed != cup.noise_seed == cups.noise_seed
+    assert (
+        grid.noise_seed(["a"], 3) == grid.noise_seed(["a"], 3) != grid.noise_seed(["a"], 4) != grid.noise_seed(["b"], 4)
+    )
+    assert [trial.spec["seed"] for trial in prepared.trials] == [3] * 4
+    # The noise seed is the inversion's.
+    outcome = work(prepared.job(dataclasses.replace(mug, noise_seed=3)))
+    before = json.loads((finished / "trials" / f"{mug.id}.json").read_text())
+    assert outcome.record and outcome.record["training_loss"] != before["training_loss"]
+    assert outcome.record["checkpoints"][0] == before["checkpoints"][0]
+
+
+def test_ids_hold_the_readers_that_were_asked_and_their_weights(tmp_path: Path, tiny_folder: Path) -> None:
+    """Swapped defaults must not pass for the trials that others had started."""
+    model = shutil.copytree(tiny_folder, tmp_path / "model")
+
+    def ids(captioner: Path, classifier: Path) -> dict[str, str]:
+        readers = {"captioner": str(captioner), "classifier": str(classifier), "clip": str(pocket.CLIP)}
+        world = {"known_words": ["*"], "farthest": 9.0, "readers": readers}
+        shutil.copy(pocket.PIPELINE / "world.safetensors", model)
+        (model / "world.json").write_text(json.dumps(world))
+        text = SMALL.replace('concepts = ["mug", "cup"]', 'concepts = ["mug"]') + READING
+        backbone = backbones.load(str(model), "cpu", "fp32")
+        return {trial.arm.name: trial.id for trial in grid.trials(plan.read(write(tmp_path, text)), backbone, {})}
+
+    def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+        return {arm for arm in before if before[arm] != after[arm]}
+
+    first = ids(pocket.CAPTIONER, pocket.CLASSIFIER)
+    copied = {path.name: shutil.copytree(path, tmp_path / path.name) for path in (pocket.CAPTIONER, pocket.CLASSIFIER)}
+    assert ids(copied["captioner"], copied["classifier"]) == first  # where a folder lies changes nothing
+    with (copied["captioner"] / "model.safetensors").open("ab") as weights:
+        weights.write(b"x")
+    elsewhere = shutil.move(copied["captioner"], tmp_path / "a" / "captioner")  # hashes are kept by path
+    assert changed(first, ids(Path(elsewhere), pocket.CLASSIFIER)) == {"caption", "class-repeated"}
+    (tmp_path / "b").mkdir()
+    other = shutil.copytree(pocket.CLASSIFIER, tmp_path / "b" / "another-name")
+    assert changed(first, ids(pocket.CAPTIONER, other)) == {"class", "class-repeated"}
+
+
+def test_ids_hold_the_weights_of_the_scorers(tmp_path: Path, tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = plan.read(write(tmp_path, SMALL.replace("pocket-lpips", "pocket-clip-reconstruction")))
+    (first, *_) = grid.trials(read, tiny, {})
+    assert first.spec["scorers"]["pocket-clip-reconstruction"].startswith("the pocket's own CLIP clip ")
+    monkeypatch.setattr(pretrained, "_folder_digest", lambda path: "0" * 16)
+    monkeypatch.setattr(clip, "load", pretrained.Kept(clip.Clip))  # as another process would load it
+    assert grid.trials(read, tiny, {})[0].id != first.id
 
 
 # --- the trials ---
@@ -286,8 +370,9 @@ def test_a_trials_file_says_it_all(prepared: study.Prepared, finished: Path) -> 
         assert held_out["mean"] - points[0]["held_out"]["mean"] == pytest.approx(held_out["difference"], abs=1e-7)
         assert held_out["thirds"][0] == pytest.approx(sum(held_out["losses"][:2]) / 2, rel=1e-6)
     assert [set(point["scores"]) for point in points] == [{"pocket-lpips"}, {"pocket-lpips"}, set()]
-    assert points[0]["scores"]["pocket-lpips"]["samples"] == 1 and "pocket-lpips" in record["how"]
-    assert [path.name for path in (finished / "pictures" / trial.id).iterdir()] == ["step_000002.png"]
+    lpips = points[0]["scores"]["pocket-lpips"]
+    assert (lpips["samples"], lpips["seeds"]) == (3, 1) and "pocket-lpips" in record["how"]
+    assert [path.name for path in (finished / "pictures" / trial.id).iterdir()] == ["step_000002_0.png"]
     assert (finished / "photos" / "mug.png").exists() and (finished / "report" / "report.html").exists()
 
 
@@ -412,18 +497,52 @@ def test_a_kill_before_the_first_trial_leaves_a_folder_that_is_known_again(
     prepared: study.Prepared, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "on_processes", serially)
-    monkeypatch.setattr(RUN, "report", lambda out: {})
-    (tmp_path / ".0123456789ab.photowords").write_text("half of plan.json")
+    monkeypatch.setattr(runner, "report", lambda out: {})
+    (tmp_path / f".{DEAD}-0123456789ab.photowords").write_text("half of plan.json")
+    (tmp_path / files.LOCK).touch()
     study.run(prepared, tmp_path, Silent())
     assert results(tmp_path) == results(finished)
 
 
 def test_a_kill_while_the_report_is_made_leaves_a_folder_that_goes_on(prepared: study.Prepared, half: Path) -> None:
-    made = half / ".0123456789ab.photowords" / "tables"  # as ``files.atomic_folder`` leaves it
+    made = half / f".{DEAD}-0123456789ab.photowords" / "tables"  # as ``files.atomic_folder`` leaves it
     made.mkdir(parents=True)
-    (made / ".ba9876543210.photowords").write_text("half of a table")
+    (made / f".{DEAD}-ba9876543210.photowords").write_text("half of a table")
     study.run(prepared, half, Silent())
     assert not made.parent.exists()
+
+
+def test_what_a_live_process_is_writing_stays(prepared: study.Prepared, half: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        writing = half / "trials" / f".{other.pid}-0123456789ab.photowords"
+        writing.write_text("half of a trial")
+        study.run(prepared, half, Silent())
+        assert writing.exists()
+        other.communicate(b"\n")
+    study.run(prepared, half, Silent())
+    assert not writing.exists()
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+from photowords import files
+with files.locked(Path(sys.argv[1]), "it"):
+    print("held", flush=True)
+    input()
+"""
+
+
+def test_two_studies_do_not_share_a_folder(prepared: study.Prepared, half: Path) -> None:
+    before = results(half)
+    command = [sys.executable, "-c", HOLDING, str(half)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout and other.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match=r"another photowords study is at work in .*half already; wait") as caught:
+            study.run(prepared, half, Silent())
+        assert "\n" not in str(caught.value) and results(half) == before
+        other.kill()  # which lets the folder go
+    assert study.run(prepared, half, Silent())["done"] == 4
 
 
 # --- where trials run ---
@@ -444,7 +563,7 @@ def test_processes_that_are_killed_leave_trials_that_count(
 ) -> None:
     out, script = tmp_path / "out", tmp_path / "killed.py"
     script.write_text(KILLED)
-    command = [sys.executable, str(script), str(prepared.file), prepared.source, str(out)]
+    command = [sys.executable, str(script), str(prepared.file), prepared.model, str(out)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 240
         while not list(out.glob("trials/*.json")) and process.poll() is None and time.monotonic() < until:
@@ -526,9 +645,9 @@ def test_without_ray_or_its_cluster_there_is_one_sentence(monkeypatch: pytest.Mo
 
 def test_the_time_left_follows_what_trials_took(prepared: study.Prepared) -> None:
     star = prepared.trials[0]
-    # Batch 4 forward and back (3 passes each), two held-out losses of 6, one prompt of 25 steps with guidance at two
-    # scored steps and one kept strip.
-    assert cost.passes(star, 1) == 2 * 4 * 3 + 2 * 6 + 3 * 50
+    # Batch 4 forward and back (3 passes each), two held-out losses of 6, three prompts of 25 steps with guidance at
+    # two scored steps, and one kept strip.
+    assert cost.passes(star, 1) == 2 * 4 * 3 + 2 * 6 + (2 * 3 + 1) * 50
     meter = cost.Meter(prepared.trials, 1, 0.01, 2)
     total = sum(cost.passes(trial, 1) for trial in prepared.trials)
     assert meter.seconds_left == pytest.approx(total * 0.01 / 2)
@@ -552,7 +671,7 @@ def test_the_command_lists_runs_and_checks(
     prepared: study.Prepared, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "on_processes", serially)
-    model = ("--model", prepared.source, "--device", "cpu", "--dtype", "fp32")
+    model = ("--model", prepared.model, "--device", "cpu", "--dtype", "fp32")
     status, out, _ = command(capsys, prepared.file, "--dry-run", "--workers", "2", *model)
     lines = out.splitlines()
     assert status == 0 and [line.split()[0] for line in lines[:4]] == [trial.id for trial in prepared.trials]
@@ -565,7 +684,7 @@ def test_the_command_lists_runs_and_checks(
 
     status, out, _ = command(capsys, "--check", tmp_path / "out")
     assert status == 0 and "exactly what its trials give" in out
-    table = next((tmp_path / "out" / "report" / "tables").glob("*.csv"))
+    table = tmp_path / "out" / "report" / "tables" / "trials.csv"
     table.write_text(table.read_text().replace("mug", "jug"))
     status, out, err = command(capsys, "--check", tmp_path / "out")
     assert status == 2 and out == "" and "are not what its trials give" in err

@@ -13,11 +13,10 @@ from PIL import Image
 from photowords import formats, pocket
 from photowords.backbones import Backbone
 from photowords.errors import UserError
-from photowords.initializers import Hint
-from photowords.inversion import HeldOut, Run, views
+from photowords.inversion import Run
 from photowords.learning import learn
-from photowords.prompts import OBJECT_TEMPLATES, in_template
 from photowords.settings import InvertSettings
+from photowords.starts import Words
 from photowords.word_report import WordReport, as_json, plot, word_report
 
 
@@ -25,32 +24,34 @@ from photowords.word_report import WordReport, as_json, plot, word_report
 def finished(pocket_model: Backbone, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, WordReport]:
     out = tmp_path_factory.mktemp("words") / "run"
     settings = InvertSettings(steps=20, held_out=24, evaluate_every=10)
-    hint = Hint(words="blue mug with star", freeze=("with",))
-    learn(pocket_model, [pocket.view("mug")], out, "words", hint, "mug", settings, samples=0)
+    words = Words(words="blue mug with star", freeze=("with",))
+    learn(pocket_model, [pocket.view("mug")], out, words, "mug", settings, samples=0)
     run = Run.open(out)
     return run, word_report(pocket_model, run)
 
 
 def test_each_word_has_its_start_and_its_move(finished: tuple[Run, WordReport]) -> None:
     run, report = finished
-    assert [word.word for word in report.words] == ["blue", "mug", "with", "star"] and report.step == 20
-    assert [word.learned for word in report.words] == [True, True, False, True]
+    assert [word.text for word in report.words] == ["blue", "mug", "with", "star"] and report.step == 20
+    assert [word.trainable for word in report.words] == [True, True, False, True]
     frozen = report.words[2]
     assert frozen.cosine == pytest.approx(1, abs=1e-6) and frozen.cosine <= 1 and frozen.norm == pytest.approx(1)
     assert frozen.worth == 0 and frozen.gradient_share == 0 and frozen.put_back == report.held_out["learned"]
     for word in report.words[:2]:
         assert word.cosine < 0.999 and word.norm != 1
-    before, after = run.start().placeholders[0].vectors, Run.open(run.folder).start().placeholders[0].vectors
-    assert torch.equal(before["text_encoder"], after["text_encoder"]), "the report changes nothing"
+    before, after = run.start().words[0].vectors, Run.open(run.folder).start().words[0].vectors
+    assert torch.equal(before["clip_l"], after["clip_l"]), "the report changes nothing"
 
 
 def test_the_nearest_words_are_the_vocabularys(finished: tuple[Run, WordReport], pocket_model: Backbone) -> None:
-    words, table = pocket_model.vocabulary()
+    words, table = pocket_model.vocabulary("clip_l")
     frozen = finished[1].words[2]
-    assert frozen.nearest[0] == ("with", pytest.approx(1, abs=1e-5))
+    said, cosine = frozen.nearest[0][0]
+    assert said == "with" and cosine == pytest.approx(1, abs=1e-5)
     for word in finished[1].words:
-        assert len(word.nearest) == 3 and all(name in words for name, _ in word.nearest)
-        cosines = [cosine for _, cosine in word.nearest]
+        (nearest,) = word.nearest  # one token
+        assert len(nearest) == 3 and all(name in words for name, _ in nearest)
+        cosines = [cosine for _, cosine in nearest]
         assert cosines == sorted(cosines, reverse=True)
     assert len(words) == len(table)
 
@@ -65,13 +66,9 @@ def test_the_gradient_shares_are_those_of_the_recorded_norms(finished: tuple[Run
 
 def test_a_word_put_back_is_that_word_as_plain_text(finished: tuple[Run, WordReport], pocket_model: Backbone) -> None:
     run, report = finished
-    seen = views(pocket_model, run.photos())
-    prompts = []
-    for template in OBJECT_TEMPLATES:
-        pieces = in_template(template, 4)
-        prompts.append(["mug" if piece == 1 else piece for piece in pieces])
-    now = formats.read(run.concept_file)
-    plain = HeldOut(pocket_model, seen, prompts, 24)({"text_encoder": now.vectors("text_encoder")})
+    now, problem = formats.read(run.concept_file), run.problem(pocket_model)
+    problem.prompts = [["mug" if piece == now.refs[1] else piece for piece in prompt] for prompt in problem.prompts]
+    plain = problem.held_out({"clip_l": now.vectors("clip_l")})
     assert float(plain.mean()) == pytest.approx(report.words[1].put_back, abs=1e-6)
     assert report.words[1].worth == pytest.approx(report.words[1].put_back - report.held_out["learned"], abs=1e-6)
     recorded = run.losses()
@@ -83,17 +80,15 @@ def test_the_report_is_plain_json_and_a_picture(finished: tuple[Run, WordReport]
     plain = as_json(finished[1])
     assert set(plain["words"][0]) == {field.name for field in dataclasses.fields(finished[1].words[0])}
     plot(finished[1], tmp_path / "words.png")
-    assert Image.open(tmp_path / "words.png").width == 1350
+    assert Image.open(tmp_path / "words.png").width == 1360
 
 
 def test_one_held_out_tuple_has_no_standard_error(pocket_model: Backbone, tmp_path: Path) -> None:
-    hint = Hint(words="blue mug")
     learn(
         pocket_model,
         [pocket.view("mug")],
         tmp_path / "run",
-        "words",
-        hint,
+        Words(words="blue mug"),
         settings=InvertSettings(1, held_out=1),
         samples=0,
     )

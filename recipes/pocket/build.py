@@ -13,11 +13,11 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
+from photowords.backbones.world import NEIGHBOURS, distances, traits
 from recipes.pocket import autoencoder, data, judge, words
 from recipes.pocket.bank import PACKAGE
 
@@ -38,9 +38,11 @@ def install() -> None:
     trunk = {key: value for key, value in load_file(judge.WEIGHTS).items() if key.startswith(("conv_in.", "blocks."))}
     (PACKAGE / "features").mkdir(exist_ok=True)
     save_file(trunk, PACKAGE / "features" / "model.safetensors")
+    own, farthest = familiar()
+    save_file({"traits": own}, PACKAGE / "pipeline" / "world.safetensors")
     world = {
         "known_words": words.known_words(),
-        "familiar_error": round(familiar_error(), 4),
+        "farthest": round(farthest, 4),
         "readers": {"captioner": "../captioner", "classifier": "../classifier", "clip": "../clip"},
     }
     (PACKAGE / "pipeline" / "world.json").write_text(json.dumps(world, indent=1) + "\n")
@@ -51,16 +53,17 @@ def install() -> None:
 
 
 @torch.no_grad()
-def familiar_error() -> float:
-    """Reconstruction error that a drawing hardly ever exceeds: 1.2 x its largest value over 500 unseen drawings."""
+def familiar(count: int = 1500) -> tuple[torch.Tensor, float]:
+    """Traits of unseen drawings, and how far their neighbours may be: hardly a drawing's own are farther.
+
+    The distance is that which 1 % of as many other drawings exceed.
+    """
     pictures, _ = data.load(1)
-    x = autoencoder.tensor(pictures[:500]).float()
-    vae = AutoencoderKL.from_pretrained(data.BUILD / "pipeline" / "vae").to(x.device).eval()
-    errors = [
-        (vae.decode(vae.encode(part).latent_dist.mean).sample - part).abs().mean((1, 2, 3)).cpu().numpy()
-        for part in x.split(50)
-    ]
-    return float(1.2 * np.concatenate(errors).max())
+    x = autoencoder.tensor(pictures[: 2 * count]).float()
+    vae = AutoencoderKL.from_pretrained(PACKAGE / "pipeline" / "vae").to(x.device).float().eval()
+    rebuilt = torch.cat([vae.decode(vae.encode(part).latent_dist.mean).sample for part in x.split(50)])
+    own, others = traits(x.cpu(), rebuilt.cpu()).split(count)
+    return own.half(), float(distances(others, own.half().float())[:, NEIGHBOURS - 1].quantile(0.99))
 
 
 def main() -> None:

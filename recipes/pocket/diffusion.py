@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from photowords.prompts import OBJECT_TEMPLATES
+from photowords.templates import OBJECT
 from recipes.pocket import data, words
 from recipes.pocket.autoencoder import tensor
 from recipes.pocket.scenes import SCENES, STYLES
@@ -110,7 +110,7 @@ def training_caption(spec: Spec, draw: random.Random) -> str:
         elif chance < 0.75:
             text = phrase
         else:
-            text = draw.choice(OBJECT_TEMPLATES).format(phrase)
+            text = draw.choice(OBJECT).format(phrase)
     return text if draw.random() < 0.3 else f"{text} {SCENES[spec.scene]}"
 
 
@@ -183,6 +183,9 @@ def save_pipeline(model: Denoiser, folder: Path) -> None:
     weights = folder / "text_encoder" / "model.safetensors"
     renamed = {f"text_model.{key.removeprefix('text_model.')}": value for key, value in load_file(weights).items()}
     save_file(renamed, weights, {"format": "pt"})
+    # Loaded without a dtype, transformers' part would else be in half and diffusers' in single precision.
+    config = folder / "text_encoder" / "config.json"
+    config.write_text(config.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
 
 
 if __name__ == "__main__":

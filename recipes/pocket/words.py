@@ -16,14 +16,14 @@ from pathlib import Path
 
 from transformers import CLIPTokenizer
 
-from photowords.prompts import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from photowords.templates import templates
 from recipes.pocket.data import BUILD
 from recipes.pocket.scenes import SCENES, STYLES
 from recipes.pocket.world import EMBLEMS, HUES, OBJECTS, PATTERNS, TONES
 
 CONTEXT = 32  # tokens, begin and end included
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
-TEMPLATES = OBJECT_TEMPLATES + STYLE_TEMPLATES
+TEMPLATES = templates("object") + templates("style")
 
 _EXTRA = "plain two - tone base with a an the and thing object *"
 _END_OF_WORD = "</w>"

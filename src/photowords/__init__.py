@@ -10,20 +10,31 @@ __version__ = "0.1.0"
 # Loaded on first use, so that importing the package does not import torch.
 _HOME = {
     "Backbone": "backbones",
+    "Caption": "starts",
+    "Class": "starts",
+    "ClassRepeated": "starts",
     "Clicks": "segmentation",
     "Concept": "concept",
     "GenerateSettings": "settings",
-    "Hint": "initializers",
     "InvertSettings": "settings",
-    "Placeholder": "concept",
+    "MultiStar": "starts",
+    "OtherCaption": "starts",
+    "RandomVectors": "starts",
+    "RandomWords": "starts",
     "Run": "inversion",
-    "Selection": "learning",
+    "Selection": "segmentation",
+    "Shuffled": "starts",
+    "Star": "starts",
+    "Start": "starts",
     "Step": "inversion",
     "UserError": "errors",
+    "Word": "concept",
+    "Words": "starts",
     "evaluate": "evaluation",
     "generate": "generation",
     "invert": "inversion",
     "learn": "learning",
+    "like": "published",
     "load": "backbones",
     "load_photo": "images",
     "read": "formats",
@@ -32,20 +43,31 @@ _HOME = {
 }
 __all__ = [
     "Backbone",
+    "Caption",
+    "Class",
+    "ClassRepeated",
     "Clicks",
     "Concept",
     "GenerateSettings",
-    "Hint",
     "InvertSettings",
-    "Placeholder",
+    "MultiStar",
+    "OtherCaption",
+    "RandomVectors",
+    "RandomWords",
     "Run",
     "Selection",
+    "Shuffled",
+    "Star",
+    "Start",
     "Step",
     "UserError",
+    "Word",
+    "Words",
     "evaluate",
     "generate",
     "invert",
     "learn",
+    "like",
     "load",
     "load_photo",
     "read",
@@ -55,17 +77,31 @@ __all__ = [
 
 if TYPE_CHECKING:
     from photowords.backbones import Backbone, load
-    from photowords.concept import Concept, Placeholder
+    from photowords.concept import Concept, Word
     from photowords.errors import UserError
     from photowords.evaluation import evaluate
     from photowords.formats import read, write
     from photowords.generation import generate
     from photowords.images import load_photo
-    from photowords.initializers import Hint, start
+    from photowords.initializers import start
     from photowords.inversion import Run, Step, invert
-    from photowords.learning import Selection, learn
-    from photowords.segmentation import Clicks
+    from photowords.learning import learn
+    from photowords.published import like
+    from photowords.segmentation import Clicks, Selection
     from photowords.settings import GenerateSettings, InvertSettings
+    from photowords.starts import (
+        Caption,
+        Class,
+        ClassRepeated,
+        MultiStar,
+        OtherCaption,
+        RandomVectors,
+        RandomWords,
+        Shuffled,
+        Star,
+        Start,
+        Words,
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -4,48 +4,54 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from photowords import images, pocket
 from photowords.errors import UserError
-from photowords.pretrained import config, pretrained, revision
+from photowords.pretrained import Kept, config, identity, network, on, pretrained, revision
 
 BATCH = 32
 """Pictures or texts at once: bounds the memory, and does not change a number beyond rounding."""
 
 
 class Clip:
-    """A transformers CLIP folder or hub name, float32 on the CPU.
+    """A transformers CLIP folder or hub name, float32, which works on ``device``; embeddings come on the CPU.
 
-    Raises UserError when it cannot be had or is no CLIP; ``option`` is the command-line option that the error names.
+    Raises UserError when it cannot be had or is no CLIP; ``field`` is the setting that the error names.
 
     Attributes:
         source, revision: where it came from; the revision is None for folders.
+        about: how a score's record names it.
         scale: what a cosine is multiplied by before a softmax over texts; learned with the model.
     """
 
-    def __init__(self, source: str, option: str = "--reranker") -> None:
+    def __init__(self, source: str, device: torch.device | str = "cpu", field: str = "reranker") -> None:
         from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 
-        self.source = source
-        if (found := config(source, "CLIP", option)["model_type"]) != "clip":
-            raise UserError(f"{source} is a {found} model, but a CLIP is needed here; give a CLIP to {option}")
-        self._processor: Any = pretrained(CLIPImageProcessorPil, source, "CLIP", option)
-        self._tokenizer: Any = pretrained(AutoTokenizer, source, "CLIP", option)
-        self._model: Any = pretrained(CLIPModel, source, "CLIP", option, dtype=torch.float32).eval()
+        self.source, self._device = source, device
+        if (found := config(source, "CLIP", field)["model_type"]) != "clip":
+            raise UserError(f"{source} is a {found} model, but a CLIP is needed here; give a CLIP as `{field}`")
+        self._processor: Any = pretrained(CLIPImageProcessorPil, source, "CLIP", field)
+        self._tokenizer: Any = pretrained(AutoTokenizer, source, "CLIP", field)
+        self._model: Any = network(CLIPModel, source, "CLIP", field)
         self.revision = revision(source)
+        self.about = ("the pocket's own " if is_pockets(source) else "") + f"CLIP {identity(source, 'CLIP')}"
         self.scale = float(self._model.logit_scale.detach().exp())
 
     @torch.no_grad()
     def images(self, pictures: Sequence[Image]) -> Tensor:
         """Unit-length embeddings of n RGB pictures, (n, d), float32."""
         batches = []
-        for first in range(0, len(pictures), BATCH):
-            inputs = self._processor(images=list(pictures[first : first + BATCH]), return_tensors="pt")
-            batches.append(self._model.get_image_features(**inputs).pooler_output)
+        with on(self._device, self._model):
+            for first in range(0, len(pictures), BATCH):
+                inputs = self._processor(images=list(pictures[first : first + BATCH]), return_tensors="pt")
+                pixels = inputs.pixel_values.to(self._device)
+                batches.append(self._model.get_image_features(pixel_values=pixels).pooler_output.cpu())
         return self._unit_length(batches)
 
     @torch.no_grad()
@@ -53,11 +59,12 @@ class Clip:
         """Unit-length embeddings of n texts, (n, d), float32; a text is cut where the context ends (77 tokens)."""
         context = self._model.config.text_config.max_position_embeddings
         batches = []
-        for first in range(0, len(texts), BATCH):
-            batch = list(texts[first : first + BATCH])
-            inputs = self._tokenizer(batch, padding=True, truncation=True, max_length=context, return_tensors="pt")
-            features = self._model.get_text_features(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask)
-            batches.append(features.pooler_output)
+        with on(self._device, self._model):
+            for first in range(0, len(texts), BATCH):
+                batch = list(texts[first : first + BATCH])
+                inputs = self._tokenizer(batch, padding=True, truncation=True, max_length=context, return_tensors="pt")
+                ids, mask = inputs.input_ids.to(self._device), inputs.attention_mask.to(self._device)
+                batches.append(self._model.get_text_features(input_ids=ids, attention_mask=mask).pooler_output.cpu())
         return self._unit_length(batches)
 
     def _unit_length(self, batches: list[Tensor]) -> Tensor:
@@ -66,7 +73,12 @@ class Clip:
         return torch.nn.functional.normalize(torch.cat(batches), dim=-1)
 
 
-@functools.lru_cache(maxsize=2)
-def load(source: str, option: str = "--reranker") -> Clip:
-    """The CLIP of a folder or hub name, kept for the next picture."""
-    return Clip(source, option)
+@functools.lru_cache(maxsize=8)
+def is_pockets(source: str) -> bool:
+    """Whether a CLIP is the pocket's, wherever it was copied to."""
+    file = Path(source) / "model.safetensors"
+    return file.is_file() and images.sha256(file) == images.sha256(pocket.CLIP / "model.safetensors")
+
+
+load = Kept(Clip)
+"""The CLIP of a folder or hub name, kept for the next picture."""

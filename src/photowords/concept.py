@@ -1,4 +1,4 @@
-"""Concept and Placeholder: what an inversion starts from and what it ends with. Both are immutable."""
+"""Word and Concept: what an inversion starts from and what it ends with. Both are immutable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,41 +16,57 @@ from photowords.errors import UserError
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
+class WordRef(NamedTuple):
+    """A word of a concept, as prompts name it: the concept's name and the word's place in the sentence."""
+
+    concept: str
+    word: int
+
+
+Embeddings = Mapping[WordRef, Mapping[str, Tensor]]
+"""What stands for words in prompts: word -> text encoder's name -> the vectors of its tokens there, (tokens, width)."""
+
+
 @dataclass(frozen=True, eq=False)
-class Placeholder:
-    """One token of the sentence.
+class Word:
+    """One word of the sentence. One token of it, in each text encoder, is one vector.
 
     Attributes:
-        word: the text of the token that it started from ("striped"; "" when a foreign file does not say).
-        vectors: text encoder's name -> its vector, (width,), float32 on the CPU.
-        learned: False for a word that optimisation left alone.
+        text: the word that it started from ("striped"; "" when a foreign file does not say).
+        vectors: text encoder's name -> the vectors of its tokens there, (tokens, width), float32 on the CPU. Encoders
+            may split a word differently, so each has its own number of tokens.
+        trainable: False for a word that optimisation leaves alone.
     """
 
-    word: str
+    text: str
     vectors: Mapping[str, Tensor]
-    learned: bool = True
+    trainable: bool = True
 
     def __post_init__(self) -> None:
-        for encoder, vector in self.vectors.items():
-            if vector.ndim != 1:
-                raise ValueError(f"a placeholder's vector is 1-D, but {encoder} has {tuple(vector.shape)}")
+        for encoder, vectors in self.vectors.items():
+            if vectors.ndim != 2:
+                raise ValueError(f"a word's vectors are (tokens, width), but {encoder} has {tuple(vectors.shape)}")
         kept = {encoder: v.detach().to("cpu", torch.float32).clone() for encoder, v in self.vectors.items()}
         object.__setattr__(self, "vectors", kept)
+
+    def tokens(self, encoder: str) -> int:
+        """How many tokens, and so vectors, the word has in a text encoder."""
+        return len(self.vectors[encoder])
 
 
 @dataclass(frozen=True, eq=False)
 class Concept:
-    """An ordered list of placeholders, with where it came from.
+    """An ordered list of words, with where it came from.
 
     Attributes:
         name: how prompts call it: ``{mug}``.
-        placeholders: in the order of the sentence, at least one.
+        words: in the order of the sentence, at least one.
         provenance: plain JSON values: backbone, its fingerprint, photos' hashes, caption, captioner,
             settings, seed, step, scores. Empty for files that do not say.
     """
 
     name: str
-    placeholders: tuple[Placeholder, ...]
+    words: tuple[Word, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -59,62 +75,76 @@ class Concept:
                 f"the concept's name {self.name!r} cannot be used in a prompt; "
                 "use letters, digits, '-' and '_', beginning with a letter"
             )
-        if not self.placeholders:
-            raise ValueError("a concept has at least one placeholder")
+        if not self.words:
+            raise ValueError("a concept has at least one word")
         object.__setattr__(self, "provenance", dict(self.provenance))
-        if len({tuple(p.vectors) for p in self.placeholders}) != 1:
-            raise ValueError("every placeholder of a concept has a vector for the same text encoders")
+        if len({tuple(word.vectors) for word in self.words}) != 1:
+            raise ValueError("every word of a concept has vectors for the same text encoders")
 
     def __len__(self) -> int:
-        return len(self.placeholders)
+        return len(self.words)
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """The words that the placeholders started from."""
-        return tuple(p.word for p in self.placeholders)
+    def texts(self) -> tuple[str, ...]:
+        """The words that it started from."""
+        return tuple(word.text for word in self.words)
 
     @property
     def sentence(self) -> str:
-        """The sentence that the placeholders started from; "" when a foreign file does not say."""
-        return str(self.provenance.get("sentence") or " ".join(self.words).strip())
+        """The sentence that it started from; "" when a foreign file does not say."""
+        return str(self.provenance.get("sentence") or " ".join(self.texts).strip())
 
     @property
     def encoders(self) -> tuple[str, ...]:
         """Names of the text encoders that the concept has vectors for."""
-        return tuple(self.placeholders[0].vectors)
+        return tuple(self.words[0].vectors)
+
+    @property
+    def refs(self) -> tuple[WordRef, ...]:
+        """Its words as prompts name them, in order."""
+        return tuple(WordRef(self.name, i) for i in range(len(self)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The words' names on paper: "<0>", "<1>", ..."""
+        return tuple(f"<{i}>" for i in range(len(self)))
+
+    def sizes(self, encoder: str) -> list[int]:
+        """How many tokens each word has in a text encoder."""
+        return [word.tokens(encoder) for word in self.words]
 
     def vectors(self, encoder: str) -> Tensor:
-        """All vectors for one text encoder, (placeholders, width), float32."""
-        return torch.stack([p.vectors[encoder] for p in self.placeholders])
+        """All words' vectors for one text encoder, one below the other: (rows, width), float32."""
+        return torch.cat([word.vectors[encoder] for word in self.words])
+
+    def trainable_rows(self, encoder: str) -> Tensor:
+        """Which rows of ``vectors`` optimisation may move, (rows, 1) booleans."""
+        return torch.tensor([[word.trainable] for word in self.words for _ in range(word.tokens(encoder))])
+
+    def embeddings(self, vectors: Mapping[str, Tensor] | None = None) -> Embeddings:
+        """The concept's words as a prompt's encoding takes them.
+
+        ``vectors``, (rows, width) for each encoder as ``vectors`` gives them, stand for its own; gradients flow back
+        into them.
+        """
+        tables = vectors or {encoder: self.vectors(encoder) for encoder in self.encoders}
+        split = {encoder: table.split(self.sizes(encoder)) for encoder, table in tables.items()}
+        return {ref: {encoder: parts[ref.word] for encoder, parts in split.items()} for ref in self.refs}
 
     def with_vectors(self, vectors: Mapping[str, Tensor], **provenance: Any) -> Concept:
-        """The same sentence with other vectors, (placeholders, width) for each encoder, and more provenance."""
-        moved = tuple(
-            dataclasses.replace(p, vectors={encoder: rows[i] for encoder, rows in vectors.items()})
-            for i, p in enumerate(self.placeholders)
+        """The same sentence with other vectors, (rows, width) for each encoder, and more provenance."""
+        moved = self.embeddings(vectors)
+        words = tuple(
+            dataclasses.replace(word, vectors=moved[ref]) for word, ref in zip(self.words, self.refs, strict=True)
         )
-        return dataclasses.replace(self, placeholders=moved, provenance={**self.provenance, **provenance})
-
-    def names(self) -> list[str]:
-        """The placeholders' names: "<0>", "<1>", ..."""
-        return [f"<{i}>" for i in range(len(self))]
+        return dataclasses.replace(self, words=words, provenance={**self.provenance, **provenance})
 
 
-def from_rows(
-    name: str,
-    words: Sequence[str],
-    rows: Mapping[str, Tensor],
-    learned: Sequence[bool] | None = None,
-    /,
-    **provenance: Any,
-) -> Concept:
-    """A concept from its words and, for each encoder, their vectors, (words, width).
-
-    ``learned`` says of each word whether optimisation may move it; None is all of them.
-    """
-    moves = learned or [True] * len(words)
-    placeholders = tuple(
-        Placeholder(word, {encoder: table[i] for encoder, table in rows.items()}, moves[i])
-        for i, word in enumerate(words)
-    )
-    return Concept(name, placeholders, provenance)
+def embeddings(concepts: Sequence[Concept]) -> Embeddings:
+    """The words of several concepts, for prompts that name them. Raises UserError when two have one name."""
+    found: dict[WordRef, Mapping[str, Tensor]] = {}
+    for concept in concepts:
+        if concept.refs[0] in found:
+            raise UserError(f"two concepts are called {concept.name}; rename one (on the command line: NEWNAME=FILE)")
+        found.update(concept.embeddings())
+    return found

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL.Image import Image, Resampling
 
-from photowords import backbones, files, formats, images, pocket
+from photowords import backbones, files, formats, images, plots, pocket
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.generation import generate
@@ -52,13 +52,13 @@ def demo(
     if (out / "run" / "settings.json").exists():  # an earlier demo, perhaps stopped half-way
         run = Run.open(out / "run")
         if (run.about["name"], run.settings) != (name, settings):
-            raise UserError(f"{out} holds a demo of other settings; give another folder to --out")
+            raise UserError(f"{out} holds a demo of other settings; give another folder as `out`")
         result = go_on(run, backbone, on_step=on_step)
     else:
-        result = learn(backbone, [photo], out / "run", "caption", None, name, settings, samples=0, on_step=on_step)
+        result = learn(backbone, [photo], out / "run", "caption", name, settings, samples=0, on_step=on_step)
         run = Run.open(out / "run")
     start, learned = run.start(), formats.read(run.concept_file)
-    old = next((word for word in SWAPS if word in learned.words), None)
+    old = next((word for word in SWAPS if word in learned.texts), None)
     # One seed a column, the same in every row: what differs between rows is the concept alone.
     rows = {
         f'step 0: "{learned.sentence}"': _row(backbone, start, f"{{{name}}}"),
@@ -80,28 +80,22 @@ def _row(backbone: backbones.Backbone, concept: Concept, inside: str) -> list[Im
 
 
 def _draw(target: Path, photo: Image, concept: Concept, rows: Mapping[str, Sequence[Image]], run: Run) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.6, 2.05 * len(rows) + 0.2), dpi=125, facecolor="white", layout="constrained")
-    halves: Any = figure.subfigures(1, 2, width_ratios=(1.15, 2.6))
-    left, right = halves
-    top, bottom = left.subplots(2, 1, height_ratios=(1.5, 1))
-    top.imshow(photo.resize((256, 256), Resampling.LANCZOS))
-    top.set_title("one photo", fontsize=10)
-    top.set_axis_off()
-    words = "  ".join(f"<{i}> {word}" for i, word in enumerate(concept.words))
-    top.text(0.5, -0.03, words, transform=top.transAxes, ha="center", va="top", fontsize=8, wrap=True)
-    curve = [(row["step"], row["held_out"]) for row in run.losses() if "held_out" in row]
-    bottom.plot(*zip(*curve, strict=True), color="#0072b2", marker="o", markersize=4)
-    bottom.set_title("held-out loss against steps", fontsize=9)
-    bottom.tick_params(labelsize=7)
-    bottom.spines[["top", "right"]].set_visible(False)
-    bands: Any = right.subfigures(len(rows), 1, squeeze=False)
-    for band, (title, pictures) in zip(bands.flat, rows.items(), strict=True):
-        band.suptitle(title, fontsize=10)
-        for axes, picture, scene in zip(band.subplots(1, len(pictures)), pictures, SCENES, strict=True):
-            axes.imshow(picture.resize((256, 256), Resampling.BICUBIC))
-            axes.set_title(scene, fontsize=7, color="#555555", pad=2)
-            axes.set_axis_off()
-    with files.atomic(target) as path:
-        figure.savefig(path, format="png", metadata={"Software": None})
+    with plots.canvas(plots.WHOLE, 1.42 * len(rows) + 0.1) as figure:
+        left, right = figure.subfigures(1, 2, width_ratios=(1.15, 2.6))
+        top, bottom = left.subplots(2, 1, height_ratios=(1.5, 1))
+        top.imshow(photo.resize((256, 256), Resampling.LANCZOS))
+        top.set_title("one photo")
+        top.set_axis_off()
+        words = "  ".join(f"<{i}> {word.text}" for i, word in enumerate(concept.words))
+        top.text(0.5, -0.03, words, transform=top.transAxes, ha="center", va="top", fontsize=6, wrap=True)
+        curve = [(row["step"], row["held_out"]) for row in run.losses() if "held_out" in row]
+        bottom.plot(*zip(*curve, strict=True), color=plots.COLOURS[0], marker="o")
+        bottom.set_title("held-out loss against steps")
+        bands: Any = right.subfigures(len(rows), 1, squeeze=False)
+        for band, (title, pictures) in zip(bands.flat, rows.items(), strict=True):
+            band.suptitle(title, fontsize=8)
+            for axes, picture, scene in zip(band.subplots(1, len(pictures)), pictures, SCENES, strict=True):
+                axes.imshow(picture.resize((256, 256), Resampling.BICUBIC))
+                axes.set_title(scene, fontsize=6, color=plots.GREY, pad=2)
+                axes.set_axis_off()
+    plots.write_png(figure, target)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +17,15 @@ from typing import Any
 from safetensors import SafetensorError
 
 from photowords.errors import UserError
+
+TEMPORARY = re.compile(r"\.(\d+)-[0-9a-f]+\.photowords")
+"""The names of what is being written: the process that does, and chance."""
+LOCK = ".lock.photowords"
+
+
+def _temporary(folder: Path) -> Path:
+    # Hidden, and of a fixed length, so that a long name stays possible; the suffix says who left it after a power cut.
+    return folder / f".{os.getpid()}-{secrets.token_hex(6)}.photowords"
 
 
 @contextmanager
@@ -26,8 +38,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     if not path.parent.is_dir():
         raise UserError(f"cannot write {path}: {path.parent} is not a folder; make it first or choose another")
-    # Hidden, and of a fixed length, so that a long name stays possible; the suffix says who left it after a power cut.
-    temporary = path.parent / f".{secrets.token_hex(6)}.photowords"
+    temporary = _temporary(path.parent)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -41,22 +52,104 @@ def atomic(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path | str) -> Iterator[Path]:
+def atomic_folder(path: Path | str, replace: bool = False) -> Iterator[Path]:
     """Yield a new temporary folder beside ``path``; rename it to ``path`` on success, remove it on any failure.
 
-    ``path`` must be absent or an empty folder; the folders above it are made. Raises UserError as ``atomic`` does.
+    ``path`` must be absent or an empty folder, unless it is to be replaced: then what is there goes, and a kill at any
+    moment leaves one of the two whole (see ``mend``). The folders above it are made. Raises UserError as ``atomic``
+    does.
     """
     path = Path(path).absolute()
     make_folder(path.parent)
-    temporary = path.parent / f".{secrets.token_hex(6)}.photowords"
+    temporary = _temporary(path.parent)
     try:
         temporary.mkdir()
         yield temporary
-        os.replace(temporary, path)
+        if not (replace and path.exists()):
+            os.replace(temporary, path)
+        elif not _exchange(temporary, path):
+            os.replace(path, _aside(path))
+            os.replace(temporary, path)
+            shutil.rmtree(_aside(path), ignore_errors=True)
     except OSError as error:
         raise UserError(f"cannot make {path}: {error.strerror or error}; choose another place or make room") from error
     finally:
+        mend(path)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def mend(path: Path) -> None:
+    """Put back what was set aside of a folder by a process that was killed while it replaced it."""
+    if not path.exists() and _aside(path).exists():
+        os.replace(_aside(path), path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two paths in one step, so that there is no moment between; False where the system has no such step."""
+    if sys.platform != "linux":
+        return False
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of fcntl.h and stdio.h
+    return rename is not None and rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a path is a temporary file or folder of this package, or its lock."""
+    return path.name == LOCK or TEMPORARY.fullmatch(path.name) is not None
+
+
+def remove_left(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder; what a live one is writing stays."""
+    for path in folder.iterdir():
+        named = TEMPORARY.fullmatch(path.name)
+        if named is None or _at_work(int(named[1])):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _at_work(process: int) -> bool:
+    """Whether another process of this number lives."""
+    if process == os.getpid() or sys.platform == "win32":  # where asking would end it
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        pass
+    return True
+
+
+@contextmanager
+def locked(folder: Path, what: str) -> Iterator[None]:
+    """Hold a folder for this process; the system lets it go when the process ends, however it does.
+
+    Raises UserError, which names ``what``, when another process holds it. A file system without locks locks nothing.
+    """
+    with (folder / LOCK).open("ab") as file:
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise UserError(
+                f"{what} is at work in {folder} already; wait until it ends, or give another `out`"
+            ) from error
+        except OSError:
+            pass
+        yield
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:

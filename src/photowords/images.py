@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,11 @@ from torch import Tensor
 from photowords.errors import UserError
 from photowords.files import atomic
 
+OBJECT_FROM = 128  # of a mask's grey: from here on it is the object
 OBJECT_SHARE = 0.78  # of a square's side, that an object in the middle of a photo usually takes
 LEAST_SIDE = 8  # pixels; less than this shows nothing
-MOST_PIXELS = 100_000_000
+MOST_PIXELS = 89_000_000  # just below where Pillow begins to warn; its own limit, the process's, is not ours to move
+LIMIT = f"{MOST_PIXELS // 10**6} million pixels"
 # What white may be in the modes of more than 8 bits: the first that the brightest pixel does not exceed.
 WHITES = {"I;16": (65535,), "I": (255, 65535, 2**31 - 1), "F": (1, 255, 65535)}
 
@@ -27,7 +28,7 @@ def load_photo(path: Path | str) -> Image.Image:
 
     Raises:
         UserError: the path is missing, a folder, empty, no image, damaged, under 8 pixels on a side,
-            or over 100 million pixels (found from the header, before any pixel is decoded).
+            or over 89 million pixels (found from the header, before any pixel is decoded).
     """
     path = Path(path)
     try:
@@ -37,16 +38,17 @@ def load_photo(path: Path | str) -> Image.Image:
             raise UserError(f"{path} is a folder; give the path of one photo in it")
         if path.stat().st_size == 0:
             raise UserError(f"{path} is empty (0 bytes); copy the photo again")
-        with _any_size(), Image.open(path) as image:  # reads the header only
+        with Image.open(path) as image:  # reads the header only
             width, height = image.size
             if min(width, height) < LEAST_SIDE:
                 raise UserError(f"{path} is {width}x{height} pixels, too small; use at least {LEAST_SIDE}x{LEAST_SIDE}")
             if width * height > MOST_PIXELS:
-                limit = f"{MOST_PIXELS // 10**6} million pixels"
-                raise UserError(f"{path} is {width}x{height} pixels, too large; shrink it to at most {limit}")
+                raise UserError(f"{path} is {width}x{height} pixels, too large; shrink it to at most {LIMIT}")
             return _rgb(ImageOps.exif_transpose(image))
     except UserError:
         raise
+    except Image.DecompressionBombError:  # from twice Pillow's limit on
+        raise UserError(f"{path} has too many pixels to be opened; shrink it to at most {LIMIT}") from None
     except UnidentifiedImageError:
         raise UserError(f"{path} is not an image that can be read; use a PNG, JPEG or WebP file") from None
     except PermissionError as error:
@@ -54,16 +56,6 @@ def load_photo(path: Path | str) -> Image.Image:
     # Each decoder fails in its own way on a damaged file: OSError, SyntaxError, ValueError, struct.error, zlib.error.
     except Exception as error:
         raise UserError(f"{path} is a damaged or cut-off image; copy it again or convert it to PNG") from error
-
-
-@contextmanager
-def _any_size() -> Iterator[None]:
-    """Without Pillow's own warning and error about size: ours says what to do."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -80,13 +72,18 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image
 
 
+def object_box(mask: Image.Image) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of a mask's object, in pixels, right and bottom excluded; None where it is empty."""
+    return mask.convert("L").point(lambda grey: 255 * (grey >= OBJECT_FROM)).getbbox()
+
+
 def square_box(size: tuple[int, int], mask: Image.Image | None = None) -> tuple[int, int, int, int]:
     """The square of a picture to look at: its largest middle one, or the one around the mask's object.
 
     The object's longer side takes ``OBJECT_SHARE`` of the square's where the picture is large enough; the square is as
     near to the object's middle as the picture allows. Left, top, right and bottom in pixels; an empty mask is none.
     """
-    box = mask.getbbox() if mask else None
+    box = object_box(mask) if mask else None
     left, top, right, bottom = box or (0, 0, *size)
     side = min(size)
     if box:
@@ -108,9 +105,7 @@ def to_tensor(image: Image.Image, size: int, box: tuple[int, int, int, int] | No
     # Pictures of the pocket world were shrunk by averaging whole blocks, so a drawing of it must be shrunk alike to be
     # met again exactly; where blocks are not whole, averaging would alias and Lanczos does not.
     filter_ = Image.Resampling.BOX if side % size == 0 else Image.Resampling.LANCZOS
-    with _any_size():
-        square = image.crop(box)
-    pixels = torch.from_numpy(np.array(square.resize((size, size), filter_), dtype=np.float32))
+    pixels = torch.from_numpy(np.array(image.crop(box).resize((size, size), filter_), dtype=np.float32))
     return (pixels / 127.5 - 1).permute(2, 0, 1)[None].contiguous()
 
 

@@ -7,78 +7,62 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL.Image import Image
 
 from photowords import __version__, files, images, segmentation
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.generation import generate
-from photowords.initializers import Hint, start
+from photowords.initializers import start
 from photowords.inversion import Run, Step, invert
-from photowords.inversion.run import check_free
+from photowords.inversion.run import FORMAT, check_free
 from photowords.inversion.views import square
-from photowords.prompts import TEMPLATES
 from photowords.settings import GenerateSettings, InvertSettings
+from photowords.starts import Start
+from photowords.templates import templates
 
 SAMPLE_SEEDS = (0, 1, 2, 3)
 
 
-@dataclass(frozen=True)
-class Selection:
-    """The object in a photo, and how it was chosen.
-
-    Attributes:
-        mask: mode "L", the photo's size, 255 on the object.
-        source: the segmenter's name, or the mask file's, without a folder of this machine.
-        revision: the hub's commit of the segmenter, None for others.
-        clicks: what the segmenter was asked; None for a mask from a file.
-    """
-
-    mask: Image
-    source: str
-    clicks: segmentation.Clicks | None = None
-    revision: str | None = None
-
-    def provenance(self) -> dict[str, Any]:
-        """As plain JSON values; ``share`` is how much of the photo the object covers."""
-        share = round(sum(self.mask.histogram()[128:]) / (self.mask.width * self.mask.height), 4)
-        asked = {} if self.clicks is None else {"revision": self.revision, "clicks": dataclasses.asdict(self.clicks)}
-        return {"source": self.source, "share": share, **asked}
-
-
 class Clock:
-    """Seconds by phase; ``spent`` are those of phases before."""
+    """Seconds by phase; ``spent`` are those of before."""
 
     def __init__(self, spent: Mapping[str, float] | None = None) -> None:
-        self.seconds: dict[str, float] = dict(spent or {})
+        self._spent = dict(spent or {})
+        self._running: tuple[str, float] | None = None
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
-        began = time.perf_counter()
+        self._running = phase, time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[phase] = round(self.seconds.get(phase, 0.0) + time.perf_counter() - began, 3)
+            self._spent, self._running = self.seconds, None
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """So far, the running phase included."""
+        if self._running is None:
+            return dict(self._spent)
+        phase, began = self._running
+        return {**self._spent, phase: round(self._spent.get(phase, 0.0) + time.perf_counter() - began, 3)}
 
 
 def learn(
     backbone: Backbone,
     photo_files: Sequence[Path],
     out: Path,
-    init: str = "caption",
-    hint: Hint | None = None,
+    init: Start | str = "caption",
     name: str = "concept",
     settings: InvertSettings | None = None,
     samples: int = 4,
     on_step: Callable[[Step, Concept], None] | None = None,
     spent: Mapping[str, float] | None = None,
-    selections: Sequence[Selection | None] = (),
+    selections: Sequence[segmentation.Selection | None] = (),
 ) -> dict[str, Any]:
     """Invert photos into a new run folder and return its summary (see ``summary``).
 
@@ -88,9 +72,9 @@ def learn(
     called after each step with the concept at step 0; ``spent`` are seconds to count as well.
     Raises UserError on bad input, before anything is written.
     """
-    settings, hint = settings or InvertSettings(), hint or Hint()
+    settings = settings or InvertSettings()
     if not 0 <= samples <= len(SAMPLE_SEEDS):
-        raise UserError(f"samples is {samples}, but it must be from 0 to {len(SAMPLE_SEEDS)}")
+        raise UserError(f"`samples` is {samples}, but it must be from 0 to {len(SAMPLE_SEEDS)}")
     if not photo_files:
         raise UserError("no photo was given; one is enough")
     check_free(out)
@@ -98,20 +82,13 @@ def learn(
     with clock("read"):
         photos = [images.load_photo(path) for path in photo_files]
         hashes = [images.sha256(path) for path in photo_files]
-        chosen: list[Selection | None] = [*selections] or [None] * len(photos)
+        chosen: list[segmentation.Selection | None] = [*selections] or [None] * len(photos)
         if len(chosen) != len(photos):
             raise UserError(f"there are {len(chosen)} selections for {len(photos)} photos; give one for each, or None")
         masks = [each.mask if each else None for each in chosen]
-        for path, photo, mask in zip(photo_files, photos, masks, strict=True):
-            picture = images.to_tensor(photo, backbone.picture_size, square(photo, mask))
-            if not backbone.is_familiar(picture):
-                warnings.warn(
-                    f"{path.name} lies outside the small world that {backbone.name} knows; expect a poor likeness "
-                    "(real photos want a real model: --model sd15)",
-                    PhotowordsWarning,
-                    stacklevel=2,
-                )
-        concept = start(init, photos, backbone, dataclasses.replace(hint, mask=masks[0] or hint.mask), name)
+        for photo, mask in zip(photos, masks, strict=True):
+            square(photo, mask, settings.resize)  # raises for a mask that does not fit
+        concept = start(init, photos, backbone, name, masks[0])
         concept = dataclasses.replace(
             concept,
             provenance={
@@ -125,7 +102,7 @@ def learn(
     about = {
         "name": name,
         "sentence": concept.sentence,
-        "init": init,
+        "init": concept.provenance["init"],
         "model": backbone.source,
         "samples": samples,
         **_here(backbone),
@@ -149,11 +126,16 @@ def go_on(
     PyTorch; others are warned about. Raises UserError when the backbone is another one or in another precision,
     and when the run already has more than ``steps``.
     """
+    if run.format != FORMAT:
+        raise UserError(
+            f"{run.folder} was begun by an older photowords, which drew other noise; its concept can be used, but to "
+            "learn on, begin again in another folder"
+        )
     here = _here(backbone)
     made = (run.about["model"], run.about["dtype"])
     if made != (backbone.source, here["dtype"]):
         raise UserError(
-            f"{run.folder} was made with --model {made[0]} in {made[1]}, not {backbone.source} in {here['dtype']}; "
+            f"{run.folder} was made with `model` {made[0]} in {made[1]}, not {backbone.source} in {here['dtype']}; "
             "resume with the same"
         )
     for what in ("device", "torch"):
@@ -168,9 +150,9 @@ def go_on(
     if steps is not None and steps != run.settings.steps:
         if last is not None and steps < last.index:
             raise UserError(f"{run.folder} already has {last.index} steps; ask for at least as many")
-        run.settings = dataclasses.replace(run.settings, steps=steps)
-        run.save_settings()
-    return _advance(run, backbone, run.start(), last, Clock(), on_step)
+        run.extend(steps)
+        last = run.last_step()
+    return _advance(run, backbone, run.start(), last, Clock(run.seconds()), on_step)
 
 
 def _here(backbone: Backbone) -> dict[str, str]:
@@ -201,12 +183,15 @@ def _advance(
         try:
             for step in steps:
                 run.record(step)
+                if step.held_out is not None:
+                    files.write_json(run.folder / "seconds.json", clock.seconds)
                 last = step
                 if on_step:
                     on_step(step, start_concept)
         except BaseException:  # a loss that is not finite, Ctrl-C, a full disk: what was reached is kept
             if last is not None and last is not resume:
                 run.keep(last)
+                files.write_json(run.folder / "seconds.json", clock.seconds)
             raise
     assert last is not None
     if samples:
@@ -214,13 +199,14 @@ def _advance(
             _sample(run, backbone, last.concept, samples)
     run.plot()
     result = summary(run, clock.seconds)
+    files.write_json(run.folder / "seconds.json", clock.seconds)
     files.write_json(run.folder / "result.json", result)
     return result
 
 
 def _sample(run: Run, backbone: Backbone, concept: Concept, count: int) -> None:
     step = int(concept.provenance["step"])
-    prompt = TEMPLATES[run.settings.kind][0].format(f"{{{concept.name}}}")
+    prompt = templates(run.settings.kind)[0].format(f"{{{concept.name}}}")
     pictures = generate(backbone, prompt, [concept], SAMPLE_SEEDS[:count], GenerateSettings())
     images.save_png(images.side_by_side(pictures), run.folder / "samples" / f"step_{step:06d}.png")
 
@@ -233,9 +219,7 @@ def summary(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
     return {
         "name": concept.name,
         "sentence": concept.sentence,
-        "placeholders": [
-            {"name": n, "word": p.word} for n, p in zip(concept.names(), concept.placeholders, strict=True)
-        ],
+        "words": [{"name": name, "text": word.text} for name, word in zip(concept.names, concept.words, strict=True)],
         "held_out_loss": {
             "start": curve[0]["loss"],
             "final": curve[-1]["loss"],

@@ -1,8 +1,8 @@
-"""Caption templates, sentences from captions, and concepts inside prompts.
+"""Sentences from captions, and concepts inside prompts.
 
-A prompt becomes a list of pieces: plain text, or the number of a placeholder's row in the learned
-vectors. ``{mug}`` is the whole concept; ``{mug:checkered=striped}`` is the concept with the plain word
-"striped" in the place of the placeholder that started from "checkered".
+A prompt becomes a list of pieces: plain text, or a word of a concept. ``{mug}`` is the whole concept;
+``{mug:checkered=striped}`` is the concept with the plain word "striped" in the place of the learned word that
+started from "checkered".
 """
 
 from __future__ import annotations
@@ -10,65 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from photowords.concept import Concept
+from photowords.concept import Concept, WordRef
 from photowords.errors import UserError
 
-Piece = str | int
-"""Plain text, or the row of a placeholder."""
-
-OBJECT_TEMPLATES = (
-    "a photo of a {}",
-    "a rendering of a {}",
-    "a cropped photo of the {}",
-    "the photo of a {}",
-    "a photo of a clean {}",
-    "a photo of a dirty {}",
-    "a dark photo of the {}",
-    "a photo of my {}",
-    "a photo of the cool {}",
-    "a close-up photo of a {}",
-    "a bright photo of the {}",
-    "a cropped photo of a {}",
-    "a photo of the {}",
-    "a good photo of the {}",
-    "a photo of one {}",
-    "a close-up photo of the {}",
-    "a rendition of the {}",
-    "a photo of the clean {}",
-    "a rendition of a {}",
-    "a photo of a nice {}",
-    "a good photo of a {}",
-    "a photo of the nice {}",
-    "a photo of the small {}",
-    "a photo of the weird {}",
-    "a photo of the large {}",
-    "a photo of a cool {}",
-    "a photo of a small {}",
-)
-"""The object templates of the published textual inversion scripts."""
-
-STYLE_TEMPLATES = (
-    "a painting in the style of {}",
-    "a rendering in the style of {}",
-    "a cropped painting in the style of {}",
-    "the painting in the style of {}",
-    "a clean painting in the style of {}",
-    "a dirty painting in the style of {}",
-    "a dark painting in the style of {}",
-    "a picture in the style of {}",
-    "a cool painting in the style of {}",
-    "a close-up painting in the style of {}",
-    "a bright painting in the style of {}",
-    "a good painting in the style of {}",
-    "a rendition in the style of {}",
-    "a nice painting in the style of {}",
-    "a small painting in the style of {}",
-    "a weird painting in the style of {}",
-    "a large painting in the style of {}",
-)
-"""The style templates of the same scripts, each once."""
-
-TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
+Piece = str | WordRef
+"""Plain text, or a word of a concept."""
 
 _OPENING = re.compile(
     r"^(?:(?:this|that|there|it) is |(?:these|those|there) are |araf+(?:i?ed|y) |"  # "arafed" is BLIP's own word
@@ -80,50 +26,46 @@ _ARTICLE = re.compile(r"^(?:a|an|the)\s+", re.IGNORECASE)
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
-def sentence(caption: str) -> str:
-    """The sentence of a caption: without "a photo of", a leading article, and closing punctuation.
+def sentence(caption: str, keep_article: bool = False) -> str:
+    """The sentence of a caption: without "a photo of", closing punctuation, and a leading article unless it is kept.
 
-    The templates bring their own article ("a photo of a {}"), so the sentence must not bring another.
-    Raises UserError when nothing is left.
+    The templates bring their own article ("a photo of a {}"), so the sentence would bring another.
+    Raises UserError when nothing is left but an article.
     """
-    text = " ".join(caption.replace("\x00", " ").split()).strip(" .,;:!\"'")
-    text = _ARTICLE.sub("", _OPENING.sub("", text)).strip()
-    if not text:
-        raise UserError(f"the caption {caption!r} holds no word to learn; give the words yourself with --words")
+    opened = _OPENING.sub("", " ".join(caption.replace("\x00", " ").split()).strip(" .,;:!\"'")).strip()
+    bare = _ARTICLE.sub("", opened).strip()
+    text = opened if keep_article else bare
+    if not bare:
+        raise UserError(f"the caption {caption!r} holds no word to learn; give the words yourself as `words`")
     return text
 
 
-def in_template(template: str, placeholders: int) -> list[Piece]:
-    """A template with a whole concept, rows 0 to ``placeholders`` - 1, in its place."""
+def in_template(template: str, concept: Concept) -> list[Piece]:
+    """A template with a whole concept in its place."""
     before, after = template.split("{}")
-    pieces: list[Piece] = [before, *range(placeholders), after]
+    pieces: list[Piece] = [before, *concept.refs, after]
     return [piece for piece in pieces if piece != ""]
 
 
 def find_words(concept: Concept, phrase: str) -> range:
-    """The run of placeholders that started from a word or phrase. Raises UserError when there is none."""
+    """The run of words that started from a word or phrase. Raises UserError when there is none."""
     wanted = "".join(phrase.lower().split())
-    words = [word.lower().replace(" ", "") for word in concept.words]
-    for first in range(len(words)):
-        for last in range(first + 1, len(words) + 1):
-            if wanted and "".join(words[first:last]) == wanted:
+    texts = [text.lower().replace(" ", "") for text in concept.texts]
+    for first in range(len(texts)):
+        for last in range(first + 1, len(texts) + 1):
+            if wanted and "".join(texts[first:last]) == wanted:
                 return range(first, last)
-    if not any(words):
+    if not any(texts):
         raise UserError(f"the file of concept {concept.name} does not say its words, so none can be swapped")
-    raise UserError(f"concept {concept.name} has no word {phrase!r}; its words are {', '.join(concept.words)}")
+    raise UserError(f"concept {concept.name} has no word {phrase!r}; its words are {', '.join(concept.texts)}")
 
 
 def parse(prompt: str, concepts: Mapping[str, Concept]) -> list[Piece]:
-    """A prompt as pieces; rows count through the concepts in the order of the mapping.
+    """A prompt as pieces.
 
     Raises UserError for a concept that was not given, a swap that is not "old=new", a word that the
     concept does not have, and a lone brace.
     """
-    first_row: dict[str, int] = {}
-    rows = 0
-    for name, concept in concepts.items():
-        first_row[name] = rows
-        rows += len(concept)
     pieces: list[Piece] = []
     end = 0
     for field in _FIELD.finditer(prompt):
@@ -134,16 +76,21 @@ def parse(prompt: str, concepts: Mapping[str, Concept]) -> list[Piece]:
             known = ", ".join("{" + known + "}" for known in concepts) or "none was given"
             raise UserError(f"the prompt names the concept {{{name}}}, which is not among those given ({known})")
         concept = concepts[name.strip()]
-        own: list[Piece] = [first_row[name.strip()] + i for i in range(len(concept))]
+        own: list[Piece] = [*concept.refs]
         for swap in filter(None, (part.strip() for part in swaps.split(","))):
             old, equals, new = swap.partition("=")
             if not equals or not old.strip():
                 raise UserError(f"the swap {swap!r} is not understood; write {{{name}:old word=new word}}")
             place = find_words(concept, old)
-            own[place.start : place.stop] = [new.strip()] + [""] * (len(place) - 1)
+            own[place.start : place.stop] = [f" {new.strip()} "] + [""] * (len(place) - 1)
         pieces.extend(own)
     pieces.append(_plain(prompt[end:], prompt))
-    return [piece for piece in pieces if piece != ""]
+    return [piece for piece in pieces if not isinstance(piece, str) or piece.strip()]
+
+
+def words_in(text: str) -> list[str]:
+    """The distinct words of a text, lower-cased, in order."""
+    return list(dict.fromkeys(re.findall(r"\w+", text.lower())))
 
 
 def named(prompt: str) -> set[str]:
@@ -154,4 +101,4 @@ def named(prompt: str) -> set[str]:
 def _plain(text: str, prompt: str) -> str:
     if "{" in text or "}" in text:
         raise UserError(f"the prompt {prompt!r} has a lone brace; write a concept as {{name}}")
-    return text.strip()
+    return text  # its white space too: some tokenizers tell "mug," from "mug ,"

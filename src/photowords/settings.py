@@ -1,114 +1,18 @@
-"""Frozen, checked settings. Command-line options, run folders and the Python API all come from them."""
+"""Frozen, checked settings. Command-line options, run folders, studies and the Python API all come from them."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from photowords import fields
 from photowords.errors import UserError
+from photowords.fields import option
+from photowords.templates import KINDS, TEMPLATES
 
-KINDS = ("object", "style")
-
-
-def _at_least(name: str, value: float, least: float, whole: bool = True) -> None:
-    if not (isinstance(value, int if whole else (int, float)) and math.isfinite(value) and value >= least):
-        raise UserError(f"{name} is {value}, but it must be at least {least}{' and whole' if whole else ''}")
-
-
-@dataclass(frozen=True)
-class InvertSettings:
-    """How one inversion runs; the defaults are the paper's.
-
-    Attributes:
-        steps: optimiser steps.
-        batch: noise and timestep draws a step (UNet sample-steps = steps x batch).
-        lr: AdamW's rate; None is 5e-3 x batch, the original textual inversion's scaled rate.
-        weight_decay: AdamW's, pulling towards zero.
-        seed: of the timesteps, the noise and the order of photos and templates.
-        kind: "object" or "style": which templates the sentence is put into.
-        held_out: fixed (t, noise, template) tuples of the held-out loss.
-        evaluate_every: steps between held-out losses; step 0 and the last are always evaluated.
-        evaluate_at: the steps of the held-out losses instead; step 0 and the last are evaluated as well.
-        background_weight: what a latent cell outside the mask weighs in both losses, against 1 inside; None is 0.1.
-        flip: learn from the mirrored photo as well.
-    """
-
-    steps: int = 100
-    batch: int = 4
-    lr: float | None = None
-    weight_decay: float = 0.01
-    seed: int = 0
-    kind: str = "object"
-    held_out: int = 96
-    evaluate_every: int = 25
-    evaluate_at: tuple[int, ...] | None = None
-    background_weight: float | None = None
-    flip: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "held_out", "evaluate_every"):
-            _at_least(name, getattr(self, name), 1)
-        _at_least("seed", self.seed, 0)
-        _at_least("weight_decay", self.weight_decay, 0, whole=False)
-        if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
-            raise UserError(f"lr is {self.lr}, but the learning rate must be above 0")
-        if self.kind not in KINDS:
-            raise UserError(f"kind is {self.kind!r}, but it must be one of {', '.join(KINDS)}")
-        if self.background_weight is not None and not 0 <= self.background_weight <= 1:
-            raise UserError(f"background_weight is {self.background_weight}, but it must be from 0 to 1")
-        for step in self.evaluate_at or ():
-            _at_least("each step of evaluate_at", step, 0)
-
-    @property
-    def learning_rate(self) -> float:
-        """The rate that AdamW gets."""
-        return 5e-3 * self.batch if self.lr is None else self.lr
-
-    def is_evaluated(self, step: int) -> bool:
-        """Whether the held-out loss is measured after so many steps."""
-        if step in (0, self.steps):
-            return True
-        return step % self.evaluate_every == 0 if self.evaluate_at is None else step in self.evaluate_at
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """From a run folder's settings; raises UserError on a field that this version does not know."""
-        known = {f.name for f in dataclasses.fields(cls)}
-        if unknown := sorted(set(fields) - known):
-            raise UserError(f"unknown setting {unknown[0]!r}; the settings are {', '.join(sorted(known))}")
-        if isinstance(at := fields.get("evaluate_at"), list):  # JSON has no tuples
-            fields = {**fields, "evaluate_at": tuple(at)}
-        return cls(**fields)
-
-
-@dataclass(frozen=True)
-class GenerateSettings:
-    """How pictures are sampled.
-
-    Attributes:
-        steps: sampler steps.
-        guidance: classifier-free guidance scale; 1 turns it off.
-        scheduler: "default" (the model's own) or a name of ``SCHEDULERS``.
-        negative: the negative prompt.
-        batch: pictures sampled at once.
-    """
-
-    steps: int = 25
-    guidance: float = 5.0
-    scheduler: str = "default"
-    negative: str = ""
-    batch: int = 8
-
-    def __post_init__(self) -> None:
-        _at_least("steps", self.steps, 1)
-        _at_least("batch", self.batch, 1)
-        _at_least("guidance", self.guidance, 0, whole=False)
-        if self.scheduler != "default" and self.scheduler not in SCHEDULERS:
-            raise UserError(f"scheduler {self.scheduler!r} is unknown; choose from default, {', '.join(SCHEDULERS)}")
-
+BACKGROUND_WEIGHT = 0.1
+"""What a cell outside the mask weighs where nobody says."""
 
 SCHEDULERS = {
     "ddim": "DDIMScheduler",
@@ -119,6 +23,86 @@ SCHEDULERS = {
     "unipc": "UniPCMultistepScheduler",
 }
 """Short name -> diffusers class. (Checked against diffusers by a test.)"""
+
+
+@dataclass(frozen=True)
+class InvertSettings:
+    """How one inversion runs.
+
+    ``steps`` is the paper's; ``batch`` and ``lr`` are those of the original textual inversion's latent diffusion
+    model, on which the paper builds; ``weight_decay`` is PyTorch's. The others are ours: the paper gives no value.
+    """
+
+    steps: int = option(100, "optimiser steps", least=1, metavar="N")
+    batch: int = option(4, "noise and timestep draws a step", least=1, metavar="N")
+    lr: float | None = option(None, "AdamW's learning rate", above=0, unset="0.005 x batch", metavar="RATE")
+    weight_decay: float = option(0.01, "AdamW's pull on the vectors towards zero", least=0, metavar="RATE")
+    seed: int = option(0, "of the noise, the timesteps, and the order of photos and templates", least=0, metavar="N")
+    templates: str = option(
+        "distinct",
+        "whose list of templates: diffusers' with each once or as it is, or the 81 of textual inversion's own code",
+        choices=tuple(TEMPLATES),
+        metavar="LIST",
+    )
+    resize: str = option(
+        "crop",
+        "how a photo becomes a square: cut out of it, or squashed as the published scripts do",
+        choices=("crop", "squash"),
+        metavar="HOW",
+    )
+    kind: str = option("object", "which templates the sentence is put into", choices=KINDS, metavar="KIND")
+    held_out: int = option(96, "fixed (timestep, noise, template) tuples of the held-out loss", least=1, metavar="N")
+    evaluate_every: int = option(25, "steps between held-out losses and checkpoints", least=1, metavar="N")
+    evaluate_at: tuple[int, ...] | None = option(
+        None,
+        "the steps of the held-out losses and checkpoints instead; 0 and the last always are",
+        least=0,
+        metavar="STEPS",
+    )
+    background_weight: float | None = option(
+        None,
+        "what the loss outside the selected object counts",
+        least=0,
+        most=1,
+        unset=f"{BACKGROUND_WEIGHT:g}; 1 when nothing is selected",
+        metavar="W",
+    )
+    flip: bool = option(False, "learn from the mirrored photo as well")
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+        if late := [step for step in self.evaluate_at or () if step > self.steps]:
+            raise UserError(f"`evaluate_at` asks for step {late[0]}, but there are only {self.steps} `steps`")
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate that AdamW gets; without ``lr`` the original textual inversion's, which it scales by the batch."""
+        return 5e-3 * self.batch if self.lr is None else self.lr
+
+    def is_evaluated(self, step: int) -> bool:
+        """Whether the held-out loss is measured after so many steps."""
+        if step in (0, self.steps):
+            return True
+        return step % self.evaluate_every == 0 if self.evaluate_at is None else step in self.evaluate_at
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        """From a run folder's settings; raises UserError on a field that this version does not know."""
+        return fields.make(cls, told)
+
+
+@dataclass(frozen=True)
+class GenerateSettings:
+    """How pictures are sampled."""
+
+    steps: int = option(25, "sampler steps", least=1, metavar="N")
+    guidance: float = option(5.0, "classifier-free guidance scale; 1 is without", least=1, metavar="SCALE")
+    scheduler: str = option("default", "how noise is taken away", choices=("default", *SCHEDULERS), metavar="NAME")
+    negative: str = option("", "what the pictures should not show", metavar="TEXT")
+    batch: int = option(8, "pictures at once", least=1, metavar="N")
+
+    def __post_init__(self) -> None:
+        fields.check(self)
 
 
 def parse_seeds(text: str) -> list[int]:

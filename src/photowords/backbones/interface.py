@@ -1,4 +1,4 @@
-"""Backbone: what the method needs to know of a frozen latent diffusion model, and nothing more."""
+"""Backbone: what the method needs to know of a frozen latent diffusion model. Text, picture and noise; nothing more."""
 
 from __future__ import annotations
 
@@ -6,19 +6,49 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from photowords.concept import Concept
+from photowords.backbones.text import TextEncoder
+from photowords.backbones.world import World
+from photowords.concept import Concept, Embeddings
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.prompts import Piece
+from photowords.prompts import Piece, words_in
 from photowords.settings import GenerateSettings
+
+if TYPE_CHECKING:
+    from photowords.backbones.objective import Objective
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What the network is told beside the noisy latents: named tensors, one row of each for a prompt.
+
+    Only the family that made it knows what they are; others pick and repeat rows.
+    """
+
+    tensors: Mapping[str, Tensor]
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.tensors.values())))
+
+    def pick(self, rows: Tensor) -> Conditioning:
+        """The conditioning of the prompts numbered ``rows`` (n,), in that order; rows may repeat."""
+        return Conditioning({name: tensor[rows] for name, tensor in self.tensors.items()})
+
+    def repeat(self, times: int) -> Conditioning:
+        """The same prompts, each as often."""
+        return self.pick(torch.arange(len(self)).repeat_interleave(times))
 
 
 @dataclass(frozen=True)
 class LatentDistribution:
-    """Diagonal Gaussian of a picture's latents, scaled as the UNet expects them: (1, c, h, w) each."""
+    """Diagonal Gaussian of a picture's latents, scaled as the network expects them: (1, c, h, w) each."""
 
     mean: Tensor
     std: Tensor
@@ -35,12 +65,12 @@ class Backbone(ABC):
         name: its short name, hub name or folder's name; kept in every concept's provenance.
         source: what ``backbones.load`` takes to load it again: short name, hub name or absolute folder.
         revision: the hub's commit; None for folders.
+        kind: the class of its pipeline, as diffusers calls it.
         fingerprint: of the text encoders' embedding tables; equal for equal tables.
-        encoders: names of its text encoders, in order.
-        widths: encoder -> width of a placeholder's vector.
-        context: tokens that a prompt may have, begin and end included.
+        text_encoders: name -> text encoder, in order.
+        objective: what its network predicts, and the noise that it learned from.
         picture_size: side in pixels that it was trained at.
-        timesteps: length of its noise schedule.
+        world: what it knows, for a model of a small world; None for others.
         readers: "captioner", "classifier" and "clip" -> folder or hub name of those that suit its pictures.
         device, dtype: where and in what precision it computes.
     """
@@ -48,12 +78,12 @@ class Backbone(ABC):
     name: str
     source: str
     revision: str | None
+    kind: str
     fingerprint: str
-    encoders: tuple[str, ...]
-    widths: Mapping[str, int]
-    context: int
+    text_encoders: Mapping[str, TextEncoder]
+    objective: Objective
     picture_size: int
-    timesteps: int
+    world: World | None
     readers: Mapping[str, str]
     device: torch.device
     dtype: torch.dtype
@@ -61,12 +91,13 @@ class Backbone(ABC):
     def check(self, concept: Concept) -> None:
         """Raise UserError when a concept's vectors do not fit this model; warn when its tables are others."""
         made_for = concept.provenance.get("backbone", "another model")
-        widths = {encoder: concept.vectors(encoder).shape[1] for encoder in concept.encoders}
-        if widths != dict(self.widths):
-            have, need = ("+".join(map(str, table.values())) for table in (widths, self.widths))
+        have = {name: concept.vectors(name).shape[1] for name in concept.encoders}
+        need = {name: encoder.width for name, encoder in self.text_encoders.items()}
+        if have != need:
+            told = [", ".join(f"{width} for {name}" for name, width in widths.items()) for widths in (have, need)]
             raise UserError(
-                f"concept {concept.name} was made for {made_for} ({have} numbers a word), "
-                f"but {self.name} needs {need}; use it with the model it was made for"
+                f"concept {concept.name} was made for {made_for} (numbers a token: {told[0]}), "
+                f"but {self.name} needs {told[1]}; use it with the model it was made for"
             )
         if concept.provenance.get("fingerprint", self.fingerprint) != self.fingerprint:
             warnings.warn(
@@ -76,36 +107,33 @@ class Backbone(ABC):
                 stacklevel=2,
             )
 
-    @abstractmethod
-    def tokenize(self, text: str, encoder: str | None = None) -> list[str]:
-        """Each token's own piece of the text, without begin and end, as an encoder splits it (None: the first)."""
+    def vocabulary(self, encoder: str) -> tuple[list[str], Tensor]:
+        """The whole words among a text encoder's tokens and their vectors (``TextEncoder.vocabulary``)."""
+        return self.text_encoders[encoder].vocabulary(self.world.known_words if self.world else None)
 
-    @abstractmethod
-    def word_vectors(self, text: str) -> dict[str, Tensor]:
-        """encoder -> the frozen vectors of the text's tokens, (tokens, width), float32."""
-
-    @abstractmethod
-    def vocabulary(self, encoder: str | None = None) -> tuple[list[str], Tensor]:
-        """The whole words among an encoder's tokens (None: the first) and their vectors, (words, width), float32.
-
-        A word is "a", or two or more of the letters a to z, that the tokenizer reads as one token: English words, and,
-        where no list of known words comes with the model, names and common endings as well. In the tokens' order.
-        """
-
-    @abstractmethod
     def unknown_words(self, text: str) -> list[str]:
         """Words of the text that the model is known never to have seen; empty where that is not known."""
+        return [word for word in words_in(text) if word not in self.world.known_words] if self.world else []
+
+    def is_familiar(self, picture: Tensor) -> bool:
+        """False when a picture (1, 3, size, size) is known to lie outside what the model was trained on."""
+        if self.world is None:
+            return True
+        return bool(self.world.is_familiar(picture, self.reconstruct(picture)))
 
     @abstractmethod
-    def condition(self, prompts: Sequence[Sequence[Piece]], vectors: Mapping[str, Tensor]) -> Tensor:
-        """Conditioning of prompts, (prompts, context, width); differentiable in ``vectors``.
+    def encode_prompt(self, prompts: Sequence[Sequence[Piece]], embeddings: Embeddings) -> Conditioning:
+        """Conditioning of prompts, a row each; differentiable in ``embeddings``, the vectors of the words they name.
 
-        ``vectors[encoder]`` is (rows, width); an int piece of a prompt is the row to splice in there.
-        Raises UserError when a prompt is longer than the context.
+        Raises UserError when a prompt is longer than a text encoder's context.
         """
 
+    def encode_negative_prompt(self, prompt: Sequence[Piece], embeddings: Embeddings) -> Conditioning:
+        """Conditioning of what guidance leads away from, one row. Some models have one of their own for no prompt."""
+        return self.encode_prompt([prompt], embeddings)
+
     @abstractmethod
-    def encode(self, picture: Tensor) -> LatentDistribution:
+    def encode_picture(self, picture: Tensor) -> LatentDistribution:
         """Latents of a picture (1, 3, size, size) in [-1, 1]."""
 
     @abstractmethod
@@ -113,26 +141,14 @@ class Backbone(ABC):
         """Pictures (n, 3, size, size) through the autoencoder and back, float32 in about [-1, 1]."""
 
     @abstractmethod
-    def is_familiar(self, picture: Tensor) -> bool:
-        """False when a picture (1, 3, size, size) is known to lie outside what the model was trained on."""
-
-    @abstractmethod
-    def add_noise(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """The forward process at integer timesteps t (b,): z_t of equation 1."""
-
-    @abstractmethod
-    def target(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """What the UNet predicts: the noise, or the velocity for v-prediction models."""
-
-    @abstractmethod
-    def predict(self, noisy: Tensor, t: Tensor, conditioning: Tensor) -> Tensor:
-        """The UNet's prediction in float32, shaped like ``noisy`` (b, c, h, w)."""
+    def predict(self, noisy: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
+        """The network's prediction in float32, shaped like ``noisy`` (b, c, h, w), at timesteps t (b,)."""
 
     @abstractmethod
     def sample(
-        self, conditioning: Tensor, negative: Tensor, seeds: Sequence[int], settings: GenerateSettings
+        self, conditioning: Conditioning, negative: Conditioning, seeds: Sequence[int], settings: GenerateSettings
     ) -> Tensor:
-        """Pictures (seeds, 3, h, w) in [-1, 1], one for each seed, from one prompt's conditioning (1, n, width)."""
+        """Pictures (seeds, 3, h, w) in [-1, 1], one for each seed, from one prompt's conditioning."""
 
     @abstractmethod
     def weights_hash(self) -> str:

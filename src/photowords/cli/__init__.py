@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -11,8 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from photowords.cli import caption, concept, demo, evaluate, generate, invert, mask, models, study
-from photowords.errors import PhotowordsWarning, UserError
+from photowords.errors import PhotowordsWarning, UserError, showable, spelled
 
+_SAID: set[str] = set()
+"""Warnings that this command has printed."""
 COMMANDS = (mask, caption, invert, generate, concept, evaluate, study, models, demo)
 
 
@@ -48,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    _SAID.clear()
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", PhotowordsWarning)
     try:
@@ -57,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(json.dumps(result))
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {' '.join(_spelled(str(error)).split())}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output went away: `photowords models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -72,13 +76,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("error: the memory is full; try a smaller --batch, or --dtype bf16", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        told = str(stop) or "stopped; a run that was begun goes on with: photowords invert --out RUN --resume"
-        print(told, file=sys.stderr)
+        print(str(stop) or "stopped", file=sys.stderr)  # a command that can go on says how
         return 1
     return 0
 
 
 def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
-    """Ours as one line on stderr; the libraries' are not for users."""
-    if issubclass(category, PhotowordsWarning):
-        print(f"warning: {message}", file=sys.stderr)
+    """Ours as one line on stderr, each once; the libraries' are not for users."""
+    if issubclass(category, PhotowordsWarning) and str(message) not in _SAID:
+        _SAID.add(str(message))
+        print(f"warning: {_spelled(str(message))}", file=sys.stderr)
+
+
+def _spelled(text: str) -> str:
+    """A message of the library, which writes a setting as `lr`, with the options that the user typed: --lr."""
+    return showable(spelled(text, lambda name: _options().get(name, name)))
+
+
+@functools.cache
+def _options() -> dict[str, str]:
+    """Setting -> option, of all commands."""
+    commands: list[argparse.ArgumentParser] = [parser()]
+    options: dict[str, str] = {}
+    for command in commands:
+        for action in command._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                commands.extend(action.choices.values())
+            elif action.option_strings:
+                options[action.dest] = action.option_strings[-1]
+    return options

@@ -6,9 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_json, add_model, say
+from photowords.cli.options import add_json, add_model, add_offload, model_for, say
 from photowords.cli.selection import add_selection, selected
-from photowords.cli.words import add_readers, check, hint
+from photowords.cli.words import add_starts, chosen
+from photowords.fields import fields
+from photowords.starts import Caption, Class
 
 
 def add(commands: Any) -> None:
@@ -20,43 +22,47 @@ def add(commands: Any) -> None:
     )
     command.add_argument("photo", type=Path, metavar="PHOTO", help="an image file")
     add_selection(command)
-    add_readers(command)
+    add_starts(command, (Caption, Class))
     add_model(command)
+    add_offload(command)
     add_json(command)
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    import dataclasses
-
     from photowords import backbones, images
     from photowords.initializers import start
 
-    check(args, "class-repeated")  # which uses the captioner and the classifier, as this command does
-    told = hint(args)
-    photo = images.load_photo(args.photo)
-    chosen = selected(args, [args.photo])
-    if chosen:
-        told = dataclasses.replace(told, mask=chosen[0].mask)
-    backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
-    said = start("caption", [photo], backbone, told)
+    caption = chosen(args, "caption", fields(Caption))
     # Words to drop or freeze are the caption's.
-    classified = start("class", [photo], backbone, dataclasses.replace(told, drop=(), freeze=()))
-    confidence = classified.provenance["class_confidence"]
-    if chosen:
-        say(args, f"object    {chosen[0].provenance()['share']:.1%} of the photo (see: photowords mask)")
+    label = chosen(args, "class", set(fields(Class)) - {"drop", "freeze"})
+    photo = images.load_photo(args.photo)
+    selection = selected(args, [args.photo])
+    mask = selection[0].mask if selection else None
+    backbone = backbones.load(model_for(args, [photo], [mask]), args.device, args.dtype, args.offload)
+    said = start(caption, [photo], backbone, mask=mask)
+    classified = start(label, [photo], backbone, mask=mask)
+    confidence = classified.provenance.get("class_confidence")
+    if selection:
+        say(args, f"object    {selection[0].provenance()['share']:.1%} of the photo (see: photowords mask)")
     say(args, f"caption   {said.provenance['caption']}")
     for candidate, score in said.provenance.get("candidates", []):
         say(args, f"          {score:.3f} {candidate}")
     say(args, f"sentence  {said.sentence}")
-    tokens = zip(said.names(), said.placeholders, strict=True)
-    say(args, "tokens    " + " ".join(f"{name}={p.word}{'' if p.learned else '(frozen)'}" for name, p in tokens))
-    say(args, f"class     {classified.sentence} ({confidence:.0%})")
+    words = zip(said.names, said.words, strict=True)
+    say(args, "words     " + " ".join(f"{name}={w.text}{'' if w.trainable else '(frozen)'}" for name, w in words))
+    say(args, f"class     {classified.sentence}" + ("" if confidence is None else f" ({confidence:.0%})"))
     return {
         "caption": said.provenance["caption"],
         "sentence": said.sentence,
-        "tokens": list(said.words),
-        "learned": [p.learned for p in said.placeholders],
+        "words": [
+            {
+                "text": word.text,
+                "trainable": word.trainable,
+                "tokens": {name: word.tokens(name) for name in word.vectors},
+            }
+            for word in said.words
+        ],
         "class": classified.sentence,
         "class_confidence": confidence,
         "provenance": {**classified.provenance, **said.provenance},

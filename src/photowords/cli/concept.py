@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from photowords.cli.options import add_device, add_json, say
 from photowords.errors import UserError
 
-TOOLS = ("diffusers", "a1111", "kohya", "comfyui", "invokeai", "photowords")
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# The keys of formats.TOOLS, which would import torch.
+TOOLS = ("photowords", "diffusers", "a1111", "kohya", "comfyui", "invokeai", "onetrainer", "original")
 
 
 def add(commands: Any) -> None:
@@ -48,11 +52,22 @@ def add(commands: Any) -> None:
     export = verbs.add_parser(
         "export",
         help="write it for another tool",
-        description="Write a concept in the file format of another tool. Any of these files can be read back.",
+        description="Write a concept in the file format of another tool, and say what to type there. The sentence "
+        "travels in the file, so that any of these files can be read back and its words swapped.",
     )
     export.add_argument("concept", type=Path, metavar="RUN_OR_FILE", help="run folder or embedding file of any tool")
     export.add_argument("--to", required=True, choices=TOOLS, help="the tool that will load it")
-    export.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
+    export.add_argument(
+        "--out",
+        type=Path,
+        default=Path(),
+        metavar="PATH",
+        help="file to write, or the folder for it; in most tools a file's name is what one types "
+        "(default: pw-NAME here; for a1111 also .pt, or .png and .webp for a picture that carries the embedding)",
+    )
+    export.add_argument(
+        "--per-word", action="store_true", help="a file for each word that was learned, to be mixed in the other tool"
+    )
     add_json(export)
     export.set_defaults(run=run_export)
 
@@ -63,21 +78,18 @@ def run_show(args: argparse.Namespace) -> dict[str, Any]:
     concept = formats.read(args.concept)
     say(args, f"{{{concept.name}}}  {concept.sentence or '(the file does not say its words)'}")
     rows = []
-    for name, placeholder in zip(concept.names(), concept.placeholders, strict=True):
-        norms = {encoder: float(vector.norm()) for encoder, vector in placeholder.vectors.items()}
-        state = "learned" if placeholder.learned else "frozen"
-        rows.append({"name": name, "word": placeholder.word, "state": state, "norm": norms})
-        lengths = ", ".join(f"{norm:.3f}" for norm in norms.values())
-        say(
-            args,
-            f"  {name:5} {placeholder.word or '?':16} {state:8} norm {lengths}",
-        )
+    for name, word in zip(concept.names, concept.words, strict=True):
+        norms = {encoder: [round(n, 4) for n in table.norm(dim=1).tolist()] for encoder, table in word.vectors.items()}
+        state = "trainable" if word.trainable else "frozen"
+        rows.append({"name": name, "text": word.text, "state": state, "norms": norms})
+        told = "; ".join(f"{encoder} {' '.join(f'{n:.3f}' for n in own)}" for encoder, own in norms.items())
+        say(args, f"  {name:5} {word.text or '?':16} {state:9} norms {told}")
     for key, value in concept.provenance.items():
         say(args, f"  {key}: {value}")
     return {
         "name": concept.name,
         "sentence": concept.sentence,
-        "placeholders": rows,
+        "words": rows,
         "provenance": dict(concept.provenance),
     }
 
@@ -105,10 +117,10 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
         share = "" if word.gradient_share is None else f"{word.gradient_share:.0%}"
         table.add_row(
             word.name,
-            word.word + ("" if word.learned else " (frozen)"),
+            word.text + ("" if word.trainable else " (frozen)"),
             f"{word.cosine:.3f}",
             f"x {word.norm:.2f}",
-            ", ".join(f"{near} {cosine:.2f}" for near, cosine in word.nearest),
+            "; ".join(", ".join(f"{near} {cosine:.2f}" for near, cosine in token) for token in word.nearest),
             share,
             f"{word.put_back:.4f}",
             f"{word.worth:+.4f}{error}",
@@ -121,21 +133,43 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_export(args: argparse.Namespace) -> dict[str, Any]:
-    from photowords import formats
+    from photowords import formats, images
 
-    concept = formats.read(args.concept)
-    suffix = formats.suffix(concept, args.to)
-    if args.out.suffix != suffix:  # some tools choose their loader by it
-        raise UserError(f"{args.to} wants a file whose name ends in {suffix}, not {args.out.name!r}; rename --out")
-    formats.write(concept, args.out, args.to)
-    use = {
-        "diffusers": f'pipe.load_textual_inversion("{args.out}"), then "<{concept.name}>" in the prompt',
-        "kohya": f"--weights {args.out}, or put it in the embeddings folder",
-        "invokeai": f"add it in the model manager, then <{args.out.stem}> in the prompt",
-        "comfyui": f"put it in models/embeddings, then embedding:{args.out.stem} in the prompt",
-        "a1111": f"put it in embeddings, then {args.out.stem} in the prompt",
-        "photowords": f"--concept {args.out}",
-    }[args.to]
-    say(args, f"{args.out}  ({len(concept)} vectors)")
-    say(args, f"use: {use}")
-    return {"file": str(args.out), "format": args.to, "vectors": len(concept), "use": use}
+    whole = formats.read(args.concept)
+    picture = None if args.per_word else _sample(args.concept)  # which shows no single word
+    usual = next(iter(formats.TOOLS[args.to].files))
+    target = args.out / f"{formats.default_stem(whole.name)}{usual}" if args.out.is_dir() else args.out
+    written, phrases = [], []
+    for concept in formats.per_word(whole, args.to) if args.per_word else [whole]:
+        path = target
+        if args.per_word:
+            path = target.with_stem(f"{target.stem}{concept.name.removeprefix(whole.name)}")
+        formats.write(concept, path, args.to, picture)
+        use = formats.use(concept, path, args.to)
+        tokens = ", ".join(f"{count} for {encoder}" for encoder, count in use.tokens.items())
+        say(args, f"{path}  ({concept.sentence or 'no sentence is known'}; tokens of a prompt: {tokens})")
+        for step in use.steps:
+            say(args, f"  {step}")
+        written.append({"file": str(path), "phrase": use.phrase, "tokens": use.tokens, "steps": use.steps})
+        phrases.append(use.phrase)
+    if args.per_word:  # a frozen word is itself
+        learned = iter(phrases)
+        phrases = [next(learned) if word.trainable else word.text for word in whole.words]
+    prompt = f"a photo of {' '.join(phrases)}"
+    say(args, f"prompt  {prompt}")
+    result = {"tool": args.to, "files": written, "prompt": prompt}
+    if picture is not None and args.to != "photowords" and target.suffix not in (".png", ".webp"):
+        preview = target.with_suffix(".preview.png")
+        images.save_png(picture, preview)
+        say(args, f"preview {preview}")
+        result["preview"] = str(preview)
+    return result
+
+
+def _sample(source: Path) -> Image | None:
+    """The first of the last pictures that a run drew; None for a file, and for a run without samples."""
+    from photowords import images
+
+    rows = sorted((source / "samples").glob("step_*.png"))
+    row = images.load_photo(rows[-1]) if rows else None
+    return row and row.crop((0, 0, row.height, row.height))  # squares, side by side

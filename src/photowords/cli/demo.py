@@ -6,7 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_json, number, say
+from photowords.cli.options import add_fields, add_json, given, say
+from photowords.fields import fields
+from photowords.settings import InvertSettings
+
+LEARNING = ("steps", "seed")
 
 
 def add(commands: Any) -> None:
@@ -18,8 +22,7 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
     command.add_argument("--concept", default="mug", help="a concept of the bank (default: mug)")
-    command.add_argument("--steps", type=number(int), default=100, metavar="N", help="optimiser steps (default: 100)")
-    command.add_argument("--seed", type=number(int), default=0, metavar="N", help="of the training noise (default: 0)")
+    add_fields(command, [fields(InvertSettings)[name] for name in LEARNING])
     add_json(command)
     command.set_defaults(run=run)
 
@@ -28,8 +31,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from photowords.cli.invert import Bar
     from photowords.demo import demo
 
-    with Bar(args) as bar:
-        bar.begin(args.steps)
-        result = demo(args.out, args.concept, args.steps, args.seed, bar)
+    settings = InvertSettings(**given(args, LEARNING))
+    try:
+        with Bar(args) as bar:
+            bar.begin(settings.steps)
+            result = demo(args.out, args.concept, settings.steps, settings.seed, bar)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command goes on") from None
     say(args, f"picture        {result['picture']}  ({result['seconds']['total']:.0f} s)")
     return result

@@ -8,10 +8,24 @@ import functools
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from photowords.cli.options import add_json, add_model, number, say
+from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, model_of, number, say
 from photowords.errors import UserError
+from photowords.fields import fields
+from photowords.settings import GenerateSettings
+
+if TYPE_CHECKING:
+    from photowords.metrics import Metric
+
+SCORERS = ("clip", "dino", "dinov2", "weights")
+"""Options that name a scorer's folder or hub name."""
+CAPTION = (
+    "value ± sample standard deviation over pictures or tuples (standard error of the value over seeds or tuples; "
+    "of a difference, which is learned minus start: paired). It says nothing of other photos and runs."
+)
+SAMPLER = ("guidance", "steps")
+SUITES = ("published", "pocket")  # metrics.Suite, without torch
 
 
 def add(commands: Any) -> None:
@@ -28,23 +42,40 @@ def add(commands: Any) -> None:
         "--metrics", metavar="A,B", help="names by comma (see --list; default: those that suit the model)"
     )
     command.add_argument("--list", action="store_true", help="show every metric with its direction and range, and stop")
-    command.add_argument("--samples", type=number(int), metavar="N", help="pictures for each prompt (default: 8)")
-    command.add_argument("--guidance", type=number(float), metavar="G", help="guidance scale (default: 5)")
-    command.add_argument("--steps", type=number(int), metavar="N", help="sampler steps (default: 25)")
     command.add_argument(
+        "--suite",
+        choices=SUITES,
+        help="whose metrics names like lpips and sifid mean (default: the pocket's for its own model, else published)",
+    )
+    group = command.add_argument_group("what is drawn")
+    group.add_argument("--samples", type=number(int), metavar="N", help="pictures for each prompt (default: 8)")
+    add_fields(group, [fields(GenerateSettings)[name] for name in SAMPLER])
+    group.add_argument(
+        "--prompts",
+        nargs="+",
+        default=[],
+        metavar="TEXT",
+        help='reconstruction prompts with {} for the concept (default: the paper\'s three, "a photo of a {}" first)',
+    )
+    group.add_argument(
+        "--edits", nargs="+", default=[], metavar="TEXT", help="edit prompts, likewise (default: four of ours)"
+    )
+    group.add_argument("--swap", metavar="OLD=NEW", help="the word that word-swap swaps")
+    group = command.add_argument_group("what it is compared with, and by what")
+    group.add_argument(
         "--photo", nargs="+", type=Path, default=[], metavar="PHOTO", help="what an embedding file was learned from"
     )
-    command.add_argument(
+    group.add_argument(
         "--truth", nargs="+", type=Path, default=[], metavar="PHOTO", help="other true views, for psnr, ssim and others"
     )
-    command.add_argument("--swap", metavar="OLD=NEW", help="the word that word-swap swaps")
-    command.add_argument("--class-word", metavar="WORD", help="what clip-t's text calls the thing (default: nothing)")
-    command.add_argument("--weights", metavar="FOLDER", help="folder of LPIPS's and SIFID's published weight files")
-    command.add_argument("--clip", metavar="NAME", help="CLIP, transformers folder or hub name (default: the model's)")
-    command.add_argument("--dino", metavar="NAME", help="DINO, likewise (default: facebook/dino-vits16)")
-    command.add_argument("--dinov2", metavar="NAME", help="DINOv2, likewise (default: facebook/dinov2-base)")
+    group.add_argument("--class-word", metavar="WORD", help="what clip-t's text calls the thing (default: nothing)")
+    group.add_argument("--weights", metavar="FOLDER", help="folder of LPIPS's and SIFID's published weight files")
+    group.add_argument("--clip", metavar="NAME", help="CLIP, transformers folder or hub name (default: the model's)")
+    group.add_argument("--dino", metavar="NAME", help="DINO, likewise (default: facebook/dino-vits16)")
+    group.add_argument("--dinov2", metavar="NAME", help="DINOv2, likewise (default: facebook/dinov2-base)")
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write every score with its protocol there")
     add_model(command)
+    add_offload(command)
     add_json(command)
     command.set_defaults(run=run)
 
@@ -56,17 +87,19 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError("no run was given; write photowords evaluate RUN")
     if args.photo and all(path.is_dir() for path in args.runs):
         raise UserError("--photo goes with an embedding file; a run folder has its own photos")
-    from photowords import evaluation, files, images
+    from photowords import files, images
+    from photowords.metrics import resolve
 
-    metrics = [name.strip() for name in args.metrics.split(",")] if args.metrics else None
-    evaluation.check(metrics or ())
+    names = [name.strip() for name in args.metrics.split(",")] if args.metrics else []
+    for name in names:  # what is unknown is said before any model is loaded
+        resolve(name, args.suite or "published")
     photos, truth = ([images.load_photo(path) for path in paths] for paths in (args.photo, args.truth))
     if args.out:  # what cannot be written is said before anything is sampled
         if args.out.is_dir():
             raise UserError(f"--out {args.out} is a folder; name a file, such as {args.out / 'scores.json'}")
         files.make_folder(args.out.parent)
     subjects = [_open(path, bool(photos)) for path in args.runs]
-    rows = [_evaluate(args, *subject, metrics, photos, truth) for subject in subjects]
+    rows = [_evaluate(args, *subject, names, photos, truth) for subject in subjects]
     result = {"runs": _finite(rows)}
     if args.out:
         files.write_json(args.out, result)
@@ -86,25 +119,31 @@ def _open(path: Path, has_photo: bool) -> tuple[Path, Any, Any]:
 
 
 def _evaluate(
-    args: argparse.Namespace, path: Path, concept: Any, run: Any, metrics: list[str] | None, photos: Any, truth: Any
+    args: argparse.Namespace, path: Path, concept: Any, run: Any, names: list[str], photos: Any, truth: Any
 ) -> dict[str, Any]:
     """One run or embedding file, scored: plain JSON values."""
     from photowords import evaluation
 
-    backbone = _backbone(args.model or (str(run.about["model"]) if run else "pocket"), args.device, args.dtype)
+    backbone = _backbone(model_of(args, [concept], [path]), args.device, args.dtype, args.offload)
+    asked = names or [*(["held-out-loss"] if run else []), *evaluation.DEFAULTS]
+    suite = args.suite or evaluation.suite(backbone)
+    _check_used(args, evaluation.resolved(asked, backbone, suite))
     protocol = _protocol(args, run.settings.kind if run else "object")
-    names = metrics or [*(["held-out-loss"] if run else []), *evaluation.default_metrics(backbone)]
-    sources = {name: value for name in ("clip", "dino", "dinov2", "weights") if (value := getattr(args, name))}
+    sources = {name: value for name in SCORERS if (value := getattr(args, name))}
     if run:
-        scores = evaluation.evaluate_run(backbone, run, names, protocol, truth, sources)
+        scores = evaluation.evaluate_run(backbone, run, asked, protocol, truth, sources, suite)
     else:
-        scores = {"learned": evaluation.evaluate(backbone, concept, photos, names, protocol, truth, sources)}
+        scores = {"learned": evaluation.evaluate(backbone, concept, photos, asked, protocol, truth, sources, suite)}
     return {
         "run": str(path),
         "name": concept.name,
         "sentence": concept.sentence,
         "step": concept.provenance.get("step"),
         "model": backbone.name,
+        "revision": backbone.revision,
+        "device": backbone.device.type,
+        "dtype": str(backbone.dtype).removeprefix("torch."),
+        "suite": suite,
         "protocol": dataclasses.asdict(protocol),
         "scores": {
             which: {name: dataclasses.asdict(score) for name, score in found.items()} for which, found in scores.items()
@@ -112,30 +151,49 @@ def _evaluate(
     }
 
 
+def _check_used(args: argparse.Namespace, metrics: list[Metric]) -> None:
+    """Raise UserError for an option that none of the metrics looks at."""
+    used = {metric.source for metric in metrics} | {metric.measure for metric in metrics}
+    drawn = {metric.prompts for metric in metrics}
+    looks = {
+        **{name: name in used for name in SCORERS},
+        "prompts": bool(drawn & {"all", "first"}),
+        "edits": "edits" in drawn,
+        "truth": any(metric.truth != "none" for metric in metrics),
+        "swap": "swap" in used,
+        "class_word": "class text" in used,
+    }
+    for name, looked_at in looks.items():
+        if getattr(args, name) and not looked_at:
+            asked = ", ".join(metric.name for metric in metrics)
+            raise UserError(f"`{name}` means nothing to {asked}; leave it out, or ask for other `metrics` or `suite`")
+
+
 @functools.lru_cache(maxsize=1)
-def _backbone(model: str, device: str, dtype: str) -> Any:
+def _backbone(model: str, device: str, dtype: str, offload: str) -> Any:
     """Kept for the next run: most evaluations are of runs of one model."""
     from photowords import backbones
 
-    return backbones.load(model, device, dtype)
+    return backbones.load(model, device, dtype, offload)
 
 
 def _protocol(args: argparse.Namespace, kind: str) -> Any:
     from photowords.evaluation import Protocol
 
-    base = Protocol.of_kind(kind)
-    sampler = {name: getattr(args, name) for name in ("steps", "guidance") if getattr(args, name) is not None}
-    given = {name: getattr(args, name) for name in ("samples", "swap", "class_word") if getattr(args, name) is not None}
-    return dataclasses.replace(base, settings=dataclasses.replace(base.settings, **sampler), **given)
+    base = Protocol.of_kind(kind, args.prompts, args.edits)
+    sampler = dataclasses.replace(base.settings, **given(args, SAMPLER))
+    return dataclasses.replace(base, settings=sampler, **given(args, ("samples", "swap", "class_word")))
 
 
 def _list(args: argparse.Namespace) -> dict[str, Any]:
     from photowords.metrics import METRICS
 
     for metric in METRICS.values():
-        say(args, f"{metric.name}  {metric.direction} is better, {metric.range}")
+        short = f" ({metric.formula} of the {metric.suite} suite)" if metric.formula != metric.name else ""
+        say(args, f"{metric.name}{short}  {metric.direction} is better, {metric.range}")
         say(args, f"    {metric.compares}: {metric.protocol}")
-    return {"metrics": {name: dataclasses.asdict(metric) for name, metric in METRICS.items()}}
+    told = ("name", "formula", "suite", "direction", "range", "compares", "protocol")
+    return {"metrics": {name: {key: getattr(metric, key) for key in told} for name, metric in METRICS.items()}}
 
 
 def _show(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
@@ -146,18 +204,32 @@ def _show(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     from photowords.metrics import METRICS
 
     names = list(dict.fromkeys(name for row in rows for scores in row["scores"].values() for name in scores))
-    table = Table("run", "", caption="mean ± sample standard deviation over pictures, or over held-out tuples")
+    table = Table("run", "", caption=CAPTION)
     for name in names:
-        table.add_column(f"{name} {METRICS[name].arrow}".replace("-", "-\n"), justify="right", overflow="fold")
+        found = [scores[name] for row in rows for scores in row["scores"].values() if name in scores]
+        counts = " / ".join(dict.fromkeys(map(_counted, found)))
+        head = f"{name} {METRICS[name].arrow}".replace("-", "-\n")
+        table.add_column(f"{head}\n{counts}", justify="right", overflow="fold")
     for row in rows:
         for which, scores in row["scores"].items():
             first = which == next(iter(row["scores"]))
-            cells = [_cell(scores.get(name)) for name in names]
+            cells = [_cell(scores.get(name), "+" if which == "difference" else "") for name in names]
             table.add_row(Path(row["run"]).name if first else "", which, *cells)
         table.add_section()
     stream = sys.stderr if args.json else sys.stdout
     width = None if stream.isatty() else 200
     Console(file=stream, width=width, markup=False, emoji=False).print(table)  # a folder may be called [red]
+
+
+def _counted(score: dict[str, Any]) -> str:
+    """What the numbers are of: "3 prompts x 8 seeds", or "96 tuples"."""
+    if (seeds := score["seeds"]) is None:
+        return _some(score["samples"], "tuple")
+    return f"{_some(score['samples'] // seeds, 'prompt')} x {_some(seeds, 'seed')}"
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _finite(value: Any) -> Any:
@@ -169,7 +241,9 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _cell(score: dict[str, Any] | None) -> str:
+def _cell(score: dict[str, Any] | None, sign: str) -> str:
     if score is None:
         return "–"
-    return f"{score['value']:.4g}" + ("" if score["spread"] is None else f" ±{score['spread']:.2g}")
+    spread = "" if score["spread"] is None else f" ±{score['spread']:.2g}"
+    error = "" if score["standard_error"] is None else f" ({score['standard_error']:.1g})"
+    return f"{score['value']:{sign}.4g}{spread}{error}"

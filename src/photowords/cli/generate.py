@@ -8,8 +8,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_json, add_model, number, say
+from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, model_of, say
 from photowords.errors import UserError
+from photowords.fields import fields
+from photowords.settings import GenerateSettings, parse_seeds
 
 
 def add(commands: Any) -> None:
@@ -30,30 +32,28 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures")
     command.add_argument("--seeds", default="0", help="one picture each: 0-3 or 0,5,7 (default: 0)")
-    command.add_argument("--negative", default="", help="what the pictures should not show")
-    command.add_argument("--guidance", type=number(float), default=5.0, help="guidance scale (default: 5)")
-    command.add_argument("--steps", type=number(int), default=25, help="sampler steps (default: 25)")
-    command.add_argument("--scheduler", default="default", help="default, ddim, euler, euler-a, dpm++, pndm or unipc")
-    command.add_argument("--batch", type=number(int), default=8, help="pictures at once (default: 8)")
+    add_fields(command, fields(GenerateSettings).values())
     add_model(command)
+    add_offload(command)
     add_json(command)
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    from photowords.settings import GenerateSettings, parse_seeds
-
     prompt, sources = _prompt_and_concepts(args.prompt, args.concept)
     seeds = parse_seeds(args.seeds)
-    settings = GenerateSettings(args.steps, args.guidance, args.scheduler, args.negative, args.batch)
+    settings = GenerateSettings(**given(args, fields(GenerateSettings)))
     from photowords import backbones, files, images
-    from photowords.generation import by_name, generate
+    from photowords.concept import embeddings
+    from photowords.generation import generate
     from photowords.prompts import parse
 
     concepts = [_read(text) for text in sources]
-    parse(prompt, by_name(concepts))  # before the model is loaded
+    embeddings(concepts)  # before the model is loaded
+    parse(prompt, {concept.name: concept for concept in concepts})
     files.make_folder(args.out)
-    backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
+    read_from = [Path(text.partition("=")[2] or text) for text in sources]
+    backbone = backbones.load(model_of(args, concepts, read_from), args.device, args.dtype, args.offload)
     pictures = generate(backbone, prompt, concepts, seeds, settings)
     # The digest keeps other prompts, concepts and settings from overwriting these pictures.
     vectors = [concept.vectors(encoder).numpy().tobytes() for concept in concepts for encoder in concept.encoders]

@@ -9,10 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_json, add_model, number, say
+from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, model_for, number, say
 from photowords.cli.selection import add_selection, selected
-from photowords.cli.words import GOES_WITH, INITS, add_readers, check, hint
+from photowords.cli.words import add_starts, chosen, options_of
 from photowords.errors import UserError
+from photowords.fields import fields
+from photowords.published import PUBLISHED, explained, like, published
+from photowords.settings import InvertSettings
+from photowords.starts import STARTS, Start
 
 
 def add(commands: Any) -> None:
@@ -26,37 +30,11 @@ def add(commands: Any) -> None:
     command.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make (or to resume)")
     command.add_argument(
         "--init",
-        default=None,
-        choices=INITS,
-        help="where the words come from: the captioner, the classifier, you (--words), '*', or a control that tests "
-        "what a caption gains: its words shuffled, as many random words, another picture's caption, the class repeated "
-        "(default: caption)",
-    )
-    command.add_argument("--words", metavar="TEXT", help='your own words for it, such as "red tea kettle"')
-    command.add_argument(
-        "--stars",
-        type=number(int),
-        metavar="N",
-        help="how many '*' for multi-star (default: as many as the caption has tokens)",
-    )
-    command.add_argument(
-        "--other", type=Path, metavar="PHOTO", help="the picture of other-caption (default: a drawing that ships)"
+        metavar="START",
+        help="where the words come from (default: words where --words is given, else caption). "
+        + " ".join(f"{init}: {cls.__doc__}" for init, cls in STARTS.items()),
     )
     command.add_argument("--name", help="how prompts will call it: {NAME} (default: concept)")
-    command.add_argument("--kind", help="object or style: the templates to learn in (default: object)")
-    command.add_argument("--steps", type=number(int), metavar="N", help="optimiser steps (default: 100)")
-    command.add_argument("--batch", type=number(int), metavar="N", help="noise draws a step (default: 4)")
-    command.add_argument(
-        "--lr", type=number(float), metavar="RATE", help="AdamW's learning rate (default: 0.005 x batch)"
-    )
-    command.add_argument("--seed", type=number(int), metavar="N", help="of the training noise (default: 0)")
-    command.add_argument(
-        "--evaluate-every",
-        type=number(int),
-        metavar="N",
-        help="steps between held-out losses and checkpoints (default: 25)",
-    )
-    command.add_argument("--held-out", type=number(int), metavar="N", help="tuples of the held-out loss (default: 96)")
     command.add_argument(
         "--samples",
         type=number(int),
@@ -64,27 +42,27 @@ def add(commands: Any) -> None:
         help="sample pictures before and after, 0 to 4 (default: 4)",
     )
     command.add_argument(
-        "--background-weight",
-        type=number(float),
-        metavar="W",
-        help="what the loss outside the selected object counts, 0 to 1 (default: 0.1; 1 when nothing is selected)",
-    )
-    command.add_argument("--flip", action="store_true", default=None, help="learn from the mirrored photo as well")
-    command.add_argument(
         "--resume", action="store_true", help="continue the run in RUN, to the same bits as if never stopped"
     )
+    learning = command.add_argument_group("learning")
+    learning.add_argument(
+        "--like",
+        metavar="SOURCE",
+        help=f"the settings and precision of a source, what you give wins: {', '.join(PUBLISHED)}",
+    )
+    add_fields(learning, fields(InvertSettings).values())
     add_selection(command)
-    add_readers(command)
+    add_starts(command, STARTS.values(), fields(InvertSettings))
     add_model(command)
+    add_offload(command)
     add_json(command)
     command.set_defaults(run=run)
 
 
-TRAINING = ("steps", "batch", "lr", "seed", "kind", "held_out", "evaluate_every", "background_weight", "flip")
 ABOUT = ("name", "init", "model", "samples")
-STARTING = ("click", "off", "box", "mask", "segmenter", "freeze", *GOES_WITH, "refiner_model", "refiner_instruction")
+OPTIONS = options_of(STARTS.values())
+STARTING = ("like", "click", "off", "box", "mask", "segmenter", *(set(OPTIONS) - {"words", "seed"}))
 """What only the beginning of a run looks at."""
-OPTIONS = {"off": "not"}
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -92,22 +70,24 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError("no photo was given; write photowords invert PHOTO --out RUN")
     if args.samples is not None and not 0 <= args.samples <= 4:
         raise UserError(f"--samples is {args.samples}, but it must be from 0 to 4")
-    init = args.init or ("caption" if args.words is None else "words")
+    told = given(args, fields(InvertSettings))
     if args.resume:
         for option in STARTING:
-            if option != "words" and getattr(args, option) is not None:
-                said = OPTIONS.get(option, option).replace("_", "-")
-                raise UserError(f"--{said} is for the beginning of a run; resume it without")
+            if getattr(args, option) is not None:
+                raise UserError(f"`{option}` is for the beginning of a run; resume it without")
     else:
-        check(args, init)
+        start = chosen(args, args.init or ("caption" if args.words is None else "words"), OPTIONS)
+        settings = _settings(args, told)
         if args.background_weight is not None and not (args.mask or args.click or args.off or args.box):
             raise UserError("--background-weight needs a selected object: add --click, --box or --mask")
-    from photowords.settings import InvertSettings
-
-    given = {name: getattr(args, name) for name in TRAINING if getattr(args, name) is not None}
-    settings = InvertSettings(**given)
-    with Bar(args) as bar:
-        result = _resume(args, given, bar) if args.resume else _begin(args, settings, init, bar)
+    try:
+        with Bar(args) as bar:
+            result = _resume(args, told, bar) if args.resume else _begin(args, settings, start, bar)
+    except KeyboardInterrupt:
+        if not (args.out / "settings.json").exists():  # nothing was begun
+            raise
+        again = f"photowords invert --out {shlex.quote(str(args.out))} --resume"
+        raise KeyboardInterrupt(f"stopped; go on with: {again}") from None
     if (drawn := args.out / "overlay.png").exists():
         say(args, f"object         {drawn}")
     losses = result["held_out_loss"]
@@ -123,25 +103,38 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def _begin(args: argparse.Namespace, settings: Any, init: str, bar: Bar) -> dict[str, Any]:
-    from photowords import backbones, learning
+def _settings(args: argparse.Namespace, told: dict[str, Any]) -> InvertSettings:
+    """The settings that the user told, over those of ``--like``, whose precision counts where no other is asked for."""
+    if args.like is None:
+        return InvertSettings(**told)
+    settings = like(args.like, **told)
+    say(args, f"like           {args.like}: {explained(args.like)}")
+    if args.dtype == "auto":
+        args.dtype = published(args.like).precision or "auto"
+    return settings
+
+
+def _begin(args: argparse.Namespace, settings: InvertSettings, start: Start, bar: Bar) -> dict[str, Any]:
+    from photowords import backbones, images, learning
     from photowords.inversion.run import check_free
 
     check_free(args.out)
-    told = hint(args)
     began = time.perf_counter()
-    chosen = selected(args, args.photos)
+    selections = selected(args, args.photos)
     seconds = {"select": round(time.perf_counter() - began, 3)}
     began = time.perf_counter()
-    backbone = backbones.load(args.model or "pocket", args.device, args.dtype)
+    photos = [images.load_photo(path) for path in args.photos]
+    backbone = backbones.load(
+        model_for(args, photos, [each.mask for each in selections]), args.device, args.dtype, args.offload
+    )
     seconds["load"] = round(time.perf_counter() - began, 3)
     samples = 4 if args.samples is None else args.samples
     bar.begin(settings.steps)
     name = args.name or "concept"
-    return learning.learn(backbone, args.photos, args.out, init, told, name, settings, samples, bar, seconds, chosen)
+    return learning.learn(backbone, args.photos, args.out, start, name, settings, samples, bar, seconds, selections)
 
 
-def _resume(args: argparse.Namespace, given: dict[str, Any], bar: Bar) -> dict[str, Any]:
+def _resume(args: argparse.Namespace, told: dict[str, Any], bar: Bar) -> dict[str, Any]:
     """Repeating the run's own options is fine; only --steps may differ."""
     from photowords import backbones, images, learning
     from photowords.inversion import Run
@@ -150,20 +143,18 @@ def _resume(args: argparse.Namespace, given: dict[str, Any], bar: Bar) -> dict[s
     run = Run.open(args.out)
     about = {name: getattr(args, name) for name in ABOUT if getattr(args, name) is not None}
     made = {**vars(run.settings), **run.about}
-    for name, value in {**given, **about}.items():
+    for name, value in {**told, **about}.items():
         if name != "steps" and made[name] != value:
-            option = name.replace("_", "-")
-            raise UserError(
-                f"{args.out} was made with --{option} {made[name]}, not {value}; resume it without --{option}"
-            )
+            raise UserError(f"{args.out} was made with `{name}` {made[name]}, not {value}; resume it without `{name}`")
     hashes = [images.sha256(path) for path in args.photos]
     if hashes and hashes != run.start().provenance["photos_sha256"]:
         raise UserError(f"{args.out} was made from other photos; resume it without naming any")
-    if args.words and sentence(args.words) != run.about["sentence"]:
+    if args.words and run.about["sentence"] not in (sentence(args.words), sentence(args.words, keep_article=True)):
         raise UserError(f"{args.out} was made with the words {run.about['sentence']!r}; resume it without --words")
-    backbone = backbones.load(str(run.about["model"]), args.device, args.dtype)
-    bar.begin(given.get("steps", run.settings.steps))
-    return learning.go_on(run, backbone, given.get("steps"), bar)
+    dtype = str(run.about["dtype"]) if args.dtype == "auto" else args.dtype
+    backbone = backbones.load(str(run.about["model"]), args.device, dtype, args.offload)
+    bar.begin(told.get("steps", run.settings.steps))
+    return learning.go_on(run, backbone, told.get("steps"), bar)
 
 
 class Bar:
@@ -201,8 +192,9 @@ class Bar:
 
     def __call__(self, step: Any, start: Any) -> None:
         if step.index == 0:
-            frozen = [p.word for p in start.placeholders if not p.learned]
-            say(self._args, f"sentence       {start.sentence}" + (f"  (frozen: {', '.join(frozen)})" if frozen else ""))
+            frozen = [word.text for word in start.words if not word.trainable]
+            shown = start.sentence or f"none: {len(start)} random vectors"
+            say(self._args, f"sentence       {shown}" + (f"  (frozen: {', '.join(frozen)})" if frozen else ""))
         if step.held_out is not None:
             self._held_out = f"held out {step.held_out.mean():.4f}"
         loss = "" if step.loss is None else f"loss {step.loss:.3f}  "

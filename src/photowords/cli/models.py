@@ -23,9 +23,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     device = backbones.choose_device()
     dtype = str(backbones.choose_dtype(device)).removeprefix("torch.")
-    for alias, (source, about) in backbones.ALIASES.items():
-        say(args, f"{alias:8} {about}")
-        say(args, f"{'':8} {source}")
+    for alias, model in backbones.ALIASES.items():
+        say(args, f"{alias:14} {model.about}")
+        say(args, f"{'':14} {model.source}")
     say(args, f"here: {device}, {dtype}")
-    models = {alias: {"source": source, "about": about} for alias, (source, about) in backbones.ALIASES.items()}
+    models = {alias: model._asdict() for alias, model in backbones.ALIASES.items()}
     return {"models": models, "device": str(device), "dtype": dtype}

@@ -1,10 +1,21 @@
-"""Options that several commands share, and how commands speak."""
+"""Options that several commands share, those that settings classes declare, and how commands speak."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from typing import Any
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from photowords.errors import UserError, showable
+from photowords.fields import CALLED, Field
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from photowords.concept import Concept
 
 
 def number(kind: type) -> Any:
@@ -14,10 +25,24 @@ def number(kind: type) -> Any:
         try:
             return kind(text)
         except ValueError:
-            what = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from None
+            raise argparse.ArgumentTypeError(f"{text!r} is not {CALLED[kind]}") from None
 
     return convert
+
+
+def add_fields(group: Any, fields: Iterable[Field]) -> None:
+    """An option for each field of a settings class, None where it is not given: the class has the defaults."""
+    for field in fields:
+        option, said = "--" + field.name.replace("_", "-"), field.explained.replace("%", "%%")
+        if field.kind is bool:
+            group.add_argument(option, action="store_true", default=None, help=said)
+        else:
+            group.add_argument(option, type=_reader(field), metavar=field.metavar, help=said)
+
+
+def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Of these fields, what the user gave."""
+    return {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
@@ -25,10 +50,21 @@ def add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model",
         metavar="MODEL",
-        help="short name (see: photowords models), folder or hub name of a Stable Diffusion model (default: pocket)",
+        help="short name (see: photowords models), folder or hub name of a diffusers model (default: auto, the "
+        "pocket for pictures of its world, for photos a real model in the local cache, for a concept its own)",
     )
     add_device(command)
     command.add_argument("--dtype", default="auto", help="bf16, fp16 or fp32 (default: bf16 where it is fast)")
+
+
+def add_offload(command: argparse.ArgumentParser) -> None:
+    """--offload, beside --model."""
+    command.add_argument(
+        "--offload",
+        default="auto",
+        choices=("auto", "none", "model", "sequential"),
+        help="what of a large model leaves the GPU while it does not work (default: auto, by the GPU's memory)",
+    )
 
 
 def add_device(command: argparse.ArgumentParser) -> None:
@@ -43,4 +79,56 @@ def add_json(command: argparse.ArgumentParser) -> None:
 
 def say(args: argparse.Namespace, text: str) -> None:
     """A line for people: on stdout, or on stderr when stdout is for a machine."""
-    print(text, file=sys.stderr if args.json else sys.stdout)
+    print(showable(text), file=sys.stderr if args.json else sys.stdout)
+
+
+def _reader(field: Field) -> Any:
+    """The argparse type of a field. Lists stand with commas between; some may be a text file, one a line."""
+    if field.many:
+        one = str.strip if field.kind is str else number(field.kind)
+
+        def convert(text: str) -> Any:
+            if not (found := tuple(one(part) for part in _listed(text, field.file) if part.strip())):
+                raise argparse.ArgumentTypeError(f"{text!r} names nothing; write a list with commas between")
+            return found
+
+        return convert
+    if field.kind in (int, float):
+        return number(field.kind)
+    return str if field.kind is str else _picture
+
+
+def _listed(text: str, file: bool) -> list[str]:
+    if not (file and os.path.isfile(text)):  # not Path.is_file, which raises: a list may be longer than a name can be
+        return text.split(",")
+    try:
+        return Path(text).read_text(encoding="utf-8-sig").replace("\n", ",").split(",")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the file {text} cannot be read as UTF-8 text; give one word a line") from error
+
+
+def _picture(path: str) -> Any:
+    from photowords import images
+
+    return images.load_photo(Path(path))
+
+
+def model_for(args: argparse.Namespace, photos: Sequence[Image], masks: Sequence[Image | None]) -> str:
+    """What --model names; for auto, the one that suits the photos, which is then said."""
+    if args.model not in (None, "auto"):
+        return str(args.model)
+    from photowords.backbones import POCKET, automatic
+
+    chosen = automatic.for_photos(photos, masks)
+    if chosen != POCKET:
+        say(args, f"model          {chosen} (the photo is a real one; --model chooses another)")
+    return chosen
+
+
+def model_of(args: argparse.Namespace, concepts: Sequence[Concept], paths: Sequence[Path]) -> str:
+    """What --model names; for auto, the one that the concepts, read from these files or run folders, were made for."""
+    if args.model not in (None, "auto"):
+        return str(args.model)
+    from photowords.backbones import automatic
+
+    return automatic.for_concepts(concepts, paths)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from photowords.errors import UserError
 
 if TYPE_CHECKING:
-    from photowords.learning import Selection
+    from photowords.segmentation import Selection
 
 
 def add_selection(command: argparse.ArgumentParser) -> None:
@@ -70,8 +70,8 @@ def selected(args: argparse.Namespace, photos: Sequence[Path]) -> list[Selection
     if not (args.mask or clicked):
         return []
     from photowords import backbones, images, segmentation
-    from photowords.learning import Selection
     from photowords.pretrained import portable_name
+    from photowords.segmentation import Selection
 
     if args.mask:
         sizes = [images.load_photo(photo).size for photo in photos]

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _check(args: argparse.Namespace) -> dict[str, Any]:
-    from photowords.study.report import check
+    from photowords.report.build import check
 
     problems = check(args.check)
     if problems:

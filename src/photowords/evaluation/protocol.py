@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from photowords.errors import UserError
-from photowords.prompts import TEMPLATES
+from photowords.metrics import Metric
 from photowords.settings import GenerateSettings
+from photowords.templates import templates
+
+PROMPTS = {
+    "object": ("a photo of a {}", "a photo of {}", "a good photo of a {}"),
+    "style": (templates("style")[0],),
+}
+"""The reconstruction prompts by the kind of concept. Those of objects are the paper's (section A.3), over which it
+averages LPIPS and SIFID; the first stands for the "A photo of S*" on which alone Gal et al. (2022) measure
+reconstruction, for our sentences have lost their article. For styles neither paper states any."""
 
 EDITS = {
     "object": (
@@ -33,7 +42,7 @@ class Protocol:
     Attributes:
         samples: pictures for each prompt, seeds 0 to ``samples`` - 1.
         settings: of the sampler.
-        prompt: the reconstruction prompt, with ``{}`` for the concept.
+        prompts: the reconstruction prompts, with ``{}`` for the concept; some metrics take the first alone.
         edits: the edit prompts, likewise.
         swap: "old word=new word", for word-swap alone.
         class_word: what clip-t's text says in the concept's place; "" leaves the place empty.
@@ -41,24 +50,36 @@ class Protocol:
 
     samples: int = 8
     settings: GenerateSettings = field(default_factory=GenerateSettings)
-    prompt: str = TEMPLATES["object"][0]
+    prompts: tuple[str, ...] = PROMPTS["object"]
     edits: tuple[str, ...] = EDITS["object"]
     swap: str = ""
     class_word: str = ""
 
     def __post_init__(self) -> None:
         if self.samples < 1:
-            raise UserError(f"samples is {self.samples}, but at least one picture a prompt is needed")
-        for prompt in (self.prompt, *self.edits):
-            if prompt.count("{}") != 1:
-                raise UserError(f"the prompt {prompt!r} must have one {{}}, where the concept stands")
-        if not self.edits:
-            raise UserError("the protocol has no edit prompt; give at least one")
+            raise UserError(f"`samples` is {self.samples}, but at least one picture a prompt is needed")
+        for what, given in (("reconstruction", self.prompts), ("edit", self.edits)):
+            if not given:
+                raise UserError(f"the protocol has no {what} prompt; give at least one")
+            for prompt in given:
+                if prompt.count("{}") != 1:
+                    raise UserError(f"the {what} prompt {prompt!r} must have one {{}}, where the concept stands")
+                if given.count(prompt) > 1:
+                    raise UserError(f"the {what} prompt {prompt!r} is given twice, and would count twice; keep one")
 
     @classmethod
-    def of_kind(cls, kind: str) -> Protocol:
-        """The defaults for concepts of a kind, "object" or "style"."""
-        return cls(prompt=TEMPLATES[kind][0], edits=EDITS[kind])
+    def of_kind(cls, kind: str, prompts: Sequence[str] = (), edits: Sequence[str] = (), samples: int = 8) -> Protocol:
+        """The protocol for concepts of a kind, "object" or "style"; prompts that are not given are the kind's own."""
+        return cls(samples=samples, prompts=tuple(prompts) or PROMPTS[kind], edits=tuple(edits) or EDITS[kind])
+
+    @property
+    def seeds(self) -> range:
+        """Of the pictures of each prompt."""
+        return range(self.samples)
+
+    def of(self, metric: Metric) -> tuple[str, ...]:
+        """The prompts that are drawn for a metric."""
+        return {"all": self.prompts, "first": self.prompts[:1], "edits": self.edits, "none": ()}[metric.prompts]
 
 
 @dataclass(frozen=True)
@@ -69,14 +90,20 @@ class Score:
         value: the mean over pictures (over tuples for the held-out losses).
         direction: "higher" or "lower": what is better.
         samples: how many pictures or tuples.
-        spread: their sample standard deviation; None for one.
+        seeds: how many seeds the pictures are of, each drawn once for each prompt; None for tuples.
+        spread: sample standard deviation over the pictures or tuples; None for one.
+        standard_error: of ``value``, over seeds (prompts averaged first, for they share their seeds) or tuples; None
+            for one. It says how far other seeds or tuples would move the number, not other photos, prompts or runs.
+            Tuples are stratified in t, so theirs is rather too large; a difference has its own, from paired values.
         how: prompts, seeds, sampler and weights.
-        parts: what more a metric tells: standard error and thirds of t.
+        parts: what more a metric tells: thirds of t.
     """
 
     value: float
     direction: str
     samples: int
+    seeds: int | None
     spread: float | None
+    standard_error: float | None
     how: str
     parts: Mapping[str, float | None] = field(default_factory=dict)

@@ -1,63 +1,100 @@
-"""Image (and a hint) + backbone -> the Concept at step 0. One file each, behind one function signature."""
+"""Photos + a start + backbone -> the Concept at step 0. One file each, behind one function signature."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from PIL.Image import Image
 
+from photowords import images
 from photowords.backbones import Backbone
-from photowords.concept import Concept, from_rows
-from photowords.errors import PhotowordsWarning, UserError
-from photowords.initializers.align import align, learned_rows, shared_rows
+from photowords.concept import Concept
+from photowords.errors import PhotowordsWarning
+from photowords.initializers.align import align
 from photowords.initializers.captioner import caption
 from photowords.initializers.classify import classify
-from photowords.initializers.controls import class_repeated, multi_star, other_caption, random_words, shuffled
-from photowords.initializers.fit import check_room, fit
-from photowords.initializers.hint import Hint, Start
-from photowords.initializers.refiner import Refiner
+from photowords.initializers.controls import (
+    class_repeated,
+    multi_star,
+    other_caption,
+    random_vectors,
+    random_words,
+    shuffled,
+)
+from photowords.initializers.fit import check_room, fit_as
+from photowords.initializers.found import Found
 from photowords.initializers.star import star
 from photowords.initializers.words import words
+from photowords.starts import (
+    Caption,
+    Class,
+    ClassRepeated,
+    MultiStar,
+    OtherCaption,
+    RandomVectors,
+    RandomWords,
+    Shuffled,
+    Star,
+    Start,
+    Worded,
+    Words,
+    of,
+)
 
-__all__ = ["INITIALIZERS", "Hint", "Refiner", "start"]
+__all__ = ["INITIALIZERS", "Found", "start"]
 
-Initializer = Callable[[Sequence[Image], Backbone, Hint], Start]
+Initializer = Callable[[Any, Sequence[Image], Backbone, Image | None], Found]
+"""(start, photos, backbone, mask of the first photo) -> its text; the start is of the class it stands beside."""
 
-INITIALIZERS: dict[str, Initializer] = {
-    "caption": caption,
-    "class": classify,
-    "words": words,
-    "star": star,
-    "multi-star": multi_star,
-    "shuffled": shuffled,
-    "random-words": random_words,
-    "other-caption": other_caption,
-    "class-repeated": class_repeated,
+INITIALIZERS: dict[type[Start], Initializer] = {
+    Caption: caption,
+    Class: classify,
+    Words: words,
+    Star: star,
+    MultiStar: multi_star,
+    RandomVectors: random_vectors,
+    Shuffled: shuffled,
+    RandomWords: random_words,
+    OtherCaption: other_caption,
+    ClassRepeated: class_repeated,
 }
-READ = ("caption", "class")
-"""What a model read from the photo, to be fitted. The user's words and the controls' are taken as they are."""
 
 
 def start(
-    init: str, photos: Sequence[Image], backbone: Backbone, hint: Hint | None = None, name: str = "concept"
+    init: Start | str,
+    photos: Sequence[Image],
+    backbone: Backbone,
+    name: str = "concept",
+    mask: Image | None = None,
 ) -> Concept:
-    """The Concept at step 0: a placeholder for each token of the initializer's text, starting at its own vector.
+    """The Concept at step 0: the words of the start's text, each starting at its own tokens' vectors.
 
-    The provenance says how the text was found, and in ``words`` each word with its first and last row.
+    ``init`` is a start with its options (``Caption(candidates=5)``) or the name of one (``"caption"``). ``mask``, of
+    the first photo (mode "L", its size, 255 on the thing to describe), is what captioner and classifier are shown.
+    The provenance says how the text was found.
 
-    Raises UserError for an unknown initializer, for a text that leaves no room for the templates or that the text
-    encoders split differently, and for words to drop or freeze that are not there.
+    Warns of photos and words that the backbone is known not to know. Raises UserError for an unknown start, for a text
+    that leaves no room for the templates, for words to drop that are not there, and when every word is frozen.
     """
-    hint = hint or Hint()
-    if init not in INITIALIZERS:
-        raise UserError(f"initializer {init!r} is unknown; choose from {', '.join(INITIALIZERS)}")
+    how = of(init)() if isinstance(init, str) else init
+    for number, photo in enumerate(photos):
+        box = images.square_box(photo.size, mask if number == 0 else None)
+        if not backbone.is_familiar(images.to_tensor(photo, backbone.picture_size, box)):
+            which = "the photo" if len(photos) == 1 else f"photo {number + 1}"
+            warnings.warn(
+                f"{which} lies outside the small world that {backbone.name} and its readers know: expect wrong words "
+                "and a poor likeness (real photos want a real model, for instance `model` sd15)",
+                PhotowordsWarning,
+                stacklevel=2,
+            )
 
-    # Photos and a hint become a text, and the text a sentence.
-    found = INITIALIZERS[init](photos, backbone, hint)
+    # Photos and a start become a text. What a model read is fitted; the user's words and the controls' stay.
+    found = INITIALIZERS[type(how)](how, photos, backbone, mask)
     sentence, changes = found.text, {}
-    if init in READ:
-        fitted = fit(found.text, backbone, hint.budget, hint.drop)
+    if isinstance(how, Caption | Class):
+        fitted = fit_as(how, found.text, backbone)
         sentence, changes = fitted.text, {"fitting": list(fitted.notes)}
     check_room(sentence, backbone)
     if unknown := backbone.unknown_words(sentence):
@@ -65,21 +102,18 @@ def start(
             f"{backbone.name} has never seen {', '.join(map(repr, unknown))}", PhotowordsWarning, stacklevel=2
         )
 
-    # Each token of the sentence becomes a placeholder, learned unless its word is frozen.
-    aligned = align(sentence, backbone)
-    rows = shared_rows(aligned)
-    return from_rows(
-        name,
-        backbone.tokenize(sentence),
-        backbone.word_vectors(sentence),
-        learned_rows(aligned, hint.freeze),
+    provenance = {
         **found.provenance,
         **changes,
-        sentence=sentence,
-        words=[[word.text, span.start, span.stop - 1] for word, span in zip(aligned, rows, strict=True)],
-        init=init,
-        backbone=backbone.name,
-        backbone_revision=backbone.revision,
-        fingerprint=backbone.fingerprint,
-        step=0,
-    )
+        "sentence": sentence,
+        "init": how.init,
+        "backbone": backbone.name,
+        "backbone_revision": backbone.revision,
+        "fingerprint": backbone.fingerprint,
+        "pipeline": backbone.kind,
+        "prediction_type": backbone.objective.prediction_type,
+        "picture_size": backbone.picture_size,
+        "step": 0,
+    }
+    words = found.words or align(sentence, backbone, how.freeze if isinstance(how, Worded) else ())
+    return Concept(name, words, provenance)

@@ -1,62 +1,41 @@
-"""From the words of a sentence to the rows of its placeholders."""
+"""From a sentence to the words of a concept, each with the vectors of its own tokens in every text encoder."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from photowords.backbones import Backbone
+from photowords.concept import Word
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.fit import STOPWORDS, find_phrase, key
 
 
-@dataclass(frozen=True)
-class Word:
-    """A word of a sentence, and text encoder's name -> the rows of its tokens."""
+def align(sentence: str, backbone: Backbone, freeze: Sequence[str] = ()) -> tuple[Word, ...]:
+    """The words of a sentence, trainable unless they are to ``freeze``.
 
-    text: str
-    rows: dict[str, range]
+    Words stand between white space, across which no tokenizer joins, so the tokens of the sentence are those of its
+    words, one after the other; each text encoder may split a word in its own way.
 
-
-def align(text: str, backbone: Backbone) -> list[Word]:
-    """Which tokens each word of a text is, in every text encoder of the backbone.
-
-    Words stand between white space, across which no tokenizer joins: a word's tokens are those that it adds.
+    Raises UserError for a word that no text encoder has a token for, and when nothing would be learned.
     """
-    words = text.split()
-    ends = {
-        encoder: [len(backbone.tokenize(" ".join(words[:i]), encoder)) for i in range(len(words) + 1)]
-        for encoder in backbone.encoders
-    }
-    return [
-        Word(word, {encoder: range(end[i], end[i + 1]) for encoder, end in ends.items()})
-        for i, word in enumerate(words)
-    ]
+    texts = sentence.split()
+    frozen = _frozen(texts, freeze)
+    words = []
+    for place, text in enumerate(texts):
+        vectors = {name: encoder.word_vectors(text) for name, encoder in backbone.text_encoders.items()}
+        if not any(len(table) for table in vectors.values()):
+            raise UserError(f"{backbone.name} reads nothing in {text!r} of {sentence!r}; leave it out")
+        words.append(Word(text, vectors, place not in frozen))
+    return tuple(words)
 
 
-def shared_rows(words: Sequence[Word]) -> list[range]:
-    """Each word's rows, the same in every text encoder. Raises UserError for a word that encoders split differently."""
-    # A placeholder has one vector for each encoder. Where one encoder has fewer tokens, the missing vectors would have
-    # to be made up, and step 0 would no longer be the plain sentence, on which every comparison rests. So it is
-    # refused; the CLIP encoders of one model share a vocabulary and never differ.
-    for word in words:
-        if len(set(word.rows.values())) != 1:
-            counts = ", ".join(f"{len(rows)} by {encoder}" for encoder, rows in word.rows.items())
-            raise UserError(
-                f"the word {word.text!r} is split into different numbers of tokens ({counts}), but a placeholder has "
-                "one vector for each; use another word with --words"
-            )
-    return [next(iter(word.rows.values())) for word in words]
-
-
-def learned_rows(words: Sequence[Word], freeze: Sequence[str]) -> list[bool]:
-    """For each row of a sentence, whether it is learned: those of the words and phrases to ``freeze`` are not.
+def _frozen(texts: Sequence[str], freeze: Sequence[str]) -> set[int]:
+    """Places of the words and phrases to freeze.
 
     "stopwords" stands for all the little words that the sentence has. A word that is not there is warned about: one
-    list serves many photos. Raises UserError when nothing would be learned.
+    list serves many photos.
     """
-    texts = [word.text for word in words]
     frozen: set[int] = set()
     for phrase in freeze:
         if key(phrase) == "stopwords":
@@ -65,7 +44,6 @@ def learned_rows(words: Sequence[Word], freeze: Sequence[str]) -> list[bool]:
             frozen |= set(places)
         else:
             warnings.warn(f"there is no {phrase!r} to freeze in {' '.join(texts)!r}", PhotowordsWarning, stacklevel=2)
-    learned = [place not in frozen for place, span in enumerate(shared_rows(words)) for _ in span]
-    if not any(learned):
+    if len(frozen) == len(texts):
         raise UserError(f"every word of {' '.join(texts)!r} is frozen; leave at least one to learn")
-    return learned
+    return frozen

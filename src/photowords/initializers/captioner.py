@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,13 +13,14 @@ from photowords import clip
 from photowords.backbones import Backbone
 from photowords.errors import UserError, reason
 from photowords.initializers.florence import FlorencePrompter
-from photowords.initializers.hint import Hint, Start
+from photowords.initializers.found import Found
+from photowords.initializers.refiner import Refiner
 from photowords.initializers.region import seen
-from photowords.pretrained import config, portable_name, pretrained, revision
+from photowords.pretrained import Kept, config, network, on, portable_name, pretrained, revision
+from photowords.starts import Captioned
 
 BEAMS = 3
 LONGEST = 30  # tokens
-MOST = 50  # candidates; each is a beam of its own, so this bounds the memory
 
 
 class PicturePrompter:
@@ -54,15 +54,15 @@ KNOWN = ", ".join(name for name, _ in FAMILIES.values())
 
 
 class Captioner:
-    """A captioner from a transformers folder or hub name, of any of ``FAMILIES``; float32 on the CPU.
+    """A captioner from a transformers folder or hub name, of any of ``FAMILIES``; float32, works on ``device``.
 
     Raises UserError when it cannot be had, or is of another family.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, device: torch.device | str = "cpu") -> None:
         from transformers import AutoModelForImageTextToText
 
-        self.source = source
+        self.source, self._device = source, device
         settings = config(source, "captioner")
         family = settings["model_type"]
         if family not in FAMILIES:
@@ -71,7 +71,7 @@ class Captioner:
                 f"choose one of the families {KNOWN}"
             )
         self._prompter = FAMILIES[family][1](source, settings)
-        self._model: Any = pretrained(AutoModelForImageTextToText, source, "captioner", dtype=torch.float32).eval()
+        self._model: Any = network(AutoModelForImageTextToText, source, "captioner")
         self.revision = revision(source)
 
     def __call__(self, picture: Image, mask: Image | None = None) -> str:
@@ -84,14 +84,14 @@ class Captioner:
     def candidates(self, picture: Image, count: int, seed: int = 0, mask: Image | None = None) -> list[str]:
         """At most ``count`` different captions: the beams, likeliest first, then sampled ones where beams agree.
 
-        The same seed gives the same captions. Fewer come when the captioner has no more to say.
+        The same seed gives the same captions on one kind of device. Fewer come when the captioner has no more to say.
         Raises UserError as a call does.
         """
         inputs = self._prompter(picture, mask)
         said = _distinct(self._say(inputs, num_beams=max(BEAMS, count), num_return_sequences=count))
         if len(said) < count:
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(seed)
+            with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+                torch.manual_seed(seed)
                 sampled = self._say(inputs, do_sample=True, num_beams=1, top_p=0.95, num_return_sequences=4 * count)
             said = _distinct([*said, *sampled])
         return said[:count]
@@ -99,7 +99,9 @@ class Captioner:
     @torch.no_grad()
     def _say(self, inputs: Mapping[str, Any], **how: Any) -> list[str]:
         try:
-            answers = self._model.generate(**inputs, max_new_tokens=LONGEST, **how)
+            shown = {name: value.to(self._device) for name, value in inputs.items()}
+            with on(self._device, self._model):
+                answers = self._model.generate(**shown, max_new_tokens=LONGEST, **how).cpu()
             return [self._prompter.decode(ids).strip() for ids in answers]
         except Exception as error:  # a damaged or mismatched folder fails in many ways
             raise UserError(
@@ -116,29 +118,28 @@ def _distinct(texts: Sequence[str]) -> list[str]:
     return list(first.values())
 
 
-@functools.lru_cache(maxsize=2)
-def load(source: str) -> Captioner:
-    """The captioner of a folder or hub name, kept for the next photo."""
-    return Captioner(source)
+load = Kept(Captioner)
+"""The captioner of a folder or hub name, kept for the next photo."""
 
 
-def caption(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
-    """The caption of the first photo in the captioner's own words, or in the refiner's.
+def caption(how: Captioned, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
+    """The caption of the first photo, or of its masked region, in the captioner's own words or in the refiner's.
 
-    With ``hint.candidates`` above 1 it is the one of several that CLIP finds most like the picture.
-    Raises UserError for an empty caption, a missing reader and an unusable mask.
+    With ``how.candidates`` above 1 it is the one of several that CLIP finds most like the picture.
+    Raises UserError for an empty caption, a missing reader, an unusable mask and an unusable refiner.
     """
-    if not 1 <= hint.candidates <= MOST:
-        raise UserError(f"the number of candidates is {hint.candidates}, but it must be from 1 to {MOST}")
-    captioner = load(hint.captioner or backbone.readers["captioner"])
+    refiner = None
+    if how.refiner is not None and how.refiner_model is not None:
+        refiner = Refiner(how.refiner, how.refiner_model, how.refiner_instruction)
+    captioner = load(how.captioner or backbone.readers["captioner"], backbone.device)
     photo = photos[0]
     provenance: dict[str, Any] = {}
-    if hint.candidates == 1:
-        said = captioner(photo) if hint.mask is None else captioner(photo, hint.mask)
+    if how.candidates == 1:
+        said = captioner(photo) if mask is None else captioner(photo, mask)
     else:
-        several = captioner.candidates(photo, hint.candidates, hint.seed, hint.mask)
-        judge = clip.load(hint.reranker or backbone.readers["clip"])
-        ranked = rank(judge, seen(photo, hint.mask), several)
+        several = captioner.candidates(photo, how.candidates, how.seed, mask)
+        judge = clip.load(how.reranker or backbone.readers["clip"], backbone.device)
+        ranked = rank(judge, seen(photo, mask), several)
         said = ranked[0][0] if ranked else ""
         provenance = {
             "candidates": ranked,
@@ -146,19 +147,17 @@ def caption(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
             "reranker_revision": judge.revision,
         }
     if not said:
-        raise UserError(
-            "the captioner said nothing about this photo; give the words yourself: --init words --words ..."
-        )
+        raise UserError("the captioner said nothing about this photo; give the words yourself as `words`")
     provenance |= {
         "caption": said,
         "captioner": portable_name(captioner.source),
         "captioner_revision": captioner.revision,
     }
-    if hint.mask is not None:
+    if mask is not None:
         provenance["region"] = True
-    if hint.refiner and (refined := hint.refiner.refine(said, hint.budget)):
-        return Start(refined, {**provenance, "refined": refined, "refiner": portable_name(hint.refiner.model)})
-    return Start(said, provenance)
+    if refiner and (refined := refiner.refine(said, how.budget)):
+        return Found(refined, {**provenance, "refined": refined, "refiner": portable_name(refiner.model)})
+    return Found(said, provenance)
 
 
 def rank(judge: clip.Clip, picture: Image, texts: Sequence[str]) -> list[list[Any]]:

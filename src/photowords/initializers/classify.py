@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -13,22 +12,23 @@ from PIL.Image import Image
 from photowords import clip
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.initializers.hint import Hint, Start
+from photowords.initializers.found import Found
 from photowords.initializers.region import seen
-from photowords.pretrained import config, portable_name, pretrained, revision
+from photowords.pretrained import Kept, config, network, on, portable_name, pretrained, revision
+from photowords.starts import Classified
 
 SHOWN = 5  # labels that the provenance keeps, likeliest first
 
 
 class Classifier:
-    """Any transformers image classifier, from a folder or hub name; float32 on the CPU."""
+    """Any transformers image classifier, from a folder or hub name; float32, works on ``device``."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, device: torch.device | str = "cpu") -> None:
         from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-        self.source = source
+        self.source, self._device = source, device
         self._processor: Any = pretrained(AutoImageProcessor, source, "classifier", backend="pil")
-        self._model: Any = pretrained(AutoModelForImageClassification, source, "classifier", dtype=torch.float32).eval()
+        self._model: Any = network(AutoModelForImageClassification, source, "classifier")
         self.revision = revision(source)
 
     def __call__(self, picture: Image) -> tuple[str, float]:
@@ -38,7 +38,9 @@ class Classifier:
     @torch.no_grad()
     def labels(self, picture: Image, count: int = SHOWN) -> list[tuple[str, float]]:
         """At most ``count`` labels of an RGB picture, first synonyms only, and their probabilities, likeliest first."""
-        logits = self._model(**self._processor(images=picture, return_tensors="pt")).logits[0]
+        inputs = self._processor(images=picture, return_tensors="pt").to(self._device)
+        with on(self._device, self._model):
+            logits = self._model(**inputs).logits[0].cpu()
         best = logits.softmax(-1).topk(min(count, len(logits)))
         names = self._model.config.id2label
         return [
@@ -66,20 +68,20 @@ class ZeroShot:
         return [(self._words[i], p) for i, p in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
 
 
-@functools.lru_cache(maxsize=2)
-def load(source: str) -> Classifier:
-    """The classifier of a folder or hub name, kept for the next photo."""
-    return Classifier(source)
+load = Kept(Classifier)
+"""The classifier of a folder or hub name, kept for the next photo."""
 
 
-def classify(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
+def classify(how: Classified, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
     """The label of the first photo, or of the object that the mask cuts out of it.
 
-    With ``hint.labels`` it is one of those, chosen by CLIP. Raises UserError for a missing reader, a CLIP without
-    labels to choose from, and an unusable mask.
+    With ``how.labels`` it is one of those, chosen by CLIP; a ``how.class_name`` is the answer itself. Raises UserError
+    for a missing reader, a CLIP without labels to choose from, and an unusable mask.
     """
-    reader = _reader(backbone, hint)
-    ranked = reader.labels(seen(photos[0], hint.mask))
+    if how.class_name is not None:
+        return Found(how.class_name, {"class_name": how.class_name})
+    reader = _reader(backbone, how)
+    ranked = reader.labels(seen(photos[0], mask))
     label, confidence = ranked[0]
     provenance = {
         "class_confidence": confidence,
@@ -87,21 +89,21 @@ def classify(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
         "classifier": portable_name(reader.source),
         "classifier_revision": reader.revision,
     }
-    return Start(label, provenance if hint.mask is None else {**provenance, "region": True})
+    return Found(label, provenance if mask is None else {**provenance, "region": True})
 
 
-def _reader(backbone: Backbone, hint: Hint) -> Classifier | ZeroShot:
-    source = hint.classifier or backbone.readers["classifier"]
-    is_clip = hint.classifier is not None and config(source, "classifier")["model_type"] == "clip"
-    if not hint.labels:
+def _reader(backbone: Backbone, how: Classified) -> Classifier | ZeroShot:
+    source = how.classifier or backbone.readers["classifier"]
+    is_clip = how.classifier is not None and config(source, "classifier")["model_type"] == "clip"
+    if not how.labels:
         if is_clip:
             raise UserError(
-                f"the classifier {source!r} is a CLIP, which has no labels of its own; give it words with --labels"
+                f"the classifier {source!r} is a CLIP, which has no labels of its own; give it words as `labels`"
             )
-        return load(source)
+        return load(source, backbone.device)
     if not is_clip:
         chosen = backbone.readers["clip"]
-        if hint.classifier is not None:
+        if how.classifier is not None:
             warnings.warn(
                 f"the classifier {source!r} has labels of its own, so the CLIP {portable_name(chosen)!r} chooses "
                 "among yours",
@@ -109,4 +111,4 @@ def _reader(backbone: Backbone, hint: Hint) -> Classifier | ZeroShot:
                 stacklevel=2,
             )
         source = chosen
-    return ZeroShot(clip.load(source, "--classifier"), hint.labels)
+    return ZeroShot(clip.load(source, backbone.device, "classifier"), how.labels)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.prompts import TEMPLATES, sentence
+from photowords.prompts import sentence
+from photowords.starts import Budgeted, Dropping
+from photowords.templates import KINDS, templates
 
 STOPWORDS = {
     *("a", "an", "the", "this", "that", "its", "his", "her", "their", "it", "and", "or", "of", "with", "without", "on"),
@@ -36,12 +38,13 @@ class Fitted:
     notes: tuple[str, ...] = ()
 
 
-def fit(text: str, backbone: Backbone, budget: int, drop: Sequence[str] = ()) -> Fitted:
+def fit(text: str, backbone: Backbone, budget: int, drop: Sequence[str] = (), keep_article: bool = False) -> Fitted:
     """The sentence of what a captioner or classifier said; the sentence of a sentence is itself.
 
     Without odd characters (control characters, emoji, symbols, quotes, what has no width; letters of any script stay),
-    "a photo of" and a leading article, immediate repeats of words and phrases (captioners loop), the words to
-    ``drop``, what goes over the ``budget`` or ``room`` in tokens, and little words left dangling at the end.
+    "a photo of" and a leading article (unless ``keep_article``), immediate repeats of words and phrases (captioners
+    loop), the words to ``drop``, what goes over the ``budget`` or ``room`` in tokens, and little words left dangling at
+    the end.
     Warns when the words of a repeat or beyond the budget are lost. For what a model said only: the user's own words
     and the controls are taken as they are.
 
@@ -56,22 +59,27 @@ def fit(text: str, backbone: Backbone, budget: int, drop: Sequence[str] = ()) ->
     words = _without_repeats(said.split())
     if len(words) < len(said.split()):
         lost.append("repeated words left out")
-    words = _trimmed(words, text)
+    words = _trimmed(words, text, keep_article)
     if drop:
-        words = _trimmed(drop_words(words, drop), text)
+        words = _trimmed(drop_words(words, drop), text, keep_article)
         notes.append("dropped " + ", ".join(drop))
     limit = min(budget, room(backbone))
     if count_tokens(" ".join(words), backbone) > limit:
-        words = _trimmed(_cut(words, backbone, limit), text)
+        words = _trimmed(_cut(words, backbone, limit), text, keep_article)
         lost.append(f"cut at {limit} tokens")
     fitted = " ".join(words)
     if lost:
         warnings.warn(
-            f"the caption {text!r} was cut to {fitted!r}: {', '.join(lost)}; give the words yourself with --words",
+            f"the caption {text!r} was cut to {fitted!r}: {', '.join(lost)}; give the words yourself as `words`",
             PhotowordsWarning,
             stacklevel=2,
         )
     return Fitted(fitted, (*notes, *lost))
+
+
+def fit_as(how: Budgeted, text: str, backbone: Backbone) -> Fitted:
+    """``fit`` with a start's own budget, words to drop and choice of the article."""
+    return fit(text, backbone, how.budget, how.drop if isinstance(how, Dropping) else (), how.keep_article)
 
 
 def drop_words(words: Sequence[str], drop: Sequence[str]) -> list[str]:
@@ -92,13 +100,16 @@ def drop_words(words: Sequence[str], drop: Sequence[str]) -> list[str]:
 
 def count_tokens(text: str, backbone: Backbone) -> int:
     """How many tokens a text has, in the text encoder that needs most."""
-    return max(len(backbone.tokenize(text, encoder)) for encoder in backbone.encoders)
+    return max(len(encoder.ids(text)) for encoder in backbone.text_encoders.values())
 
 
 def room(backbone: Backbone) -> int:
-    """Tokens that a sentence may have: the context without begin, end and the longest template."""
-    templates = (template.format("") for kind in TEMPLATES.values() for template in kind)
-    return backbone.context - 2 - max(count_tokens(template, backbone) for template in templates)
+    """Tokens that a sentence may have, in any text encoder: the context without begin, end and longest template."""
+    around = [template.format("") for kind in KINDS for template in templates(kind)]
+    return min(
+        encoder.context - encoder.special - max(len(encoder.ids(template)) for template in around)
+        for encoder in backbone.text_encoders.values()
+    )
 
 
 def check_room(text: str, backbone: Backbone) -> None:
@@ -143,18 +154,20 @@ def _without_repeats(words: Sequence[str]) -> list[str]:
     return kept if len(kept) == len(words) else _without_repeats(kept)
 
 
-def _trimmed(words: Sequence[str], said: str) -> list[str]:
+def _trimmed(words: Sequence[str], said: str, keep_article: bool = False) -> list[str]:
     """Words without opening and dangling little words. Raises UserError, naming what was said, when none are left."""
-    kept, before = list(words), None
+    kept, before, article = list(words), None, ""
     while kept and kept != before:  # under one opening may lie another: "there is a photo of a cat"
-        before, kept = kept, sentence(" ".join(kept)).split()
+        before, kept = kept, sentence(" ".join(kept), keep_article=True).split()
+        article = article if kept == before else ""  # which stood before the opening
         while kept and key(kept[-1]) in STOPWORDS | {""}:
             kept.pop()
         while kept and key(kept[0]) in _OPENERS | {""}:
-            kept.pop(0)
+            first = kept.pop(0)
+            article = first if key(first) in ("a", "an", "the") else ""
     if not kept:
-        raise UserError(f"the caption {said!r} holds no word to learn; give the words yourself with --words")
-    return kept
+        raise UserError(f"the caption {said!r} holds no word to learn; give the words yourself as `words`")
+    return [article, *kept] if keep_article and article else kept
 
 
 def _cut(words: Sequence[str], backbone: Backbone, limit: int) -> list[str]:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from PIL.Image import Image
 
 from photowords.backbones import Backbone
-from photowords.initializers.hint import Hint, Start
+from photowords.initializers.found import Found
+from photowords.starts import Star
 
 
-def star(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
+def star(how: Star, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
     """The vanilla start: a single "*"."""
-    return Start("*")
+    return Found("*")

@@ -9,16 +9,17 @@ from PIL.Image import Image
 from photowords.backbones import Backbone
 from photowords.errors import UserError
 from photowords.initializers.fit import drop_words
-from photowords.initializers.hint import Hint, Start
+from photowords.initializers.found import Found
 from photowords.prompts import sentence
+from photowords.starts import Words
 
 
-def words(photos: Sequence[Image], backbone: Backbone, hint: Hint) -> Start:
-    """The user's sentence, without a leading article (the templates bring one) and without ``hint.drop``.
+def words(how: Words, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
+    """The user's sentence without ``how.drop``, and without a leading article (templates bring one) unless it is kept.
 
     Nothing else is changed: what the user typed twice stays twice, and the budget is for captions. Raises UserError
     when there is none.
     """
-    if not (hint.words or "").strip():
-        raise UserError('--init words needs the words: add --words "red tea kettle"')
-    return Start(" ".join(drop_words(sentence(hint.words or "").split(), hint.drop)))
+    if not how.words.strip():
+        raise UserError('`init` words needs the words; give them as `words`, such as "red tea kettle"')
+    return Found(" ".join(drop_words(sentence(how.words, how.keep_article).split(), how.drop)))

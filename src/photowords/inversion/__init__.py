@@ -1,8 +1,7 @@
-"""The method itself: the loss, the loop, and the folder that a run leaves."""
+"""The method itself: the loss, the problem, the loop, and the folder that a run leaves."""
 
 from photowords.inversion.loop import Diverged, Step, invert
-from photowords.inversion.loss import HeldOut, stratified
+from photowords.inversion.problem import Problem, stratified
 from photowords.inversion.run import Run
-from photowords.inversion.views import View, views
 
-__all__ = ["Diverged", "HeldOut", "Run", "Step", "View", "invert", "stratified", "views"]
+__all__ = ["Diverged", "Problem", "Run", "Step", "invert", "stratified"]

@@ -7,6 +7,7 @@ overlay.png            the masks over their photos, to look at
 start.safetensors      the concept at step 0
 checkpoints/           vectors and optimiser, every ``evaluate_every`` steps
 losses.jsonl           a line for each step
+seconds.json           what it has taken so far, by phase
 samples/               pictures before and after
 concept.safetensors    the concept: the last good one
 loss.png, result.json  the curves, and the summary of a finished run
@@ -24,22 +25,25 @@ from PIL.Image import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from photowords import files, formats, images
+from photowords import files, formats, images, plots
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.inversion.loop import Step
-from photowords.inversion.loss import HeldOut
-from photowords.inversion.views import views
-from photowords.prompts import TEMPLATES, in_template
+from photowords.inversion.problem import Problem
 from photowords.settings import InvertSettings
+
+FORMAT = 2
+"""Of a run folder. Those of format 1 can be read, but not gone on with: their draws were others."""
 
 
 class Run:
     """One inversion's folder. Use ``Run.create`` or ``Run.open``."""
 
-    def __init__(self, folder: Path, settings: InvertSettings, about: Mapping[str, Any], lines: list[str]) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, settings: InvertSettings, about: Mapping[str, Any], lines: list[str], format: int = FORMAT
+    ) -> None:
+        self.folder, self.format = folder, format
         self.settings = settings
         self.about = dict(about)
         self._lines = lines
@@ -82,11 +86,12 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder} is not a run of photowords: it has no readable settings.json") from error
         losses = folder / "losses.jsonl"
-        return cls(folder, settings, about, losses.read_text().splitlines() if losses.exists() else [])
+        lines = losses.read_text().splitlines() if losses.exists() else []
+        return cls(folder, settings, about, lines, int(record.get("format", 1)))
 
     def save_settings(self, folder: Path | None = None) -> None:
         """Write settings.json."""
-        record = {"settings": dataclasses.asdict(self.settings), "about": self.about}
+        record = {"format": self.format, "settings": dataclasses.asdict(self.settings), "about": self.about}
         files.write_json((folder or self.folder) / "settings.json", record)
 
     @property
@@ -108,15 +113,33 @@ class Run:
         places = [self.folder / "masks" / f"{number}.png" if facts else None for number, facts in enumerate(made_with)]
         return [images.load_photo(path).convert("L") if path else None for path in places]
 
-    def held_out(self, backbone: Backbone) -> HeldOut:
-        """The held-out loss as this run measures it: on its photos, masks and settings."""
-        prompts = [in_template(template, len(self.start())) for template in TEMPLATES[self.settings.kind]]
-        seen = views(backbone, self.photos(), self.masks(), self.settings.background_weight)
-        return HeldOut(backbone, seen, prompts, self.settings.held_out)
+    def problem(self, backbone: Backbone) -> Problem:
+        """What this run minimises: its sentence on its photos, masks and settings."""
+        return Problem(backbone, self.start(), self.photos(), self.masks(), self.settings)
 
     def start(self) -> Concept:
         """The concept at step 0."""
         return formats.read(self.folder / "start.safetensors")
+
+    def extend(self, steps: int) -> None:
+        """Aim at so many steps, as if the run had been made for them from the beginning."""
+        settings = dataclasses.replace(self.settings, steps=steps)
+        start = self.start()
+        told = dataclasses.replace(start, provenance={**start.provenance, "settings": dataclasses.asdict(settings)})
+        formats.write(told, self.folder / "start.safetensors", "photowords")
+        for row in self.losses():  # a loss that was measured only because the run ended there
+            if "held_out" in row and not settings.is_evaluated(row["step"]):
+                (self.folder / "checkpoints" / f"{row['step']:06d}.safetensors").unlink(missing_ok=True)
+        self.settings = settings
+        self.save_settings()
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by phase that the run has taken so far, all its beginnings together."""
+        try:
+            told: dict[str, float] = json.loads((self.folder / "seconds.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return told
 
     def last_step(self) -> Step | None:
         """The newest whole checkpoint, to resume from; None when there is none. Later loss lines are dropped."""
@@ -159,45 +182,38 @@ class Run:
             save_file(tensors, path, metadata)
 
     def losses(self) -> list[dict[str, Any]]:
-        """The recorded steps: step, loss, sample_steps, gradient (a norm for each placeholder), and held_out where it
+        """The recorded steps: step, loss, sample_steps, gradient (a norm for each word), and held_out where it
         was evaluated."""
         return [json.loads(line) for line in self._lines]
 
     def plot(self) -> Path:
         """Draw both losses against steps as ``loss.png``."""
-        # The figure is made without pyplot: no global state, no window system.
-        from matplotlib.figure import Figure
-
         rows = self.losses()
         training = [(row["step"], row["loss"]) for row in rows if row["loss"] is not None]
         held_out = [(row["step"], row["held_out"]) for row in rows if "held_out" in row]
         # Two panels: single training losses spread over twenty times the range that the held-out loss covers.
-        figure = Figure(figsize=(5, 4.6), layout="constrained", dpi=150)
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 1))
-        above.plot(*zip(*held_out, strict=True), color="#0072b2", marker="o", markersize=4)
-        above.set(ylabel="held-out loss")
-        above.set_title(str(self.about.get("sentence", "")), fontsize=9)
-        if training:
-            steps, losses = zip(*training, strict=True)
-            below.scatter(steps, losses, s=5, color="#bbbbbb", label="each step")
-            window = min(25, len(losses))
-            means = [sum(losses[i : i + window]) / window for i in range(len(losses) - window + 1)]
-            below.plot(steps[window - 1 :], means, color="#d55e00", label=f"mean of the last {window}")
-            below.legend(frameon=False, fontsize=7)
-        below.set(xlabel="steps", ylabel="training loss", ylim=(0, None))
-        for axes in (above, below):
-            axes.spines[["top", "right"]].set_visible(False)
+        with plots.canvas(plots.HALF, 3.2) as figure:
+            above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 1))
+            above.plot(*zip(*held_out, strict=True), color=plots.COLOURS[0], marker="o")
+            above.set(ylabel="held-out loss", title=str(self.about.get("sentence", "")))
+            if training:
+                steps, losses = zip(*training, strict=True)
+                below.scatter(steps, losses, s=3, color=plots.PALE, label="each step")
+                window = min(25, len(losses))
+                means = [sum(losses[i : i + window]) / window for i in range(len(losses) - window + 1)]
+                below.plot(steps[window - 1 :], means, color=plots.COLOURS[1], label=f"mean of the last {window}")
+                below.legend()
+            below.set(xlabel="steps", ylabel="training loss", ylim=(0, None))
         target = self.folder / "loss.png"
-        with files.atomic(target) as path:
-            figure.savefig(path, format="png", metadata={"Software": None})
+        plots.write_png(figure, target)
         return target
 
 
 def check_free(folder: Path) -> None:
     """Raise UserError unless a new run may be made in the folder: it is absent or empty."""
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"the run folder {folder} is a file; give a folder to --out")
+        raise UserError(f"the run folder {folder} is a file; give a folder as `out`")
     if (folder / "settings.json").exists():
-        raise UserError(f"{folder} already holds a run; add --resume to continue it, or give another folder to --out")
+        raise UserError(f"{folder} already holds a run; `resume` it, or give another folder as `out`")
     if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"the folder {folder} is not empty; give a new folder to --out")
+        raise UserError(f"the folder {folder} is not empty; give a new folder as `out`")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from PIL.Image import Image
+from PIL.Image import Image, Resampling
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -35,6 +35,7 @@ def views(
     masks: Sequence[Image | None] = (),
     background_weight: float | None = None,
     mirrored: bool = False,
+    resize: str = "crop",
 ) -> list[View]:
     """A view of each photo: its middle square, or the square around the masked object (``images.square_box``).
 
@@ -42,14 +43,18 @@ def views(
     background_weight: of a cell without object, against 1 of one that is all object; in between they mix by area.
         None is 0.1 with a mask; without a mask every cell weighs the same.
     mirrored: left and right changed, mask and picture alike.
+    resize: "crop", or "squash" for the whole photo, whatever its shape.
     Raises UserError as ``square``.
     """
     outside = 0.1 if background_weight is None else background_weight
     found = []
     for photo, mask in zip(photos, masks or [None] * len(photos), strict=True):
-        box = square(photo, mask)
-        picture = images.to_tensor(photo, backbone.picture_size, box)
-        latents = backbone.encode(picture.flip(-1) if mirrored else picture)
+        box, size = square(photo, mask, resize), backbone.picture_size
+        if resize == "squash":  # with the filter of textual inversion's scripts
+            picture = images.to_tensor(photo.resize((size, size), Resampling.BICUBIC), size)
+        else:
+            picture = images.to_tensor(photo, size, box)
+        latents = backbone.encode_picture(picture.flip(-1) if mirrored else picture)
         weight = torch.ones_like(latents.mean[:, :1])
         if mask is not None:
             covered = F.interpolate(images.coverage(mask, box), latents.mean.shape[-2:], mode="area").to(weight)
@@ -58,16 +63,24 @@ def views(
     return found
 
 
-def square(photo: Image, mask: Image | None) -> tuple[int, int, int, int]:
-    """The square of a photo that is learned (``images.square_box``).
+def framed(photo: Image, mask: Image | None, resize: str = "crop") -> Image:
+    """The square picture that is learned, at the photo's own resolution. Raises UserError as ``square``."""
+    side = min(photo.size)
+    box = square(photo, mask, resize)
+    return photo.crop(box) if resize == "crop" else photo.resize((side, side), Resampling.BICUBIC)
+
+
+def square(photo: Image, mask: Image | None, resize: str = "crop") -> tuple[int, int, int, int]:
+    """The part of a photo that is learned: a square of it (``images.square_box``), or the whole where it is squashed.
 
     Raises UserError for a mask of another size than its photo, for an empty one, and where the square holds no object.
     """
-    if mask is None:
-        return images.square_box(photo.size)
-    check_mask(mask, photo)
+    if mask is not None:
+        check_mask(mask, photo)
+    if resize == "squash":
+        return 0, 0, *photo.size
     box = images.square_box(photo.size, mask)
-    if mask.crop(box).getbbox() is None:  # pieces at the two ends of a long photo
+    if mask is not None and images.object_box(mask.crop(box)) is None:  # pieces at the two ends of a long photo
         raise UserError(
             "what is marked lies too far apart for one square of the photo; mark one thing, or crop the photo"
         )

@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from photowords.errors import UserError
-from photowords.metrics import weights
-from photowords.pretrained import config, pretrained, revision
+from photowords.pretrained import Kept, config, identity, network, on
 
 SOURCES = {"dino": "facebook/dino-vits16", "dinov2": "facebook/dinov2-base"}
 FAMILIES = {"dino": "vit", "dinov2": "dinov2"}  # transformers' names
@@ -26,33 +25,35 @@ class Dino:
     """A transformers ViT (DINO) or Dinov2 folder or hub name.
 
     Pictures are resized to 256 pixels on the shorter side (bicubic, antialiased), cropped to the middle 224 and
-    normalised as ImageNet, as DINO's own evaluation does. Raises UserError when it is of another family.
+    normalised as ImageNet, as DINO's own evaluation does; the model works on ``device``. Raises UserError when it is
+    of another family.
     """
 
-    def __init__(self, family: str, source: str, device: str = "cpu") -> None:
+    def __init__(self, family: str, source: str | None = None, device: torch.device | str = "cpu") -> None:
         from transformers import Dinov2Model, ViTModel
 
-        option = f"--{family}"
-        found = config(source, f"{family} model", option)["model_type"]
+        source, what = source or SOURCES[family], f"{family} model"
+        found = config(source, what, family)["model_type"]
         if found != FAMILIES[family]:
-            raise UserError(f"{source} is a {found} model, but {family} is a {FAMILIES[family]}; give one to {option}")
+            raise UserError(
+                f"{source} is a {found} model, but {family} is a {FAMILIES[family]}; give one as `{family}`"
+            )
         options: dict[str, Any] = {"add_pooling_layer": False} if family == "dino" else {}
         kind = ViTModel if family == "dino" else Dinov2Model
-        model = pretrained(kind, source, f"{family} model", option, dtype=torch.float32, **options)
-        self._model: Any = model.to(device).eval()
+        self._model: Any = network(kind, source, what, family, **options)
+        self._device = device
         shape = self._model.config
         # DINO's positions are for one size; DINOv2's are made to be interpolated.
         self._side = shape.image_size if family == "dino" else SIDE
-        self.about = (
-            f"{weights.named(source, revision(source))}, a {family} of patch {shape.patch_size} and width "
-            f"{shape.hidden_size}, class token"
-        )
+        named = identity(source, what)
+        self.about = f"{named}, a {family} of patch {shape.patch_size} and width {shape.hidden_size}, class token"
 
     @torch.no_grad()
     def images(self, pictures: Sequence[Image.Image]) -> Tensor:
         """RGB pictures -> class tokens of unit length, (n, d) float32 on the CPU."""
-        pixels = torch.stack([self._pixels(picture) for picture in pictures]).to(self._model.device)
-        tokens: Tensor = self._model(pixel_values=pixels).last_hidden_state[:, 0]
+        pixels = torch.stack([self._pixels(picture) for picture in pictures]).to(self._device)
+        with on(self._device, self._model):
+            tokens: Tensor = self._model(pixel_values=pixels).last_hidden_state[:, 0]
         return F.normalize(tokens, dim=-1).cpu()
 
     def _pixels(self, picture: Image.Image) -> Tensor:
@@ -66,7 +67,5 @@ class Dino:
         return (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
-@functools.lru_cache(maxsize=2)
-def load(family: str, source: str | None = None, device: str = "cpu") -> Dino:
-    """A DINO by folder or hub name, kept for the next call."""
-    return Dino(family, source or SOURCES[family], device)
+load = {family: Kept(functools.partial(Dino, family)) for family in SOURCES}
+"""A DINO by family: from a folder or hub name, kept for the next call."""

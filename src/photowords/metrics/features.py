@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from photowords import pocket
-from photowords.metrics import weights
+from photowords.pretrained import digest, fill
 
 SIDE = 64
 
@@ -53,13 +54,13 @@ class Trunk(nn.Module):
 def load() -> tuple[Trunk, str]:
     """The trained net, and how a score's record names it."""
     net = Trunk()
-    weights.load(net, pocket.FEATURES)
-    return net, f"the pocket's feature net {weights.digest(pocket.FEATURES)}"
+    fill(net, pocket.FEATURES)
+    return net, f"the pocket's feature net {digest(pocket.FEATURES)}"
 
 
-def resized(pictures: Tensor) -> Tensor:
-    """Square pictures (n, 3, h, w) in [-1, 1] at the net's 64 pixels, antialiased, float32 on the CPU."""
-    pictures = pictures.cpu().float()
+def resized(pictures: Tensor, device: torch.device | str) -> Tensor:
+    """Square pictures (n, 3, h, w) in [-1, 1] at the net's 64 pixels, antialiased, float32 on a device."""
+    pictures = pictures.to(device, torch.float32)
     if pictures.shape[-2:] == (SIDE, SIDE):
         return pictures
     return F.interpolate(pictures, (SIDE, SIDE), mode="bicubic", antialias=True)

@@ -6,14 +6,13 @@ position of a feature map being one sample.
 
 from __future__ import annotations
 
-import functools
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from photowords.errors import UserError
 from photowords.metrics import features, weights
+from photowords.pretrained import Kept, digest, fill, on
 
 INCEPTION = "inception_v3_google-0cc3c7bd.pth"
 LEAST_SIDE = 31  # pixels: below, the stem's last convolution has no more than one position left
@@ -93,15 +92,17 @@ class SIFID:
     def __init__(self, folder: str | None = None, device: str = "cpu") -> None:
         path = weights.find(INCEPTION, folder)
         stem = InceptionStem()
-        weights.load(stem, path)
-        self.stem, self.device = stem.to(device), device
-        self.about = f"{path.name} {weights.digest(path)}, 192 features before the second pooling"
+        fill(stem, path)
+        self.stem, self.device = stem, device
+        self.about = f"{path.name} {digest(path)}, 192 features before the second pooling"
 
     @torch.no_grad()
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         if min(a.shape[-2:]) < LEAST_SIDE:
             raise UserError(f"SIFID needs pictures of at least {LEAST_SIDE} pixels a side, not {a.shape[-1]}")
-        return _pairs(*(self.stem(x.to(self.device, torch.float32)).cpu() for x in (a, b)))
+        with on(self.device, self.stem):
+            maps = [self.stem(x.to(self.device, torch.float32)).cpu() for x in (a, b)]
+        return _pairs(*maps)
 
 
 class PocketSIFID:
@@ -111,15 +112,16 @@ class PocketSIFID:
     Compares with nothing published.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | str = "cpu") -> None:
         self.net, self.about = features.load()
+        self.device = device
 
     @torch.no_grad()
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        return _pairs(*(self.net.maps(features.resized(x))[0] for x in (a, b)))
+        with on(self.device, self.net):
+            maps = [self.net.maps(features.resized(x, self.device))[0].cpu() for x in (a, b)]
+        return _pairs(*maps)
 
 
-@functools.lru_cache(maxsize=2)
-def load(folder: str | None = None, device: str = "cpu") -> SIFID:
-    """SIFID, kept for the next call."""
-    return SIFID(folder, device)
+load = Kept(SIFID)
+"""SIFID from a folder of weights, kept for the next call."""

@@ -5,6 +5,7 @@ Reference: Voronov et al. 2023 (DVAR), whose evaluation fixes the photo, the tim
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -22,12 +23,13 @@ def paired_difference(losses: Tensor, losses_at_start: Tensor) -> tuple[float, f
     return difference.mean().item(), error
 
 
-def by_thirds(losses: Tensor, t: Tensor, timesteps: int) -> tuple[float | None, float | None, float | None]:
-    """Mean loss (n,) over little, middling and much noise: t (n,) in each third of 0 .. ``timesteps`` - 1.
+def by_thirds(losses: Tensor) -> tuple[float | None, float | None, float | None]:
+    """Mean loss (n,) over little, middling and much noise: each third of the timesteps that training draws.
 
-    Lower is better, [0, inf); None for a third that holds no tuple.
+    ``losses`` are of stratified tuples, the least noise first. Lower is better, [0, inf); None for a third that holds
+    no tuple.
     """
-    third = (t * 3) // timesteps
+    third = ((torch.arange(len(losses)) + 0.5) * 3 / max(1, len(losses))).long()
     little, middling, much = (losses[third == k].double() for k in range(3))
 
     def mean(part: Tensor) -> float | None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from photowords.errors import UserError
 from photowords.metrics import features, weights
+from photowords.pretrained import Kept, digest, fill, on
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """ImageNet's mean and spread, for pictures in [-1, 1]."""
@@ -81,26 +82,25 @@ NETS: dict[str, tuple[type[VGG16] | type[AlexNet], str]] = {
 class LPIPS(nn.Module):
     """``LPIPS(net="vgg")`` or "alex" with published weights: call it with pictures (n, 3, h, w) in [-1, 1] and n or 1.
 
-    Pictures are compared at their own size, at least 32 pixels a side; dropout is off. Returns (n,), lower is more
-    alike. Raises UserError when a weight file is missing or another one.
+    Pictures are compared on ``device`` at their own size, at least 32 pixels a side; dropout is off. Returns (n,) on
+    the CPU, lower is more alike. Raises UserError when a weight file is missing or another one.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, net: str, folder: str | None = None) -> None:
+    def __init__(self, net: str, folder: str | None = None, device: torch.device | str = "cpu") -> None:
         super().__init__()
+        self.device = device
         kind, name = NETS[net]
         backbone, heads = weights.find(name, folder), weights.find(f"lpips_{net}.pth", folder)
         self.net = kind()
         self.heads = _Heads(kind.channels)
-        weights.load(self.net, backbone)
-        weights.load(self.heads, heads)
+        fill(self.net, backbone)
+        fill(self.heads, heads)
         self.register_buffer("shift", torch.tensor(SHIFT)[:, None, None])
         self.register_buffer("scale", torch.tensor(SCALE)[:, None, None])
-        self.about = (
-            f"LPIPS v0.1 {net}, {backbone.name} {weights.digest(backbone)}, {heads.name} {weights.digest(heads)}"
-        )
+        self.about = f"LPIPS v0.1 {net}, {backbone.name} {digest(backbone)}, {heads.name} {digest(heads)}"
 
     def maps(self, pictures: Tensor) -> list[Tensor]:
         """The layers' maps of pictures (n, 3, h, w) in [-1, 1]."""
@@ -118,7 +118,8 @@ class LPIPS(nn.Module):
 
     @torch.no_grad()
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return distance(self.maps(a), self.maps(b), self.heads.vectors())
+        with on(self.device, self):
+            return distance(self.maps(a), self.maps(b), self.heads.vectors()).cpu()
 
 
 class _Heads(nn.Module):
@@ -140,20 +141,20 @@ class PocketLPIPS(nn.Module):
     """LPIPS's formula on the pocket's own feature net, every channel weighing 1 / c. Compares with nothing published.
 
     Pictures (n, 3, h, w) in [-1, 1] and n or 1 are compared at the net's 64 pixels (larger ones are
-    shrunk). Returns (n,), lower is more alike.
+    shrunk), on ``device``. Returns (n,) on the CPU, lower is more alike.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | str = "cpu") -> None:
         super().__init__()
         self.net, self.about = features.load()
+        self.device = device
 
     @torch.no_grad()
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        one, other = (self.net.maps(features.resized(x)) for x in (a, b))
-        return distance(one, other, [torch.full((x.shape[1],), 1 / x.shape[1]).to(x) for x in one])
+        with on(self.device, self):
+            one, other = (self.net.maps(features.resized(x, self.device)) for x in (a, b))
+            return distance(one, other, [torch.full((x.shape[1],), 1 / x.shape[1]).to(x) for x in one]).cpu()
 
 
-@functools.lru_cache(maxsize=4)
-def load(net: str, folder: str | None = None, device: str = "cpu") -> LPIPS:
-    """LPIPS by net, kept for the next call."""
-    return LPIPS(net, folder).to(device)
+load = {net: Kept(functools.partial(LPIPS, net)) for net in NETS}
+"""LPIPS by net: from a folder of weights, kept for the next call."""

@@ -1,9 +1,22 @@
-"""Every metric by name: which way is better, in what range, of what, and how it is measured."""
+"""Every metric, a row each: which way is better, in what range, of which pictures, how it is measured and by what."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+
+from photowords import clip, pocket
+from photowords.errors import UserError
+from photowords.metrics import dino, frechet, perceptual, pixels
+
+Suite = Literal["published", "pocket"]
+"""Whose networks measure: published ones, for pictures of the open world, or the pocket's own, for its drawings."""
+
+Load = Callable[[str | None, torch.device | str], Any]
+"""(folder, hub name or None for the default; device) -> a scorer that works there, and says ``about`` itself."""
 
 
 @dataclass(frozen=True)
@@ -11,18 +24,32 @@ class Metric:
     """What a metric's number means.
 
     Attributes:
-        name: as ``--metrics`` takes it.
+        name: unique; results and files say it.
+        formula: what it is called where the suite is understood: "lpips" is lpips-vgg or pocket-lpips.
+        suite: whose networks measure it; None where no network does.
         direction: "higher" or "lower": what is better.
         range: the values it can take, and the best one.
         compares: what with what.
         protocol: the definition, with its source.
+        measure: what is done to the pictures (see ``evaluation.measures``); "run" for what a run's losses tell.
+        prompts: what is drawn for it: all reconstruction prompts, the first of them, the edit prompts, or nothing.
+        truth: whether it "needs" true views, takes them "instead" of the photos, or looks at none.
+        load: its scorer; None for metrics of runs.
+        source: the name under which users give that scorer's folder or hub name; None where they cannot.
     """
 
     name: str
+    formula: str
+    suite: Suite | None
     direction: Literal["higher", "lower"]
     range: str
     compares: str
     protocol: str
+    measure: Literal["run", "pairs", "images", "text", "class text", "swap"]
+    prompts: Literal["all", "first", "edits", "none"]
+    truth: Literal["needs", "instead", "none"] = "none"
+    load: Load | None = None
+    source: str | None = None
 
     @property
     def arrow(self) -> str:
@@ -30,109 +57,211 @@ class Metric:
         return "↑" if self.direction == "higher" else "↓"
 
 
-_PHOTOS = "pictures from the reconstruction prompt with the photos"
-_EDITS = "pictures from the edit prompts with the photos, or with the true views where given"
-_COSINE = "-1 to 1"
-_RECONSTRUCTION = "mean cosine of all pairs of image embeddings (Gal et al. 2022)"
-_EDITABILITY = "mean cosine of each edit prompt without its placeholder and its pictures (Gal et al. 2022)"
-_SWAP = "the new word shows by CLIP's text and the rest stays by CLIP's images, for each seed (photowords' own)"
+def _published_clip(source: str | None, device: torch.device | str) -> clip.Clip:
+    assert source is not None  # every backbone names its own
+    if clip.is_pockets(source):
+        raise UserError(
+            "the pocket's CLIP gives scores of the pocket's own (pocket-clip-reconstruction and the like), never "
+            "under a published name; give a published CLIP as `clip`, or ask for the pocket's metrics"
+        )
+    return clip.load(source, device, "clip")
+
+
+def _pockets_clip(_: str | None, device: torch.device | str) -> clip.Clip:
+    return clip.load(str(pocket.CLIP), device)
+
+
+_LOSS = Metric(
+    name="held-out-loss",
+    formula="held-out-loss",
+    suite=None,
+    direction="lower",
+    range="0 upwards",
+    compares="predicted with true noise, on the run's photos",
+    protocol="equation 1 on fixed (t, noise, template) tuples that training never draws, stratified in t, on "
+    "posterior-mean latents",
+    measure="run",
+    prompts="none",
+)
+_LPIPS = Metric(
+    name="lpips-vgg",
+    formula="lpips",
+    suite="published",
+    direction="lower",
+    range="0 upwards; 0 is identical",
+    compares="pictures from the reconstruction prompts with the photos",
+    protocol="LPIPS v0.1, VGG16, published heads, native size (Zhang et al. 2018)",
+    measure="pairs",
+    prompts="all",
+    load=perceptual.load["vgg"],
+    source="weights",
+)
+_SIFID = replace(
+    _LPIPS,
+    name="sifid",
+    formula="sifid",
+    protocol="single-image FID on 192 Inception features before the second pooling, no resize (Shaham et al. 2019)",
+    load=frechet.load,
+)
+_RECONSTRUCTION = Metric(
+    name="clip-reconstruction",
+    formula="clip-reconstruction",
+    suite="published",
+    direction="higher",
+    range="-1 to 1",
+    compares="pictures from the first reconstruction prompt with the photos",
+    protocol="mean cosine of all pairs of image embeddings (Gal et al. 2022)",
+    measure="images",
+    prompts="first",
+    load=_published_clip,
+    source="clip",
+)
+_EDITABILITY = replace(
+    _RECONSTRUCTION,
+    name="clip-editability",
+    formula="clip-editability",
+    compares="edit prompts with their pictures",
+    protocol="mean cosine of each edit prompt without its placeholder and its pictures (Gal et al. 2022)",
+    measure="text",
+    prompts="edits",
+)
+_LIKENESS = replace(
+    _RECONSTRUCTION,
+    name="clip-i",
+    formula="clip-i",
+    compares="pictures from the edit prompts with the photos, or with the true views where given",
+    protocol="mean cosine of all pairs of CLIP image embeddings (DreamBench)",
+    prompts="edits",
+    truth="instead",
+)
+_DINO = replace(
+    _LIKENESS,
+    name="dino",
+    formula="dino",
+    protocol="mean cosine of all pairs of DINO ViT-S/16 class tokens (DreamBench)",
+    load=dino.load["dino"],
+    source="dino",
+)
+_SWAP = replace(
+    _RECONSTRUCTION,
+    name="word-swap",
+    formula="word-swap",
+    range="0 to 1, a share",
+    compares="pictures before and after a swapped word",
+    protocol="the new word shows by CLIP's text and the rest stays by CLIP's images, for each seed (photowords' own)",
+    measure="swap",
+)
+_PSNR = Metric(
+    name="psnr",
+    formula="psnr",
+    suite=None,
+    direction="higher",
+    range="about 0 dB upwards; infinite is identical",
+    compares="pictures from the reconstruction prompts with the true views",
+    protocol="10 log10(range^2 / mean squared error), mean over all pairs",
+    measure="pairs",
+    prompts="all",
+    truth="needs",
+    load=lambda *_: pixels.Pixelwise(pixels.psnr),
+)
+
+
+def _pockets(metric: Metric, load: Load, protocol: str) -> Metric:
+    """The same formula on a network of the pocket's, under a name of its own."""
+    name = f"pocket-{metric.formula}"
+    return replace(metric, name=name, suite="pocket", protocol=protocol, load=load, source=None)
+
 
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric(
-            "held-out-loss",
-            "lower",
-            "0 upwards",
-            "predicted with true noise, on the run's photos",
-            "equation 1 on fixed (t, noise, template) tuples, stratified in t, on posterior-mean latents",
+        replace(
+            _LOSS,
+            name="training-loss",
+            formula="training-loss",
+            protocol="equation 1 on the batch of the step, before its update",
         ),
-        Metric(
-            "held-out-gain",
-            "higher",
-            "any; above 0 is better than the start",
-            "the start's held-out loss with the learned concept's",
-            "mean paired difference over the tuples, with its standard error, and by thirds of t",
+        _LOSS,
+        replace(
+            _LOSS,
+            name="held-out-gain",
+            formula="held-out-gain",
+            direction="higher",
+            range="any; above 0 is better than the start",
+            compares="the start's held-out loss with the learned concept's",
+            protocol="mean paired difference over the tuples, with its standard error, and by thirds of t",
         ),
-        Metric(
-            "lpips-vgg",
-            "lower",
-            "0 upwards; 0 is identical",
-            _PHOTOS,
-            "LPIPS v0.1, VGG16, published heads, native size (Zhang et al. 2018)",
+        _LPIPS,
+        replace(
+            _LPIPS,
+            name="lpips-alex",
+            formula="lpips-alex",
+            protocol="LPIPS v0.1, AlexNet, published heads, native size (Zhang et al. 2018)",
+            load=perceptual.load["alex"],
         ),
-        Metric(
-            "lpips-alex",
-            "lower",
-            "0 upwards; 0 is identical",
-            _PHOTOS,
-            "LPIPS v0.1, AlexNet, published heads, native size (Zhang et al. 2018)",
+        _SIFID,
+        _RECONSTRUCTION,
+        _EDITABILITY,
+        _LIKENESS,
+        replace(
+            _EDITABILITY,
+            name="clip-t",
+            formula="clip-t",
+            protocol="mean cosine of each edit prompt, the class word in its placeholder's place, and its pictures "
+            "(DreamBench)",
+            measure="class text",
         ),
-        Metric(
-            "sifid",
-            "lower",
-            "0 upwards; 0 is identical",
-            _PHOTOS,
-            "single-image FID on 192 Inception features before the second pooling, no resize (Shaham et al. 2019)",
+        _DINO,
+        replace(
+            _DINO,
+            name="dinov2",
+            formula="dinov2",
+            protocol="the same with DINOv2; does not compare with dino",
+            load=dino.load["dinov2"],
+            source="dinov2",
         ),
-        Metric("clip-reconstruction", "higher", _COSINE, _PHOTOS, _RECONSTRUCTION),
-        Metric("clip-editability", "higher", _COSINE, "edit prompts with their pictures", _EDITABILITY),
-        Metric("clip-i", "higher", _COSINE, _EDITS, "mean cosine of all pairs of CLIP image embeddings (DreamBench)"),
-        Metric(
-            "clip-t",
-            "higher",
-            _COSINE,
-            "edit prompts with their pictures",
-            "mean cosine of each edit prompt, the class word in its placeholder's place, and its pictures (DreamBench)",
+        _PSNR,
+        replace(
+            _PSNR,
+            name="ssim",
+            formula="ssim",
+            range="-1 to 1; 1 is identical",
+            protocol="Gaussian window of 11 with sigma 1.5, mean over channels and all pairs (Wang et al. 2004)",
+            load=lambda *_: pixels.Pixelwise(pixels.ssim),
         ),
-        Metric(
-            "dino", "higher", _COSINE, _EDITS, "mean cosine of all pairs of DINO ViT-S/16 class tokens (DreamBench)"
-        ),
-        Metric("dinov2", "higher", _COSINE, _EDITS, "the same with DINOv2; does not compare with dino"),
-        Metric(
-            "psnr",
-            "higher",
-            "about 0 dB upwards; infinite is identical",
-            "pictures from the reconstruction prompt with the true views",
-            "10 log10(range^2 / mean squared error), mean over all pairs",
-        ),
-        Metric(
-            "ssim",
-            "higher",
-            "-1 to 1; 1 is identical",
-            "pictures from the reconstruction prompt with the true views",
-            "Gaussian window of 11 with sigma 1.5, mean over channels and all pairs (Wang et al. 2004)",
-        ),
-        Metric("word-swap", "higher", "0 to 1, a share", "pictures before and after a swapped word", _SWAP),
-        Metric(
-            "pocket-lpips",
-            "lower",
-            "0 upwards; 0 is identical",
-            _PHOTOS,
+        _SWAP,
+        _pockets(
+            _LPIPS,
+            lambda _, device: perceptual.PocketLPIPS(device),
             "LPIPS's formula on the pocket's feature net, equal weights; compares with nothing published",
         ),
-        Metric(
-            "pocket-sifid",
-            "lower",
-            "0 upwards; 0 is identical",
-            _PHOTOS,
+        _pockets(
+            _SIFID,
+            lambda _, device: frechet.PocketSIFID(device),
             "SIFID's formula on the pocket's feature net, 32 features; compares with nothing published",
         ),
-        Metric("pocket-clip-reconstruction", "higher", _COSINE, _PHOTOS, f"{_RECONSTRUCTION}, by the pocket's CLIP"),
-        Metric(
-            "pocket-clip-editability",
-            "higher",
-            _COSINE,
-            "edit prompts with their pictures",
-            f"{_EDITABILITY}, by the pocket's CLIP",
-        ),
-        Metric(
-            "pocket-word-swap",
-            "higher",
-            "0 to 1, a share",
-            "pictures before and after a swapped word",
-            f"{_SWAP}, by the pocket's CLIP",
+        *(
+            _pockets(metric, _pockets_clip, f"{metric.protocol}, by the pocket's CLIP")
+            for metric in (_RECONSTRUCTION, _EDITABILITY, _SWAP)
         ),
     )
 }
 """Name -> metric. The pocket's nets give published formulas under the pocket's names, never under published ones."""
+
+
+def resolve(name: str, suite: Suite) -> Metric:
+    """The metric that a name means in a suite.
+
+    That is the suite's own metric of this formula ("lpips" is lpips-vgg among the published and pocket-lpips among the
+    pocket's; "sifid" and "pocket-sifid" likewise); else the metric of just this name. Raises UserError for neither.
+    """
+    own = (metric for metric in METRICS.values() if (metric.formula, metric.suite) == (name, suite))
+    found = next(own, METRICS.get(name))
+    if found is None:
+        raise UserError(f"metric {name!r} is unknown; choose from {', '.join(metric_names())}")
+    return found
+
+
+def metric_names() -> list[str]:
+    """Every name that ``resolve`` takes, formulas first."""
+    return list(dict.fromkeys(name for metric in METRICS.values() for name in (metric.formula, metric.name)))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
-from photowords import images
-from photowords.errors import UserError, reason
-from photowords.pretrained import portable_name
+from photowords.errors import UserError
 
 VARIABLE = "PHOTOWORDS_WEIGHTS"
 HUB = "https://download.pytorch.org/models/"
@@ -38,41 +34,5 @@ def find(name: str, folder: str | None = None) -> Path:
                 return path
     raise UserError(
         f"the weights {name} are not in {' or '.join(map(str, places))}; download {FILES[name]} to {places[0] / name}, "
-        f"or name the folder that holds it with --weights or {VARIABLE}"
+        f"or name the folder that holds it as `weights` or in {VARIABLE}"
     )
-
-
-def load(model: nn.Module, path: Path) -> None:
-    """Fill a model with a file's weights, in float32; entries that it has no place for are left.
-
-    Raises UserError for a file that is damaged, would run code, or does not hold what the model needs.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            entries: dict[str, Tensor] = load_file(path)
-        else:
-            entries = torch.load(path, map_location="cpu", weights_only=True)
-        wanted = model.state_dict()
-        # Files of before torch 0.4.1 do not count batches, and nothing here needs the count.
-        missing = [key for key in wanted if key not in entries and not key.endswith("num_batches_tracked")]
-        if missing:
-            raise ValueError(f"it has no entry {missing[0]}")
-        model.load_state_dict({key: entries[key].float() for key in wanted if key in entries}, strict=False)
-    except Exception as error:  # a pickle that is refused, a cut file, other shapes: each its own kind
-        raise UserError(f"{path} does not hold the weights wanted of it ({reason(error)}); copy it again") from error
-    model.requires_grad_(False).eval()
-
-
-@functools.lru_cache(maxsize=32)
-def digest(path: Path) -> str:
-    """The first 8 hexadecimal digits of a weight file's SHA-256 (torchvision's file names end in the same)."""
-    return images.sha256(path)[:8]
-
-
-def named(source: str, revision: str | None) -> str:
-    """How a score's record names a transformers model: its name, and the hub's commit or the weights' digest."""
-    file = Path(source) / "model.safetensors"
-    at = revision or (digest(file) if file.is_file() else "")
-    return f"{portable_name(source)} {at[:8]}".strip()

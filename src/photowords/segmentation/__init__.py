@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import torch
+
 from photowords.segmentation.drawing import overlay
 from photowords.segmentation.interface import Clicks, Segmenter
 from photowords.segmentation.masks import check_mask, clean, cut_out, load_mask, object_box, save_mask
+from photowords.segmentation.selection import Selection
 
 __all__ = [
     "Clicks",
     "Segmenter",
+    "Selection",
     "check_mask",
     "clean",
     "cut_out",
@@ -20,7 +24,7 @@ __all__ = [
 ]
 
 
-def load(source: str | None = None, device: str = "cpu") -> Segmenter:
+def load(source: str | None = None, device: torch.device | str = "cpu") -> Segmenter:
     """The embedded graph cut, or the Segment Anything model in a transformers folder or by its hub name.
 
     Raises UserError where the model cannot be loaded.

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from photowords import images
 from photowords.errors import UserError
-from photowords.images import OBJECT_SHARE, load_photo, save_png
+from photowords.images import OBJECT_FROM, OBJECT_SHARE, load_photo, save_png
 from photowords.segmentation.interface import Clicks
 
 Mask = NDArray[np.bool_]  # (height, width), True on the object
@@ -22,8 +23,8 @@ ROUNDED = 1 / 400
 
 
 def to_array(mask: Image.Image) -> Mask:
-    """The mask as (height, width) booleans; grey counts as object from 128 on."""
-    return np.asarray(mask.convert("L")) >= 128
+    """The mask as (height, width) booleans; grey counts as object from ``OBJECT_FROM`` on."""
+    return np.asarray(mask.convert("L")) >= OBJECT_FROM
 
 
 def to_image(mask: NDArray[Any]) -> Image.Image:
@@ -35,7 +36,8 @@ def load_mask(path: Path | str, size: tuple[int, int]) -> Image.Image:
     """Read a mask for a photo of ``size`` (width, height): white is the object, black is not.
 
     Where a file is transparent in places, its opacity is the mask, as of a selection or a cut-out saved from a
-    drawing program. Of two values the brighter is white (so 0 and 1 will do); else grey is thresholded at 128.
+    drawing program. Of two values the brighter is white (so 0 and 1 will do); else grey counts as object from
+    ``images.OBJECT_FROM`` on.
 
     Raises:
         UserError: what ``images.load_photo`` raises, or a mask of another size, or without any white.
@@ -49,8 +51,8 @@ def load_mask(path: Path | str, size: tuple[int, int]) -> Image.Image:
         )
     grey = np.asarray(image.convert("L"))
     # A file of two values is a mask of 0 and 1 or of 0 and 255.
-    mask = to_image(grey > 0 if len(np.unique(grey)) <= 2 and grey.min() == 0 else grey >= 128)
-    if mask.getbbox() is None:
+    mask = to_image(grey > 0 if len(np.unique(grey)) <= 2 and grey.min() == 0 else grey >= OBJECT_FROM)
+    if images.object_box(mask) is None:
         raise UserError(f"the mask {path} is empty; paint the object white and everything else black")
     return mask
 
@@ -93,8 +95,8 @@ def clean(mask: Image.Image, clicks: Clicks) -> Image.Image:
     kept = np.isin(pieces, list(large | clicked if clicked or not clicks.on else ()))
     if not kept.any():
         raise UserError(
-            "no object is found where you clicked; click elsewhere on it, give a box around it (--box), "
-            "or a mask of your own (--mask)"
+            "no object is found where you clicked; click elsewhere on it, give a `box` around it, or a "
+            "`mask` of your own"
         )
     holes, count = ndimage.label(~kept)
     areas = np.bincount(holes.ravel(), minlength=count + 1)
@@ -108,11 +110,10 @@ def clean(mask: Image.Image, clicks: Clicks) -> Image.Image:
 
 def object_box(mask: Image.Image) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of the object, in pixels, right and bottom excluded. Raises UserError if empty."""
-    box = to_image(to_array(mask)).getbbox()
+    box = images.object_box(mask)
     if box is None:
         raise UserError("the mask is empty; click on the object again, or give another mask")
-    left, top, right, bottom = box
-    return left, top, right, bottom
+    return box
 
 
 def check_mask(mask: Image.Image, photo: Image.Image) -> None:

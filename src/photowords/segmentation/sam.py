@@ -9,20 +9,20 @@ from PIL.Image import Image
 from torch import Tensor
 
 from photowords.errors import UserError
-from photowords.pretrained import config, pretrained, revision
+from photowords.pretrained import config, network, on, pretrained, revision
 from photowords.segmentation.interface import Clicks, Segmenter
 from photowords.segmentation.masks import clean, to_image
 
-WHAT, OPTION = "segmenter", "--segmenter"
+WHAT = "segmenter"
 
 
 class SegmentAnything(Segmenter):
-    """A SAM model from a transformers folder or hub name, such as ``facebook/sam-vit-base``."""
+    """A SAM model from a transformers folder or hub name, such as ``facebook/sam-vit-base``; works on ``device``."""
 
-    def __init__(self, source: str, device: str = "cpu") -> None:
+    def __init__(self, source: str, device: torch.device | str = "cpu") -> None:
         from transformers import SamModel, SamProcessor
 
-        family = config(source, WHAT, OPTION)["model_type"]
+        family = config(source, WHAT)["model_type"]
         if family != "sam":
             why = (
                 "which needs torchvision"
@@ -33,27 +33,34 @@ class SegmentAnything(Segmenter):
                 f"the segmenter {source!r} is of the family {family!r}, {why}; "
                 "use a first-generation SAM such as facebook/sam-vit-base"
             )
-        self.source = source
-        self._processor: Any = pretrained(SamProcessor, source, WHAT, OPTION).image_processor
-        model: Any = pretrained(SamModel, source, WHAT, OPTION, dtype=torch.float32)
-        self._model: Any = model.to(device).eval()
+        self.source, self._device = source, device
+        self._processor: Any = pretrained(SamProcessor, source, WHAT).image_processor
+        self._model: Any = network(SamModel, source, WHAT)
         self.revision = revision(source)
 
     @torch.no_grad()
     def open(self, photo: Image) -> Opened:
         """Encode the photo, which is nearly all of the work."""
         inputs = self._processor(photo, return_tensors="pt")
-        embeddings = self._model.get_image_embeddings(inputs["pixel_values"].to(self._model.device))
-        return Opened(self._model, self._processor, embeddings, photo.size, inputs["reshaped_input_sizes"][0].tolist())
+        with on(self._device, self._model):
+            embeddings = self._model.get_image_embeddings(inputs["pixel_values"].to(self._device))
+        fed = inputs["reshaped_input_sizes"][0].tolist()
+        return Opened(self._model, self._processor, self._device, embeddings, photo.size, fed)
 
 
 class Opened:
     """An encoded photo that answers clicks."""
 
     def __init__(
-        self, model: Any, processor: Any, embeddings: Tensor, size: tuple[int, int], fed: tuple[int, int]
+        self,
+        model: Any,
+        processor: Any,
+        device: torch.device | str,
+        embeddings: Tensor,
+        size: tuple[int, int],
+        fed: tuple[int, int],
     ) -> None:
-        self._model, self._processor, self._embeddings = model, processor, embeddings
+        self._model, self._processor, self._device, self._embeddings = model, processor, device, embeddings
         self._size = size  # width and height of the photo
         self._fed = fed  # height and width of what the encoder saw of it, without padding
 
@@ -72,9 +79,10 @@ class Opened:
             prompts["input_labels"] = torch.tensor(labels)[None, None]  # (1, 1, points)
         if clicks.box is not None:
             prompts["input_boxes"] = (torch.tensor(clicks.box) * ratio.repeat(2))[None, None]  # (1, 1, 4)
-        prompts = {name: value.to(self._model.device) for name, value in prompts.items()}
-        answer = self._model(image_embeddings=self._embeddings, **prompts)
-        best = answer.iou_scores[0, 0].argmax()
+        prompts = {name: value.to(self._device) for name, value in prompts.items()}
+        with on(self._device, self._model):
+            answer = self._model(image_embeddings=self._embeddings, **prompts)
+        best = int(answer.iou_scores[0, 0].argmax())
         masks = self._processor.post_process_masks(
             answer.pred_masks[:, :, best, None].float().cpu(), [self._size[::-1]], [self._fed]
         )

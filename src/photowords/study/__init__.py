@@ -1,7 +1,7 @@
-"""Studies: a grid of concepts x starts x seeds, run to files that can be traced, and the report made of them."""
+"""Studies: a grid of concepts x starts x seeds, run to files that can be traced; ``report`` shows what came out."""
 
 from photowords.study.grid import Trial
 from photowords.study.plan import Study, read
-from photowords.study.run import Prepared, Watcher, default_workers, prepare, run
+from photowords.study.runner import Prepared, Watcher, default_workers, prepare, run
 
 __all__ = ["Prepared", "Study", "Trial", "Watcher", "default_workers", "prepare", "read", "run"]

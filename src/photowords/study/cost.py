@@ -9,8 +9,8 @@ import torch
 
 from photowords.backbones import Backbone
 from photowords.settings import GenerateSettings
-from photowords.study import scoring
-from photowords.study.grid import Trial
+from photowords.study import measured
+from photowords.study.grid import STRIP, Trial
 
 BACKWARD = 2
 """Passes that a step back through the UNet takes, beside the one forward."""
@@ -19,11 +19,12 @@ BACKWARD = 2
 def passes(trial: Trial, samples: int) -> int:
     """About how many pictures a trial sends through the UNet."""
     arm, settings = trial.arm, trial.arm.settings
-    sampled = len(arm.score_at) * scoring.prompts(trial.spec["metrics"], settings.kind) + len(arm.pictures_at)
+    sampled = len(arm.score_at) * measured.prompts(trial.spec["metrics"], trial.protocol) * samples
+    sampled += len(arm.pictures_at) * len(trial.picture_prompts) * min(samples, STRIP)
     return (
         settings.steps * settings.batch * (1 + BACKWARD)
         + len(settings.evaluate_at or ()) * settings.held_out
-        + sampled * samples * GenerateSettings().steps * 2  # guidance doubles each
+        + sampled * GenerateSettings().steps * 2  # guidance doubles each
     )
 
 
@@ -34,9 +35,9 @@ def seconds_per_pass(backbone: Backbone) -> float:
     torch.set_num_threads(1)
     try:
         side = backbone.picture_size
-        latents = backbone.encode(torch.zeros(1, 3, side, side)).mean.expand(4, -1, -1, -1)
-        conditioning = backbone.condition([["a photo"]], {}).expand(4, -1, -1)
-        t = torch.full((4,), backbone.timesteps // 2, device=backbone.device)
+        latents = backbone.encode_picture(torch.zeros(1, 3, side, side)).mean.expand(4, -1, -1, -1)
+        conditioning = backbone.encode_prompt([["a photo"]], {}).repeat(4)
+        t = backbone.objective.timesteps(torch.full((4,), 0.5)).to(backbone.device)
         for _ in range(2):  # the first one warms up
             began = time.perf_counter()
             backbone.predict(latents, t, conditioning).sum().item()

@@ -12,66 +12,72 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL.Image import Image
 
-from photowords import __version__, files, images
+from photowords import __version__, evaluation, files, images
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.study import grid, scoring
+from photowords.study import grid
 from photowords.study.grid import Trial
 from photowords.study.plan import Study
 from photowords.study.trial import Outcome
 
 PHOTO_SIDE = 256
-LEFT = ".*.photowords"
-"""What ``files.atomic`` and ``files.atomic_folder`` leave behind when they are killed."""
+SEEN = ("photos", "masks", "truth")
 MUST_AGREE = ("name", "trials", "threads", "photowords", "torch")
 """Of plan.json, to go on in its folder. A trial's id holds all that determines its result."""
 
 
-def open_(out: Path, record: Mapping[str, Any], toml: bytes, photos: Mapping[str, Image]) -> None:
-    """Make the folder, or find that it is this study's. Raises UserError where it is not, or cannot be written."""
+@contextmanager
+def open_(out: Path, record: Mapping[str, Any], toml: bytes, squares: Mapping[str, Image]) -> Iterator[None]:
+    """Make the folder, or find that it is this study's, and hold it while trials are kept in it.
+
+    ``squares``: of each concept's first photo, what is learned from.
+
+    Raises UserError where it is not this study's, where another process holds it, or when it cannot be written.
+    """
     known = out / "plan.json"
-    if known.exists():
-        _check_same(known, record)
-    elif out.exists() and (not out.is_dir() or any(not path.match(LEFT) for path in out.iterdir())):
-        raise UserError(f"{out} holds something that is no study; give --out a new or an empty folder")
+    if not known.exists() and out.exists() and not _is_free(out):
+        raise UserError(f"{out} holds something that is no study; give a new or an empty folder as `out`")
     files.make_folder(out)
-    for left in list(out.rglob(LEFT)):  # some may lie in others
-        if left.is_dir():
-            shutil.rmtree(left)
-        else:
-            left.unlink(missing_ok=True)
-    # First, so that a kill leaves a folder that is known again; all else is written at each run.
-    files.write_json(known, record)
-    for part in ("trials", "pictures", "photos"):
-        files.make_folder(out / part)
-    files.write_bytes(out / "study.toml", toml)
-    for name, photo in photos.items():
-        square = images.to_pil(images.to_tensor(photo, min(PHOTO_SIDE, *photo.size)))[0]
-        images.save_png(square, out / "photos" / f"{name}.png")
+    with files.locked(out, "another photowords study"):
+        if known.exists():
+            _check_same(known, record)
+        else:  # first, so that a kill leaves a folder that is known again; all else is written at each run
+            files.write_json(known, record)
+        for part in ("trials", "pictures", "photos"):
+            files.make_folder(out / part)
+        for place in (out, out / "trials", out / "photos", *(out / "pictures").iterdir()):
+            files.remove_left(place)
+        files.write_bytes(out / "study.toml", toml)
+        for name, square in squares.items():
+            small = images.to_pil(images.to_tensor(square, min(PHOTO_SIDE, *square.size)))[0]
+            images.save_png(small, out / "photos" / f"{name}.png")
+        yield
+
+
+def _is_free(out: Path) -> bool:
+    """Whether a path is a folder with nothing in it but what a killed process left."""
+    return out.is_dir() and all(files.is_ours(path) for path in out.iterdir())
 
 
 def _check_same(known: Path, record: Mapping[str, Any]) -> None:
     try:
         there = json.loads(known.read_text())
         differ = [key for key in MUST_AGREE if there[key] != record[key]]
-        if [arm["pictures_at"] for arm in there["arms"]] != [arm["pictures_at"] for arm in record["arms"]]:
-            differ.append("pictures_at")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{known} cannot be read, so its study cannot go on; give another --out") from error
+        raise UserError(f"{known} cannot be read, so its study cannot go on; give another folder as `out`") from error
     if differ:
         raise UserError(
             f"{known.parent} is a study with other {', '.join(differ)}; "
-            "go on with the same file, model and versions, or give another --out"
+            "go on with the same file, model and versions, or give another folder as `out`"
         )
 
 
@@ -94,10 +100,9 @@ def is_done(out: Path, trial: Trial) -> bool:
 
 def keep(out: Path, trial: Trial, outcome: Outcome) -> None:
     """Pictures first and the trial last: a trial that is there is whole."""
-    if outcome.pictures:
-        files.make_folder(out / "pictures" / trial.id)
     for name, data in outcome.pictures.items():
-        files.write_bytes(out / "pictures" / trial.id / name, data)
+        files.make_folder((out / name).parent)
+        files.write_bytes(out / name, data)
     files.write_json(out / "trials" / f"{trial.id}.json", outcome.record)
     log(out / "timings.jsonl", json.dumps({"id": trial.id, "seconds": round(outcome.seconds, 3)}))
 
@@ -120,24 +125,26 @@ def plan_record(study: Study, trials: Sequence[Trial], backbone: Backbone) -> di
         "threads": 1,
         "photowords": __version__,
         "torch": str(torch.__version__),
+        "suite": evaluation.suite(backbone),
         "metrics": spec["metrics"],
         "samples": study.samples,
         "protocol": {trial.arm.name: trial.spec["protocol"] for trial in trials},
+        "picture_prompts": {trial.arm.name: list(trial.picture_prompts) for trial in trials},
         "seeds": list(study.seeds),
         "concepts": [
             {
-                "name": s.name,
-                "photo": next(t.spec["photo"] for t in trials if t.subject is s),
-                "class": s.label,
-                "words": s.words,
+                "name": source.name,
+                **{key: next(trial.spec[key] for trial in trials if trial.source is source) for key in SEEN},
+                "class": source.label,
+                "words": source.words,
             }
-            for s in study.subjects
+            for source in study.concepts
         ],
         "arms": [
             {
                 "name": arm.name,
                 "label": arm.label,
-                "init": arm.init,
+                "init": arm.start.init,
                 "steps": arm.settings.steps,
                 "evaluate_at": list(arm.settings.evaluate_at or ()),
                 "score_at": list(arm.score_at),
@@ -146,5 +153,5 @@ def plan_record(study: Study, trials: Sequence[Trial], backbone: Backbone) -> di
             for arm in study.arms
         ],
         "trials": [trial.id for trial in trials],
-        "report": [scoring.block(table, backbone) for table in study.report],
+        "report": list(study.report),
     }

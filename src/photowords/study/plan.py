@@ -10,69 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photowords import pocket
-from photowords.concept import NAME
+from photowords import fields, published, starts
 from photowords.errors import UserError
-from photowords.initializers import INITIALIZERS
+from photowords.report import blocks
+from photowords.report.blocks.gallery import Gallery
 from photowords.settings import InvertSettings, parse_seeds
-
-Table = Mapping[str, Any]
+from photowords.starts import STARTS, Classified, Start, Words
+from photowords.study import sources, tables
+from photowords.study.sources import ConceptSource
+from photowords.study.tables import Table
 
 STEPS = ("evaluate_at", "score_at", "pictures_at")
-TOP = ("name", "question", "model", "concepts", "seeds", "metrics", "samples", *STEPS, "settings", "arms", "report")
-CONCEPT = ("name", "photo", "class", "words", "truth")
-HINTS: dict[str, type] = {
-    "words": str,
-    "count": int,
-    "captioner": str,
-    "classifier": str,
-    "budget": int,
-    "drop": list,
-    "freeze": list,
-}
-"""What an arm may tell its initializer -> its type in TOML."""
-CAPTIONED = ("caption", "multi-star", "shuffled", "random-words", "other-caption", "class-repeated")
-USED_BY = {
-    "words": ("words",),
-    "count": ("multi-star",),
-    "captioner": CAPTIONED,
-    "classifier": ("class", "class-repeated"),
-    "budget": ("class", *CAPTIONED),
-    "drop": ("class", *CAPTIONED),
-}
-"""Of those -> the only initializers that they mean something to."""
-
-NOT_SET = ("seed", "evaluate_at", "background_weight")  # the study's own, or of no use without a mask
-SETTINGS = {f.name: str(f.type) for f in dataclasses.fields(InvertSettings) if f.name not in NOT_SET}
-
-KINDS = {"int": int, "float": float, "bool": bool, "str": str}
-CALLED = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "a text",
-    list: "a list",
-    dict: "a table",
-}
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One thing that is learned, in every arm and for every seed.
-
-    Attributes:
-        name: unique; a concept's name.
-        photo: the picture to invert.
-        label: what the class start says of it instead of the classifier; None asks the classifier.
-        words: what the words start says of it where the arm does not.
-        truth: other true pictures of it, which training never sees; may be empty.
-    """
-
-    name: str
-    photo: Path
-    label: str | None = None
-    words: str | None = None
-    truth: tuple[Path, ...] = ()
+PROMPTS = ("prompts", "edits", "picture_prompts")
+TOP = (
+    *("name", "question", "model", "concepts", "segmenter", "seeds", "metrics", "samples"),
+    *(*PROMPTS, *STEPS, "settings", "arms", "report"),
+)
+OWN = ("seed", "other", "evaluate_at")  # what the study says itself
+OPTIONS = {name for start in STARTS.values() for name in fields.fields(start)} - set(OWN)
+"""What an arm may tell its start."""
+SETTINGS = tuple(name for name in fields.fields(InvertSettings) if name not in OWN)
 
 
 @dataclass(frozen=True)
@@ -81,16 +38,14 @@ class Arm:
 
     Attributes:
         name, label: unique, and how figures call it.
-        init: a name of ``initializers.INITIALIZERS``.
-        hint: fields of ``Hint`` that the file sets.
+        start: what the file says of every concept's start; the words and the class may be each concept's own.
         settings: of the inversion, its ``evaluate_at`` included; the seed is the trial's.
         score_at, pictures_at: steps at which pictures are scored, and kept.
     """
 
     name: str
     label: str
-    init: str
-    hint: Table
+    start: Start
     settings: InvertSettings
     score_at: tuple[int, ...]
     pictures_at: tuple[int, ...]
@@ -98,15 +53,27 @@ class Arm:
 
 @dataclass(frozen=True)
 class Study:
-    """What the file says, checked."""
+    """What the file says, checked.
+
+    Attributes:
+        segmenter: folder or hub name of what answers clicks; None is the graph cut.
+        samples: pictures of each prompt that is scored.
+        prompts, edits: what metrics sample, with ``{}`` for the concept; none are the protocol's own for each kind.
+        picture_prompts: whose pictures are kept; none is the first template of each kind.
+        report: the [[report]] tables.
+    """
 
     name: str
     question: str
     model: str
-    subjects: tuple[Subject, ...]
+    concepts: tuple[ConceptSource, ...]
+    segmenter: str | None
     seeds: tuple[int, ...]
     metrics: tuple[str, ...]
     samples: int
+    prompts: tuple[str, ...]
+    edits: tuple[str, ...]
+    picture_prompts: tuple[str, ...]
     arms: tuple[Arm, ...]
     report: tuple[Table, ...]
 
@@ -119,76 +86,113 @@ def read(file: Path) -> Study:
         raise UserError(f"{file} cannot be read: {error.strerror}; give the path of a study's TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not a TOML file: {error}") from error
-    try:
+    with tables.within(str(file)):
         return _study(table, file.parent)
-    except UserError as error:
-        raise UserError(f"{file}: {error}") from error
 
 
 def _study(table: Table, folder: Path) -> Study:
-    _only(table, TOP, "the study")
-    name = _get(table, "name", str, None, "the study")
+    tables.only(table, TOP, "the study")
+    name = tables.get(table, "name", str, None, "the study")
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise UserError(f"the study's name {name!r} may hold only small letters, digits and '-'")
-    metrics = _list(table, "metrics", str, "the study") or []
-    steps = {at: _list(table, at, int, "the study") for at in STEPS}
-    shared = _settings(_get(table, "settings", dict, {}, "the study"), tuple(SETTINGS), "[settings]")
-    arms = [_arm(arm, shared, steps, bool(metrics)) for arm in _list(table, "arms", dict, "the study") or []]
+    metrics = tables.listed(table, "metrics", str, "the study") or []
+    study = Study(
+        name=name,
+        question=tables.get(table, "question", str, "", "the study"),
+        model=tables.get(table, "model", str, "pocket", "the study"),
+        concepts=tuple(sources.read(table.get("concepts", "bank"), folder)),
+        segmenter=tables.get(table, "segmenter", str, "", "the study") or None,
+        seeds=tuple(_seeds(table.get("seeds", [0]))),
+        metrics=tuple(metrics),
+        samples=tables.get(table, "samples", int, 4, "the study"),
+        **{key: tuple(_prompts(table, key)) for key in PROMPTS},
+        arms=tuple(_arms(table, bool(metrics))),
+        report=tuple(tables.listed(table, "report", dict, "the study") or []),
+    )
+    if study.samples < 1:
+        raise UserError(f"samples is {study.samples}, but it must be at least 1")
+    tables.unlike("concepts", [concept.name for concept in study.concepts])
+    tables.unlike("arms", [arm.name for arm in study.arms])
+    tables.unlike("seeds", list(study.seeds))
+    tables.unlike("metrics", metrics)
+    if metrics and table.get("score_at") == []:
+        raise UserError("score_at is empty, but the study has metrics; name steps there, or take it out")
+    for arm in study.arms:
+        _check_start(arm, study.concepts)
+    _check_concepts(study)
+    for block in study.report:
+        _check_block(block, study)
+    return study
+
+
+def _arms(table: Table, scored: bool) -> list[Arm]:
+    steps = {at: tables.listed(table, at, int, "the study") for at in STEPS}
+    own = tables.get(table, "settings", dict, {}, "the study")
+    tables.only(own, ("like", *SETTINGS), "[settings]")
+    with tables.within("[settings]"):
+        shared = _settings(own)
+        fields.make(InvertSettings, shared)
+    arms = [_arm(arm, shared, steps, scored) for arm in tables.listed(table, "arms", dict, "the study") or []]
     if not arms:
         raise UserError("the study has no arm; add at least one [[arms]] with a name and an init")
     longest = max(arm.settings.steps for arm in arms)
     for at, given in steps.items():
         if given and max(given) > longest:
             raise UserError(f"{at} asks for step {max(given)}, but no arm has more than {longest} steps")
-    samples = _get(table, "samples", int, 4, "the study")
-    if samples < 1:
-        raise UserError(f"samples is {samples}, but it must be at least 1")
-    study = Study(
-        name,
-        _get(table, "question", str, "", "the study"),
-        _get(table, "model", str, "pocket", "the study"),
-        tuple(_subjects(table.get("concepts", "bank"), folder)),
-        tuple(_seeds(table.get("seeds", [0]))),
-        tuple(metrics),
-        samples,
-        tuple(arms),
-        tuple(_blocks(_list(table, "report", dict, "the study") or [], [arm.name for arm in arms])),
-    )
-    _unlike("concepts", [subject.name for subject in study.subjects])
-    _unlike("arms", [arm.name for arm in arms])
-    _unlike("seeds", list(study.seeds))
-    _unlike("metrics", metrics)
-    for arm in arms:
-        silent = [subject.name for subject in study.subjects if not (arm.hint.get("words") or subject.words)]
-        if arm.init == "words" and silent:
-            raise UserError(f"arm {arm.name} has no words for {silent[0]}; add words to the arm or to the concept")
-    if metrics and steps["score_at"] == []:
-        raise UserError("score_at is empty, but the study has metrics; name steps there, or take it out")
-    blind = [subject.name for subject in study.subjects if not subject.truth]
-    if blind and (seen := [name for name in metrics if name in ("psnr", "ssim")]):
+    return arms
+
+
+def _prompts(table: Table, key: str) -> list[str]:
+    prompts = tables.listed(table, key, str, "the study") or []
+    for prompt in prompts:
+        if prompt.count("{}") != 1:
+            raise UserError(f"{key} has {prompt!r}, which must have one {{}}, where the concept stands")
+    tables.unlike(key, prompts)
+    return prompts
+
+
+def _check_concepts(study: Study) -> None:
+    """Raise UserError where the study asks for what a concept lacks: true views, or a mask."""
+    blind = [concept.name for concept in study.concepts if not concept.truth]
+    if blind and (seen := [name for name in study.metrics if name in ("psnr", "ssim")]):
         raise UserError(f"{seen[0]} compares with true views, and concept {blind[0]} has none; add truth = [...] to it")
-    return study
+    photos = [photo for concept in study.concepts for photo in concept.photos]
+    if study.segmenter and not any(photo.clicks for photo in photos):
+        raise UserError("segmenter answers clicks, and no concept has any; add click = [x, y] to one, or leave it out")
+    if not any(photo.clicks or photo.mask for photo in photos):
+        for arm in study.arms:
+            if arm.settings.background_weight is not None:
+                raise UserError("background_weight is of what lies outside a mask, and no concept has one")
+
+
+def _check_block(table: Table, study: Study) -> None:
+    """Raise UserError for a [[report]] block that cannot be made, or that shows what the study has not."""
+    block = blocks.parse(table, [arm.name for arm in study.arms])
+    if not isinstance(block, Gallery):
+        return
+    kept = {step for arm in study.arms for step in arm.pictures_at}
+    has: dict[str, set[Any]] = {
+        "concepts": {concept.name for concept in study.concepts},
+        "step": kept,
+        "seeds": set(study.seeds),
+        "prompts": set(study.picture_prompts),
+    }
+    for key, known in has.items():
+        if missing := [value for value in getattr(block, key) if value not in known]:
+            where = {"step": "pictures_at", "prompts": "picture_prompts"}.get(key, key)
+            raise UserError(f"the gallery block shows {missing[0]!r}, which {where} of the study has not; add it there")
 
 
 def _arm(table: Table, shared: Table, steps: Mapping[str, list[int] | None], scored: bool) -> Arm:
-    name = _get(table, "name", str, None, "an arm")
+    name = tables.get(table, "name", str, None, "an arm")
     where = f"arm {name}"
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise UserError(f"the arm's name {name!r} may hold only small letters, digits and '-'")
-    _only(table, ("name", "init", "label", *HINTS, *SETTINGS), where)
-    init = _get(table, "init", str, None, where)
-    if init not in INITIALIZERS:
-        raise UserError(f"{where} has the unknown init {init!r}; choose from {', '.join(INITIALIZERS)}")
-    for key, users in USED_BY.items():
-        if key in table and init not in users:
-            raise UserError(f"{where} has {key}, which goes with init {' or '.join(users)}, not with {init}")
-    hint = {key: _get(table, key, kind, None, where) for key, kind in HINTS.items() if key in table}
-    hint |= {key: _list(table, key, str, where) for key in ("drop", "freeze") if key in table}
-    own = _settings({key: table[key] for key in SETTINGS if key in table}, tuple(SETTINGS), where)
-    try:
-        settings = InvertSettings(**{**shared, **own})
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from error
+    tables.only(table, ("name", "init", "label", *sorted(OPTIONS), "like", *SETTINGS), where)
+    init = tables.get(table, "init", str, None, where)
+    with tables.within(where):
+        start = starts.make(init, {key: table[key] for key in table if key in OPTIONS})
+        settings = fields.make(InvertSettings, {**shared, **_settings(table)})
     last = settings.steps
     evaluated = steps["evaluate_at"]
     if evaluated is None:
@@ -205,45 +209,27 @@ def _arm(table: Table, shared: Table, steps: Mapping[str, list[int] | None], sco
 
     score_at = within("score_at", evaluated if scored else [], evaluated, "evaluate_at")
     ends = sorted({score_at[0], score_at[-1]}) if score_at else []
-    pictures_at = within("pictures_at", ends, score_at, "score_at")
+    pictures_at = within("pictures_at", ends, evaluated, "evaluate_at")
     settings = dataclasses.replace(settings, evaluate_at=tuple(evaluated))
-    return Arm(name, _get(table, "label", str, name, where), init, hint, settings, score_at, pictures_at)
+    return Arm(name, tables.get(table, "label", str, name, where), start, settings, score_at, pictures_at)
 
 
-def _settings(table: Table, known: tuple[str, ...], where: str) -> dict[str, Any]:
-    _only(table, known, where)
-    return {key: _get(table, key, KINDS[SETTINGS[key].split(" |")[0]], None, where) for key in table}
+def _settings(table: Table) -> dict[str, Any]:
+    """The inversion's settings that a table gives: those of the source that it is ``like``, and its own over them."""
+    like = published.published(tables.get(table, "like", str, None, "it")).settings if "like" in table else {}
+    return {key: value for key, value in {**like, **table}.items() if key in SETTINGS}
 
 
-def _subjects(value: Any, folder: Path) -> list[Subject]:
-    if value == "bank":
-        value = pocket.concepts()
-    if not isinstance(value, list) or not value:
-        raise UserError('concepts must be "bank", or a list of concepts of the bank and photos')
-    return [_subject(item, folder) for item in value]
-
-
-def _subject(item: Any, folder: Path) -> Subject:
-    table: Table = {"photo": item} if isinstance(item, str) else item
-    if not isinstance(table, dict):
-        raise UserError(f"the concept {item!r} must be a name, a photo's path or a table")
-    _only(table, CONCEPT, "a concept")
-    photo = _get(table, "photo", str, None, "a concept")
-    name = _get(table, "name", str, Path(photo).stem, "a concept")
-    where = f"concept {name}"
-    if not NAME.fullmatch(name):
-        raise UserError(f'concept {name!r} cannot be used as a name; write {{name = "...", photo = {photo!r}}}')
-    bundled = photo in pocket.concepts()
-    path = pocket.view(photo) if bundled else folder / photo
-    truth = [folder / view for view in _list(table, "truth", str, where) or []]
-    if bundled and not truth:
-        truth = sorted(set(path.parent.glob("view_*.png")) - {path})
-    for view in (path, *truth):
-        if not view.is_file():
-            bank = ", ".join(pocket.concepts())
-            raise UserError(f"{where}: {view} does not exist, nor is it a concept of the bank ({bank})")
-    texts = [_get(table, key, str, "", where) or None for key in ("class", "words")]
-    return Subject(name, path, texts[0], texts[1], tuple(truth))
+def _check_start(arm: Arm, concepts: Sequence[ConceptSource]) -> None:
+    """Raise UserError where an arm and a concept leave a start without words, or contradict each other."""
+    start = arm.start
+    for concept in concepts:
+        if isinstance(start, Words) and not (start.words or concept.words):
+            raise UserError(f"arm {arm.name} has no words for {concept.name}; add words to the arm or to the concept")
+        if isinstance(start, Classified) and concept.label and (start.classifier or start.labels):
+            raise UserError(
+                f"arm {arm.name} asks a classifier, but concept {concept.name} says its class itself; leave out one"
+            )
 
 
 def _seeds(value: Any) -> list[int]:
@@ -252,47 +238,3 @@ def _seeds(value: Any) -> list[int]:
     if not (isinstance(value, list) and value and all(type(seed) is int and 0 <= seed < 2**32 for seed in value)):
         raise UserError('seeds must be a list of whole numbers, or a text like "0-2"')
     return value
-
-
-def _blocks(tables: Sequence[Table], arms: list[str]) -> list[Table]:
-    if tables:
-        from photowords.study.report import check_block
-
-        for table in tables:
-            check_block(table, arms)
-    return list(tables)
-
-
-def _only(table: Table, known: Sequence[str], where: str) -> None:
-    if unknown := [key for key in table if key not in known]:
-        raise UserError(f"{where} has the unknown key {unknown[0]!r}; the known keys are {', '.join(known)}")
-
-
-def _get(table: Table, key: str, kind: type, default: Any, where: str) -> Any:
-    """A value of one type; a whole number is a number too. ``default`` None means that the key is needed."""
-    if key not in table:
-        if default is None:
-            raise UserError(f"{where} has no {key}; add {key} = ...")
-        return default
-    value = table[key]
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise UserError(f"{key} of {where} is {value!r}, but it must be {CALLED[kind]}")
-    return value
-
-
-def _list(table: Table, key: str, kind: type, where: str) -> list[Any] | None:
-    """A list of values of one type; None where the key is absent. Steps are not negative."""
-    if key not in table:
-        return None
-    for value in _get(table, key, list, None, where):
-        if type(value) is not kind or (type(value) is int and value < 0):
-            least = " of at least 0" if kind is int else ""
-            raise UserError(f"{key} of {where} holds {value!r}, but each must be {CALLED[kind]}{least}")
-    return list(table[key])
-
-
-def _unlike(what: str, names: Sequence[Any]) -> None:
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"{what} has {twice[0]!r} twice; each must have a name of its own")

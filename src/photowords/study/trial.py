@@ -22,31 +22,35 @@ from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning, UserError, reason
 from photowords.evaluation import Score
+from photowords.fields import fields
 from photowords.generation import generate
-from photowords.initializers import Hint, start
-from photowords.inversion import Diverged, Step, invert, stratified
+from photowords.initializers import start
+from photowords.inversion import Diverged, Step, invert
+from photowords.inversion.views import square
 from photowords.metrics.losses import by_thirds, paired_difference
-from photowords.prompts import TEMPLATES
+from photowords.report.results import picture_file
 from photowords.settings import GenerateSettings, InvertSettings
-from photowords.study import grid, scoring
+from photowords.starts import Class
+from photowords.study import grid
 from photowords.study.grid import Trial
-
-STRIP = 4
-"""Pictures in a strip, seeds 0, 1, ..."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A trial with all that a worker on another machine needs: pictures, not paths; the model by name."""
+    """A trial with all that a worker on another machine needs: pictures, not paths; the model by name.
+
+    ``photos`` are what is learned from, with the mask of each (None for none); ``other`` is what a start looks at that
+    describes another picture.
+    """
 
     trial: Trial
-    photo: Image
+    photos: Sequence[Image]
+    masks: Sequence[Image | None]
     other: Image | None
     truth: Sequence[Image]
     model: str
     device: str
     dtype: str
-    samples: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Outcome:
 
     Attributes:
         record: the trial's JSON values; None where it failed.
-        pictures: file name -> PNG bytes of a strip.
+        pictures: file, within the study's folder, -> PNG bytes of a strip.
         failure: one sentence where it failed; ``trace`` says where, for a fault that is ours.
         warnings: sentences, each once.
         seconds: of the whole trial. Not a result.
@@ -96,67 +100,81 @@ def _backbone(model: str, device: str, dtype: str) -> Backbone:
     return backbones.load(model, device, dtype)
 
 
+@dataclass
+class _Course:
+    """What is gathered while a trial runs."""
+
+    losses: list[float | None] = field(default_factory=list)
+    checkpoints: list[dict[str, Any]] = field(default_factory=list)
+    how: dict[str, str] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    diverged: str | None = None
+
+
 def _run(job: Job, backbone: Backbone) -> tuple[dict[str, Any], dict[str, bytes]]:
     trial, arm = job.trial, job.trial.arm
     if backbone.fingerprint != trial.spec["model"]["fingerprint"]:
         raise UserError(f"the worker's {job.model} is another model than the study's; give it the same one")
     concept = begin(job, backbone)
-    settings = dataclasses.replace(arm.settings, seed=trial.seed)
+    course = _learn(job, backbone, concept)
+    record = {
+        "id": trial.id,
+        "concept": trial.source.name,
+        "arm": arm.name,
+        "init": arm.start.init,
+        "seed": trial.seed,
+        "spec": trial.spec,
+        "sentence": concept.sentence,
+        "placeholders": len(concept.vectors(concept.encoders[0])),
+        "class": concept.sentence if isinstance(arm.start, Class) else trial.source.label,
+        "caption": concept.provenance.get("caption"),
+        "training_loss": course.losses,
+        "checkpoints": course.checkpoints,
+        "how": course.how,
+        "diverged": course.diverged,
+        "picture_prompts": list(trial.picture_prompts),
+        "pictures_at": list(arm.pictures_at),
+    }
+    return record, course.pictures
+
+
+def _learn(job: Job, backbone: Backbone, concept: Concept) -> _Course:
+    """Invert, and measure at the arm's checkpoints."""
+    trial, arm, course = job.trial, job.trial.arm, _Course()
+    settings = dataclasses.replace(arm.settings, seed=trial.noise_seed)
     first: Tensor | None = None
-    losses: list[float | None] = []
-    checkpoints: list[dict[str, Any]] = []
-    how: dict[str, str] = {}
-    pictures: dict[str, bytes] = {}
-    diverged: str | None = None
     try:
-        for step in invert(backbone, concept, [job.photo], settings):
+        for step in invert(backbone, concept, job.photos, settings, masks=job.masks):
             if step.loss is not None:
-                losses.append(_round(step.loss))
+                course.losses.append(_round(step.loss))
             if step.held_out is None:
                 continue
             first = step.held_out if first is None else first
             scored = bool(trial.spec["metrics"]) and step.index in arm.score_at
             scores = score(job, backbone, step.concept) if scored else {}
-            how |= {name: one.how for name, one in scores.items()}
-            checkpoints.append(_checkpoint(step, first, settings, backbone.timesteps, scores))
+            course.how |= {name: one.how for name, one in scores.items()}
+            course.checkpoints.append(_checkpoint(step, first, settings, scores))
             if step.index in arm.pictures_at:
-                pictures[f"step_{step.index:06d}.png"] = _strip(backbone, step.concept, settings, job.samples)
+                for number, prompt in enumerate(trial.picture_prompts):
+                    file = picture_file(trial.id, step.index, number)
+                    course.pictures[file] = _strip(backbone, step.concept, prompt, trial.spec["pictures"]["samples"])
     except Diverged as error:
-        diverged = str(error)
-    record = {
-        "id": trial.id,
-        "concept": trial.subject.name,
-        "arm": arm.name,
-        "init": arm.init,
-        "seed": trial.seed,
-        "spec": trial.spec,
-        "sentence": concept.sentence,
-        "placeholders": len(concept),
-        "class": concept.sentence if arm.init == "class" else trial.subject.label,
-        "caption": concept.provenance.get("caption"),
-        "training_loss": losses,
-        "checkpoints": checkpoints,
-        "how": how,
-        "diverged": diverged,
-    }
-    return record, pictures
+        course.diverged = str(error)
+    return course
 
 
 def begin(job: Job, backbone: Backbone) -> Concept:
-    """The concept at step 0. A class that the study gives takes the place of the classifier's."""
+    """The concept at step 0: the arm's start, with the trial's seed and the other picture where it looks at them."""
     trial = job.trial
-    given = grid.hint(trial.arm, trial.subject)
-    told: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
-    init = "words" if trial.arm.init == "class" and "words" in told else trial.arm.init
-    return start(init, [job.photo], backbone, Hint(**told, seed=trial.seed, other=job.other), trial.subject.name)
+    how = grid.start_of(trial.arm, trial.source)
+    own = {"seed": trial.noise_seed, "other": job.other}
+    how = dataclasses.replace(how, **{name: value for name, value in own.items() if name in fields(type(how))})
+    return start(how, job.photos, backbone, trial.source.name, job.masks[0])
 
 
-def _checkpoint(
-    step: Step, first: Tensor, settings: InvertSettings, timesteps: int, scores: Mapping[str, Score]
-) -> dict[str, Any]:
+def _checkpoint(step: Step, first: Tensor, settings: InvertSettings, scores: Mapping[str, Score]) -> dict[str, Any]:
     assert step.held_out is not None
     difference, error = paired_difference(step.held_out, first)
-    t = stratified(len(first), timesteps)
     return {
         "step": step.index,
         "sample_steps": step.sample_steps,
@@ -165,14 +183,16 @@ def _checkpoint(
             "mean": _round(step.held_out.double().mean().item()),
             "difference": _round(difference),
             "standard_error": _round(error),
-            "thirds": [_round(mean) for mean in by_thirds(step.held_out, t, timesteps)],
+            "thirds": [_round(mean) for mean in by_thirds(step.held_out)],
             "losses": [_round(loss) for loss in step.held_out.tolist()],
         },
         "scores": {
             name: {
                 "value": _round(one.value),
                 "spread": _round(one.spread),
+                "standard_error": _round(one.standard_error),
                 "samples": one.samples,
+                "seeds": one.seeds,
                 "direction": one.direction,
             }
             for name, one in scores.items()
@@ -182,16 +202,16 @@ def _checkpoint(
 
 def score(job: Job, backbone: Backbone, concept: Concept, quick: bool = False) -> dict[str, Score]:
     """The study's metrics of a concept; ``quick`` samples next to nothing, to find out what is missing."""
-    protocol = scoring.protocol(job.trial.arm.settings.kind, job.samples)
+    protocol = job.trial.protocol
     if quick:
         protocol = dataclasses.replace(protocol, samples=1, settings=GenerateSettings(steps=1))
-    return evaluation.evaluate(backbone, concept, [job.photo], job.trial.spec["metrics"], protocol, job.truth)
+    squares = [photo.crop(square(photo, mask)) for photo, mask in zip(job.photos, job.masks, strict=True)]
+    return evaluation.evaluate(backbone, concept, squares, job.trial.spec["metrics"], protocol, job.truth)
 
 
-def _strip(backbone: Backbone, concept: Concept, settings: InvertSettings, samples: int) -> bytes:
-    """Samples of the first template side by side, as the bytes of a PNG file."""
-    prompt = TEMPLATES[settings.kind][0].format(f"{{{concept.name}}}")
-    pictures = generate(backbone, prompt, [concept], range(min(samples, STRIP)))
+def _strip(backbone: Backbone, concept: Concept, prompt: str, samples: int) -> bytes:
+    """Samples of a prompt with the concept at ``{}`` side by side, as the bytes of a PNG file."""
+    pictures = generate(backbone, prompt.replace("{}", f"{{{concept.name}}}"), [concept], range(samples))
     file = io.BytesIO()
     images.side_by_side(pictures).save(file, format="PNG")
     return file.getvalue()

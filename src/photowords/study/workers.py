@@ -122,7 +122,7 @@ def on_ray(jobs: Sequence[Job], address: str) -> Generator[Event, None, None]:
     try:
         import ray
     except ImportError as error:
-        raise UserError('--ray needs Ray, which is not installed; run: pip install "photowords[ray]"') from error
+        raise UserError('`ray` needs Ray, which is not installed; run: pip install "photowords[ray]"') from error
     ours = not ray.is_initialized()
     if ours:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -1,0 +1,62 @@
+"""--model auto: the pocket for pictures of its own world, for real photos the best real model that is here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL.Image import Image
+
+from photowords import images
+from photowords.backbones import ALIASES, POCKET, load
+from photowords.concept import Concept
+from photowords.errors import UserError
+
+
+def for_photos(photos: Sequence[Image], masks: Sequence[Image | None] = ()) -> str:
+    """The pocket when all photos look like its world; else the first of ``ALIASES`` that is in the local cache.
+
+    ``masks`` as for an inversion. Raises UserError, saying what to download, when a real photo has no real model.
+    """
+    pocket = load(POCKET, "cpu")
+    boxes = [images.square_box(p.size, m) for p, m in zip(photos, masks or [None] * len(photos), strict=True)]
+    pictures = [images.to_tensor(photo, pocket.picture_size, box) for photo, box in zip(photos, boxes, strict=True)]
+    if all(pocket.is_familiar(picture) for picture in pictures):
+        return POCKET
+    if cached := [alias for alias, model in ALIASES.items() if alias != POCKET and is_cached(model.source)]:
+        return cached[0]
+    small = ALIASES["sd15"]
+    raise UserError(
+        "this is a real photo, of which the bundled pocket model knows nothing, and no other model is in the local "
+        f"cache; download one ({small.about}: hf download {small.source}), give another to `model`, or go on "
+        "regardless with `model` pocket"
+    )
+
+
+def for_concepts(concepts: Sequence[Concept], sources: Sequence[Path]) -> str:
+    """The model that concepts were made for: what their runs name, or what they say themselves; else the pocket.
+
+    ``sources``: the run folders or files that they were read from.
+    """
+    for concept, path in zip(concepts, sources, strict=True):
+        settings = path / "settings.json"
+        if settings.is_file():
+            return str(json.loads(settings.read_text())["about"]["model"])
+        made_for = str(concept.provenance.get("backbone", ""))
+        if made_for in ALIASES or made_for.count("/") == 1:
+            return made_for
+    return POCKET
+
+
+def is_cached(repository: str) -> bool:
+    """Whether a hub model is in the local cache as a whole: each part that has a configuration has its weights."""
+    from huggingface_hub import try_to_load_from_cache
+
+    index = try_to_load_from_cache(repository, "model_index.json")
+    if not isinstance(index, str):
+        return False
+    folder = Path(index).parent
+    parts = [name for name, kind in json.loads(Path(index).read_text()).items() if isinstance(kind, list) and kind[0]]
+    models = [folder / part for part in parts if (folder / part / "config.json").exists()]
+    return bool(models) and all([*part.glob("*.safetensors"), *part.glob("*.bin")] for part in models)

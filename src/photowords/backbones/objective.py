@@ -1,0 +1,95 @@
+"""What a family's network learned to predict: the noisy latents, the target, and how timesteps are drawn."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
+from torch import Tensor
+
+from photowords.errors import UserError
+
+
+class Objective(ABC):
+    """The forward process and the regression of equation 1.
+
+    Attributes:
+        steps: length of the noise schedule; a timestep lies in [0, steps].
+        prediction_type: what the network predicts, as diffusers' schedulers call it.
+    """
+
+    steps: int
+    prediction_type: str
+
+    @abstractmethod
+    def timesteps(self, quantiles: Tensor) -> Tensor:
+        """Timesteps at quantiles (n,) in [0, 1) of the distribution that training draws them from, rising: (n,).
+
+        Every draw weighs the same, so a model's weighting of timesteps is this distribution's density.
+        """
+
+    @abstractmethod
+    def add_noise(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """z_t of equation 1; latents and noise (b, c, h, w), t (b,)."""
+
+    @abstractmethod
+    def target(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """What the network predicts, (b, c, h, w)."""
+
+
+class Denoising(Objective):
+    """Diffusion with integer timesteps, drawn uniformly (Ho et al. 2020): the noise, or the velocity (Salimans and Ho
+    2022). Raises UserError for a scheduler of another prediction type, or of another noise schedule (EDM)."""
+
+    def __init__(self, scheduler: Any, device: torch.device) -> None:
+        if not hasattr(scheduler, "alphas_cumprod"):
+            raise UserError(f"the model is saved with {type(scheduler).__name__}, whose noise photowords does not know")
+        self._schedule = DDPMScheduler.from_config(scheduler.config)
+        self._schedule.alphas_cumprod = self._schedule.alphas_cumprod.to(device)
+        self.steps = self._schedule.config.num_train_timesteps
+        self.prediction_type = self._schedule.config.prediction_type
+        if self.prediction_type not in ("epsilon", "v_prediction"):
+            raise UserError(f"the model predicts {self.prediction_type!r}; photowords knows epsilon and v_prediction")
+
+    def timesteps(self, quantiles: Tensor) -> Tensor:
+        return (quantiles * self.steps).long()
+
+    def add_noise(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        noisy: Tensor = self._schedule.add_noise(latents, noise, t)
+        return noisy
+
+    def target(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        if self.prediction_type == "epsilon":
+            return noise
+        velocity: Tensor = self._schedule.get_velocity(latents, noise, t)
+        return velocity
+
+
+class Flow(Objective):
+    """Rectified flow (Esser et al. 2024): z_t = (1 - s) z + s e, target e - z, the noise level s = t / steps.
+
+    Levels are the scheduler's own, with its constant shift; their places are drawn logit-normally, as in section 3.1
+    there and in diffusers' training scripts.
+    """
+
+    prediction_type = "flow_prediction"
+
+    def __init__(self, scheduler: FlowMatchEulerDiscreteScheduler, device: torch.device) -> None:
+        fresh = FlowMatchEulerDiscreteScheduler.from_config(scheduler.config)
+        self.steps = fresh.config.num_train_timesteps
+        self._rising = fresh.timesteps.flip(0).to(device)
+
+    def timesteps(self, quantiles: Tensor) -> Tensor:
+        place = torch.special.ndtri(quantiles.double()).sigmoid()
+        index = (place * self.steps).long().clamp(0, self.steps - 1)
+        drawn: Tensor = self._rising[index.to(self._rising.device)]
+        return drawn
+
+    def add_noise(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        level = (t / self.steps).view(-1, 1, 1, 1)
+        return (1 - level) * latents + level * noise
+
+    def target(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        return noise - latents

@@ -1,0 +1,248 @@
+"""PipelineBackbone: what every family has in common that diffusers saves as a pipeline folder."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import diffusers
+import torch
+import transformers
+from accelerate.utils.modeling import get_state_dict_offloaded_model
+from torch import Tensor
+
+from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution
+from photowords.backbones.objective import Denoising, Objective
+from photowords.backbones.placement import place
+from photowords.backbones.text import TextEncoder
+from photowords.backbones.world import World
+from photowords.errors import UserError, reason
+from photowords.settings import SCHEDULERS, GenerateSettings
+
+HUB_READERS = {
+    "captioner": "Salesforce/blip-image-captioning-base",
+    "classifier": "google/vit-base-patch16-224",
+    "clip": "openai/clip-vit-base-patch32",
+}
+"""What reads photos for models of the open world."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model lies.
+
+    Attributes:
+        folder: the pipeline's folder on this machine.
+        name: its short name, hub name or folder's name.
+        again: what ``backbones.load`` takes to load it again.
+        revision: the hub's commit; None for folders.
+    """
+
+    folder: Path
+    name: str
+    again: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """A text encoder's place in the pipeline.
+
+    Attributes:
+        model, tokenizer: names of the pipeline's parts.
+        kind: what reads them.
+        context: tokens that the pipeline gives it; None is as many as it has positions.
+    """
+
+    model: str
+    tokenizer: str
+    kind: type[TextEncoder]
+    context: int | None = None
+
+
+class PipelineBackbone(Backbone):
+    """A frozen diffusers pipeline. A family says which parts it has, and how they are put together.
+
+    Attributes:
+        pipeline: diffusers' class.
+        text_parts: text encoder's name -> its parts; one that the folder leaves empty is left out.
+        network, autoencoder: names of the pipeline's parts that predict and that make latents.
+        options: further arguments of ``from_pretrained``, such as parts that are not loaded.
+        weight_files: patterns of the files that hold the weights on the hub.
+    """
+
+    pipeline: ClassVar[Any]
+    text_parts: ClassVar[Mapping[str, TextPart]]
+    network: ClassVar[str] = "unet"
+    autoencoder: ClassVar[str] = "vae"
+    options: ClassVar[Mapping[str, Any]] = {}
+    weight_files: ClassVar[tuple[str, ...]] = ("*/*.safetensors",)
+
+    def __init__(self, source: Source, device: torch.device, dtype: torch.dtype, offload: str = "none") -> None:
+        """``offload``: see ``placement.place``."""
+        self.name, self.source, self.revision = source.name, source.again, source.revision
+        self.kind = self.pipeline.__name__
+        self.device, self.dtype = device, dtype
+        diffusers.utils.logging.set_verbosity_error()
+        diffusers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.disable_progress_bar()
+        try:
+            self.world = World.beside(source.folder)
+            encoders, tables = self._load_text_encoders(source.folder)
+            # Where there are pickled weights only, safetensors are not asked for; either way no code is run from them.
+            found = any((source.folder / self.network).glob("*.safetensors"))
+            form = {"use_safetensors": None if found else False}
+            pipe = self.pipeline.from_pretrained(source.folder, dtype=dtype, **form, **encoders, **self.options)
+        except Exception as error:  # truncated weights, missing parts, strange configurations: each its own kind
+            raise UserError(f"the model folder {source.folder} cannot be loaded: {reason(error)}") from error
+        pipe.set_progress_bar_config(disable=True)
+        self._pipe: Any = pipe
+        self._network, self._autoencoder = (getattr(pipe, part) for part in (self.network, self.autoencoder))
+        for module in self._modules():
+            module.requires_grad_(False).eval()
+        place(pipe, device, offload)
+        if self._autoencoder_side >= 32:  # decode large pictures one by one: less memory
+            self._autoencoder.enable_slicing()
+        self.text_encoders = {
+            name: part.kind(name, model, getattr(pipe, part.tokenizer), tables[name], self._context(part), device)
+            for name, part in self.text_parts.items()
+            if (model := getattr(pipe, part.model)) is not None
+        }
+        digest = hashlib.sha256()
+        for table in tables.values():
+            digest.update(table.half().numpy().tobytes())
+        self.fingerprint = digest.hexdigest()[:16]
+        self.picture_size = self._autoencoder_side * pipe.vae_scale_factor
+        self.objective = self._objective()
+        self._schedulers = {"default": pipe.scheduler}
+        self.readers = self.world.readers if self.world else HUB_READERS
+
+    def _load_text_encoders(self, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The pipeline's text encoders, and their word vectors as they are stored: only the computation is in
+        ``dtype``."""
+        index = json.loads((folder / "model_index.json").read_text())
+        models: dict[str, Any] = {}
+        tables = {}
+        for name, part in self.text_parts.items():
+            library, kind = index.get(part.model) or ("", "")
+            if not kind:  # an encoder that may be absent
+                continue
+            # As diffusers does: a pipeline's own module may be named in the place of a library.
+            holder = getattr(diffusers.pipelines, library, None) or importlib.import_module(library)
+            encoder = getattr(holder, kind).from_pretrained(folder, subfolder=part.model, dtype="auto")
+            tables[name] = encoder.get_input_embeddings().weight.detach().clone()
+            models[part.model] = encoder.to(self.dtype)
+        return models, tables
+
+    def _context(self, part: TextPart) -> int:
+        positions: int = part.context or getattr(self._pipe, part.model).config.max_position_embeddings
+        return positions
+
+    def _modules(self) -> list[Any]:
+        """Every module with weights, the network first."""
+        encoders = [getattr(self._pipe, part.model) for part in self.text_parts.values()]
+        return [self._network, self._autoencoder, *(encoder for encoder in encoders if encoder is not None)]
+
+    @property
+    def _autoencoder_side(self) -> int:
+        """Side of the latents that the network was trained on."""
+        side: int = self._network.config.sample_size
+        return side
+
+    def _objective(self) -> Objective:
+        return Denoising(self._pipe.scheduler, self.device)
+
+    # --- pictures ---
+
+    def _scaled(self, latents: Tensor) -> Tensor:
+        """The autoencoder's latents as the network expects them."""
+        shift: float = getattr(self._autoencoder.config, "shift_factor", None) or 0.0
+        scaled: Tensor = (latents - shift) * self._autoencoder.config.scaling_factor
+        return scaled
+
+    def encode_picture(self, picture: Tensor) -> LatentDistribution:
+        with torch.no_grad(), self._sound_autoencoder() as dtype:
+            posterior = self._autoencoder.encode(picture.to(self.device, dtype)).latent_dist
+        mean, std = posterior.mean.float(), posterior.std.float()
+        return LatentDistribution(self._scaled(mean), std * self._autoencoder.config.scaling_factor)
+
+    @torch.no_grad()
+    def reconstruct(self, picture: Tensor) -> Tensor:
+        with self._sound_autoencoder() as dtype:
+            latents = self._autoencoder.encode(picture.to(self.device, dtype)).latent_dist.mean
+            rebuilt: Tensor = self._autoencoder.decode(latents).sample
+        return rebuilt.float().cpu()
+
+    @contextmanager
+    def _sound_autoencoder(self) -> Iterator[torch.dtype]:
+        """The autoencoder in a precision that does not overflow: of some the configuration says that fp16 would."""
+        overflows = self.dtype == torch.float16 and self._autoencoder.config.get("force_upcast", False)
+        if overflows:
+            self._autoencoder.to(torch.float32)
+        try:
+            yield torch.float32 if overflows else self.dtype
+        finally:
+            if overflows:
+                self._autoencoder.to(self.dtype)
+            self._pipe.maybe_free_model_hooks()  # an offloaded one has done its work
+
+    # --- sampling ---
+
+    def sample(
+        self, conditioning: Conditioning, negative: Conditioning, seeds: Sequence[int], settings: GenerateSettings
+    ) -> Tensor:
+        self._pipe.scheduler = self._scheduler(settings.scheduler)
+        batches = []
+        for first in range(0, len(seeds), settings.batch):
+            part = seeds[first : first + settings.batch]
+            # On the CPU, so that a seed gives the same noise on every device.
+            generators = [torch.Generator().manual_seed(seed) for seed in part]
+            prompt, without = (given.repeat(len(part)) for given in (conditioning, negative))
+            batches.append(self._draw(prompt, without, generators, settings).float().cpu())
+        return torch.cat(batches)
+
+    def _draw(
+        self,
+        conditioning: Conditioning,
+        negative: Conditioning,
+        generators: list[torch.Generator],
+        settings: GenerateSettings,
+    ) -> Tensor:
+        """Pictures (n, 3, h, w) in [-1, 1] by the pipeline itself, a row of the conditioning and a generator each."""
+        images: Tensor = self._pipe(
+            **self._prompt_arguments(conditioning, negative),
+            generator=generators,
+            num_inference_steps=settings.steps,
+            guidance_scale=settings.guidance,
+            height=self.picture_size,
+            width=self.picture_size,
+            output_type="pt",
+        ).images
+        return images * 2 - 1
+
+    @abstractmethod
+    def _prompt_arguments(self, conditioning: Conditioning, negative: Conditioning) -> dict[str, Any]:
+        """The pipeline's arguments that stand for the prompt and the negative prompt."""
+
+    def _scheduler(self, name: str) -> Any:
+        if name not in self._schedulers:
+            kind = getattr(diffusers, SCHEDULERS[name])
+            # Only PNDM has warm-up steps to skip, and only models saved with it say so themselves.
+            extra = {"skip_prk_steps": True} if name == "pndm" else {}
+            self._schedulers[name] = kind.from_config(self._schedulers["default"].config, **extra)
+        return self._schedulers[name]
+
+    def weights_hash(self) -> str:
+        digest = hashlib.sha256()
+        for module in self._modules():
+            for key, tensor in sorted(get_state_dict_offloaded_model(module).items()):
+                digest.update(key.encode())
+                digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,54 @@
+"""Where a pipeline's parts are while they work. The moving itself is diffusers' and accelerate's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from photowords.errors import UserError
+
+OFFLOADS = ("auto", "none", "model", "sequential")
+LARGE = 6e9
+"""Bytes of weights from which on a model is not simply kept on a GPU."""
+SHARE = 0.6
+"""Of a GPU's memory that weights may fill; activations and the user's desktop have the rest."""
+
+
+def place(pipe: Any, device: torch.device, offload: str) -> None:
+    """Make a pipeline ready to work on a device.
+
+    ``offload`` says what of it may be there at once: "none", all of it stays; "model", a part (a text encoder, the
+    network, the autoencoder) comes when it is called and leaves when the next one comes; "sequential", one layer at a
+    time, which is slow. "auto" takes the first of these that the memory allows, for models of 6 GB and more on a GPU.
+    Raises UserError for another word.
+    """
+    if offload not in OFFLOADS:
+        raise UserError(f"`offload` is {offload!r}, but it must be one of {', '.join(OFFLOADS)}")
+    how = _automatic(_sizes(pipe), device) if offload == "auto" else offload
+    if how == "none":
+        pipe.to(device)
+        return
+    (pipe.enable_model_cpu_offload if how == "model" else pipe.enable_sequential_cpu_offload)(device=device)
+
+
+def _sizes(pipe: Any) -> list[int]:
+    """Bytes of each part's weights."""
+    modules = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    return [sum(p.numel() * p.element_size() for p in module.parameters()) for module in modules]
+
+
+def _automatic(sizes: list[int], device: torch.device) -> str:
+    if device.type == "cpu" or sum(sizes) < LARGE:
+        return "none"
+    room = SHARE * _memory(device)
+    if sum(sizes) <= room:
+        return "none"
+    return "model" if max(sizes) <= room else "sequential"
+
+
+def _memory(device: torch.device) -> int:
+    """Bytes that a GPU has."""
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory()
+    return int(torch.cuda.get_device_properties(device).total_memory)

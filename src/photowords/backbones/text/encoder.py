@@ -1,0 +1,158 @@
+"""TextEncoder: a frozen text encoder, and the splice that puts learned vectors in the place of its tokens.
+
+A forward hook on the embedding module swaps rows of its output. The vocabulary table never grows, is never copied
+back, and never sees a gradient: the learned vectors are the only leaf.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from photowords.concept import Embeddings, WordRef
+from photowords.errors import UserError
+from photowords.prompts import Piece
+
+
+class TextEncoder(ABC):
+    """One frozen text encoder. To add a kind, say where a sentence begins and ends and what a whole word is.
+
+    Attributes:
+        name: what concepts and files call it ("clip_l", "clip_g", "t5xxl", "bert").
+        context: tokens that a prompt may have, begin and end included; shorter prompts are padded to it.
+        width: of a word's vectors.
+        begin, end: ids that stand around every prompt.
+    """
+
+    begin: tuple[int, ...]
+    end: tuple[int, ...]
+
+    def __init__(
+        self, name: str, model: Any, tokenizer: Any, table: Tensor, context: int, device: torch.device
+    ) -> None:
+        """``table``: the word vectors as they are stored, (vocabulary, width); the model may compute in less."""
+        self.name, self.context, self.device = name, context, device
+        self._model, self._tokenizer, self._table = model, tokenizer, table
+        self.width = table.shape[1]
+        self._spliced = threading.local()  # what this thread's call puts in; other threads' calls do not see it
+        model.get_input_embeddings().register_forward_hook(self._splice)
+
+    @property
+    def special(self) -> int:
+        """Tokens that stand around every prompt."""
+        return len(self.begin) + len(self.end)
+
+    @property
+    def table(self) -> Tensor:
+        """Its word vectors as they are stored, (vocabulary, width)."""
+        return self._table
+
+    # --- words ---
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of a text, without begin and end."""
+        found: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        return found
+
+    def tokenize(self, text: str) -> list[str]:
+        """Each token's own piece of the text, without begin and end."""
+        how = {"add_special_tokens": False, "return_offsets_mapping": True, "verbose": False}  # it may yet be cut
+        pieces, done = [], 0
+        for first, last in self._tokenizer(text, **how).offset_mapping:
+            # The bytes of one letter may be several tokens: the first of them shows it.
+            pieces.append(text[max(first, done) : last].strip())
+            done = max(done, last)
+        return pieces
+
+    def word_vectors(self, text: str) -> Tensor:
+        """The frozen vectors of a text's tokens, (tokens, width), float32."""
+        return self._table[self.ids(text)].float()
+
+    def vocabulary(self, known: frozenset[str] | None = None) -> tuple[list[str], Tensor]:
+        """The whole words among the tokens and their vectors, (words, width), float32.
+
+        A word is "a", or two or more of the letters a to z, that the tokenizer reads as one token: English words, and,
+        where no list of ``known`` words is given, names and common endings as well. In the tokens' order.
+        """
+        whole = self._whole_words()
+        named = [word for word in sorted(whole, key=whole.__getitem__) if re.fullmatch("a|[a-z]{2,}", word)]
+        if known is not None:
+            named = [word for word in named if word in known]
+        # Of some tokens the tokenizer never makes use by itself: its merges lead past them.
+        read = self._tokenizer(named, add_special_tokens=False).input_ids if named else []
+        words = [word for word, ids in zip(named, read, strict=True) if ids == [whole[word]]]
+        return words, self._table[[whole[word] for word in words]].float()
+
+    @abstractmethod
+    def _whole_words(self) -> dict[str, int]:
+        """Token -> id of those tokens that stand for a whole word, without the tokenizer's own marks."""
+
+    def _continued(self, text: str) -> list[int]:
+        """Ids of a text that follows a learned word without white space: the comma of "{mug}, on the beach"."""
+        return self.ids(text)
+
+    # --- prompts ---
+
+    def __call__(self, prompts: Sequence[Sequence[Piece]], embeddings: Embeddings) -> Any:
+        """transformers' output for the prompts, hidden states included: (prompts, context, width) each.
+
+        ``embeddings[word][name]`` takes the place of a word's tokens and is differentiable. Raises UserError when a
+        prompt is longer than the context.
+        """
+        ids, places, rows = self._lay_out(prompts, embeddings)
+        if rows:
+            table = torch.cat([embeddings[ref][self.name].to(self.device) for ref in rows])
+            self._spliced.now = (
+                *(torch.tensor(index, device=self.device) for index in zip(*places, strict=True)),
+                table,
+            )
+        try:
+            return self._model(ids.to(self.device), output_hidden_states=True, return_dict=True)
+        finally:
+            self._spliced.now = None
+
+    def _splice(self, module: object, inputs: object, output: Tensor) -> Tensor | None:
+        if (now := getattr(self._spliced, "now", None)) is None:
+            return None
+        prompt, place, row, table = now
+        return output.index_put((prompt, place), table[row].to(output.dtype))
+
+    def _lay_out(
+        self, prompts: Sequence[Sequence[Piece]], embeddings: Embeddings
+    ) -> tuple[Tensor, list[tuple[int, int, int]], dict[WordRef, int]]:
+        """Token ids (prompts, context); where learned rows go, (prompt, place, row); and each word's first row."""
+        ids = torch.full((len(prompts), self.context), self._tokenizer.pad_token_id, dtype=torch.long)
+        places: list[tuple[int, int, int]] = []
+        rows: dict[WordRef, int] = {}
+        below = 0
+        for number, prompt in enumerate(prompts):
+            line = [*self.begin]
+            for before, piece in zip([None, *prompt], prompt, strict=False):
+                if isinstance(piece, str):
+                    joined = isinstance(before, WordRef) and not piece[:1].isspace()
+                    line.extend(self._continued(piece) if joined else self.ids(piece))
+                    continue
+                tokens = len(embeddings[piece][self.name])
+                if tokens and piece not in rows:
+                    rows[piece], below = below, below + tokens
+                places += [(number, len(line) + k, rows[piece] + k) for k in range(tokens)]
+                line.extend([self._stand_in] * tokens)
+            line.extend(self.end)
+            if len(line) > self.context:
+                raise UserError(
+                    f"the prompt has {len(line) - self.special} tokens, but the model's text encoder reads at most "
+                    f"{self.context - self.special}; shorten the prompt or use a concept of fewer words"
+                )
+            ids[number, : len(line)] = torch.tensor(line)
+        return ids, places, rows
+
+    @property
+    def _stand_in(self) -> int:
+        """The id that a learned row stands on: one that no part of the encoder looks for."""
+        return self.begin[0] if self.begin else self.end[0]

@@ -1,0 +1,12 @@
+"""Every embedding file: ours, and those of other tools. ``read`` takes any of them, ``write`` writes for each.
+
+To write for one more tool, add a row to ``TOOLS``.
+"""
+
+from photowords.formats.names import default_stem
+from photowords.formats.reading import read
+from photowords.formats.tools import TOOLS, Tool
+from photowords.formats.use import Use, use
+from photowords.formats.writing import per_word, write
+
+__all__ = ["TOOLS", "Tool", "Use", "default_stem", "per_word", "read", "use", "write"]

@@ -1,0 +1,90 @@
+"""What to do with a file once it is written: where it goes, and what to type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from photowords.concept import Concept
+from photowords.formats.families import CLIP_G, CLIP_L, T5
+from photowords.formats.tools import TOOLS
+
+
+@dataclass(frozen=True)
+class Use:
+    """How a written file is used.
+
+    Attributes:
+        steps: what to do, a line each.
+        phrase: what stands for the concept in prompts.
+        prompt: a prompt as it is to be typed.
+        tokens: text encoder -> tokens that the phrase takes of a prompt.
+    """
+
+    steps: list[str]
+    phrase: str
+    prompt: str
+    tokens: dict[str, int]
+
+
+def use(concept: Concept, path: Path | str, tool: str) -> Use:
+    """How a concept that ``write`` wrote to ``path`` is used in the tool."""
+    path = Path(path)
+    phrase = TOOLS[tool].phrase_for(concept, path)
+    tokens = {encoder: sum(concept.sizes(encoder)) for encoder in concept.encoders}
+    return Use(_STEPS[tool](concept, path), phrase, f"a photo of {phrase}", tokens)
+
+
+def _diffusers(concept: Concept, path: Path) -> list[str]:
+    token = f'token="<{concept.name}>"'
+    if len(concept.encoders) == 1:
+        return [f'pipe.load_textual_inversion("{path}", {token})']
+    # A file of several tables is refused there, and so is a path with a text encoder: each table goes in by itself.
+    parts = {
+        CLIP_L: ("text_encoder", "tokenizer"),
+        CLIP_G: ("text_encoder_2", "tokenizer_2"),
+        T5: ("text_encoder_2", "tokenizer_2"),
+    }
+    calls = [
+        f'pipe.load_textual_inversion(tables["{encoder}"], {token}, text_encoder=pipe.{model}, tokenizer=pipe.{reader})'
+        for encoder, (model, reader) in parts.items()
+        if encoder in concept.encoders
+    ]
+    return [f'tables = safetensors.torch.load_file("{path}")', *calls]
+
+
+def _kohya(concept: Concept, path: Path) -> list[str]:
+    xl, vectors = ("--sdxl ", "sdxl_") if CLIP_G in concept.encoders else ("", ""), sum(concept.sizes(CLIP_L))
+    return [
+        f"to draw: gen_img.py {xl[0]}--textual_inversion_embeddings {path}",
+        f"to train on: {xl[1]}train_textual_inversion.py --weights {path} --num_vectors_per_token {vectors} "
+        f"--token_string {path.stem}",
+    ]
+
+
+def _original(concept: Concept, path: Path) -> list[str]:
+    vectors = max(sum(concept.sizes(encoder)) for encoder in concept.encoders)
+    script = "scripts/stable_txt2img.py" if CLIP_L in concept.encoders else "scripts/txt2img.py"
+    return [
+        f"set num_vectors_per_token: {vectors} in the config's personalization_config",
+        f"{script} --embedding_path {path}",
+    ]
+
+
+def _onetrainer(concept: Concept, path: Path) -> list[str]:
+    return [f"give {path} as the base embedding, and <{concept.name}> as its placeholder"]
+
+
+_STEPS: dict[str, Callable[[Concept, Path], list[str]]] = {
+    "photowords": lambda concept, path: [
+        f'photowords generate --concept {path} "a photo of {{{concept.name}}}" --out pictures'
+    ],
+    "diffusers": _diffusers,
+    "a1111": lambda concept, path: ["put it into the folder embeddings"],
+    "kohya": _kohya,
+    "comfyui": lambda concept, path: ["put it into the folder models/embeddings"],
+    "invokeai": lambda concept, path: ["add it in the model manager"],
+    "onetrainer": _onetrainer,
+    "original": _original,
+}

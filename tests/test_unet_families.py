@@ -1,0 +1,336 @@
+"""Stable Diffusion, Stable Diffusion XL and LDM text2im against diffusers: its training step, prompts and pictures."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from PIL import Image
+from tokenizers import AddedToken
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from photowords import backbones, images
+from photowords.backbones import ALIASES, FAMILIES, Backbone
+from photowords.concept import Concept
+from photowords.errors import UserError
+from photowords.generation import generate
+from photowords.initializers import start
+from photowords.inversion import Problem, invert
+from photowords.settings import SCHEDULERS, GenerateSettings, InvertSettings
+from photowords.starts import Words
+from photowords.templates import templates
+from tests import small_models
+
+NAMES = ("StableDiffusion", "StableDiffusionXL", "LDMTextToImage")
+PARTS = {"vae": "vae", "text_encoder": "text_encoder", "tokenizer": "tokenizer"}
+LDM_PARTS = {"vae": "vqvae", "text_encoder": "bert", "tokenizer": "tokenizer"}
+SENTENCE = "bon appetit teapot"
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def folder(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_models.FAMILIES[name](tmp_path_factory.mktemp("small") / name)
+
+
+@pytest.fixture(scope="module")
+def backbone(folder: Path) -> Any:
+    return backbones.load(str(folder), "cpu", "fp32")
+
+
+@pytest.fixture(scope="module")
+def pipeline(folder: Path) -> Any:
+    """diffusers' own, loaded apart from the backbone."""
+    pipe = diffusers.DiffusionPipeline.from_pretrained(folder)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def xl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_models.stable_diffusion_xl(tmp_path_factory.mktemp("xl") / "sdxl")
+
+
+@pytest.fixture(scope="module")
+def ldm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_models.ldm(tmp_path_factory.mktemp("bert") / "ldm")
+
+
+def concept(backbone: Backbone, text: str = SENTENCE) -> Concept:
+    return start(Words(words=text), [], backbone, "mug")
+
+
+# --- (a) the training step ---
+
+
+def textbook_step(
+    folder: Path, rows: dict[str, Tensor], picture: Tensor, prompts: list[str], noise: Tensor, t: Tensor
+) -> tuple[float, list[Tensor]]:
+    """A step of diffusers' textual_inversion.py and textual_inversion_sdxl.py: new tokens whose rows are appended to
+    each table, the mean squared error, and its gradient in these rows. The latents are the posterior's mode."""
+    pipe: Any = diffusers.DiffusionPipeline.from_pretrained(folder)
+    two = getattr(pipe, "text_encoder_2", None) is not None
+    names = LDM_PARTS if hasattr(pipe, "bert") else PARTS
+    vae = getattr(pipe, names["vae"])
+    encoders = [getattr(pipe, names["text_encoder"])] + ([pipe.text_encoder_2] if two else [])
+    tokenizers = [getattr(pipe, names["tokenizer"])] + ([pipe.tokenizer_2] if two else [])
+    noise_scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
+
+    tables, input_ids = [], []
+    for encoder, tokenizer, learned in zip(encoders, tokenizers, rows.values(), strict=True):
+        placeholders = [f"<new{i}>" for i in range(len(learned))]
+        assert tokenizer.add_tokens([AddedToken(token, normalized=False) for token in placeholders]) == len(learned)
+        encoder.requires_grad_(False).eval()
+        embedding = encoder.get_input_embeddings()
+        embedding.weight = nn.Parameter(torch.cat([embedding.weight, learned]))
+        tables.append(embedding.weight)
+        texts = [prompt.format(" ".join(placeholders)) for prompt in prompts]
+        input_ids.append(
+            tokenizer(texts, padding="max_length", truncation=True, max_length=77, return_tensors="pt").input_ids
+        )
+    pipe.unet.requires_grad_(False).eval()
+
+    with torch.no_grad():
+        latents = vae.encode(picture).latent_dist.mode() * vae.config.scaling_factor
+    latents = latents.expand(len(prompts), -1, -1, -1)
+    noisy_latents = noise_scheduler.add_noise(latents, noise, t)
+    if two:
+        encoder_hidden_states_1 = encoders[0](input_ids[0], output_hidden_states=True).hidden_states[-2]
+        encoder_output_2 = encoders[1](input_ids[1], output_hidden_states=True)
+        encoder_hidden_states = torch.cat([encoder_hidden_states_1, encoder_output_2.hidden_states[-2]], dim=-1)
+        add_time_ids = torch.tensor([[64, 64, 0, 0, 64, 64]] * len(prompts), dtype=torch.float32)
+        added_cond_kwargs = {"text_embeds": encoder_output_2[0], "time_ids": add_time_ids}
+        model_pred = pipe.unet(noisy_latents, t, encoder_hidden_states, added_cond_kwargs=added_cond_kwargs).sample
+    else:
+        encoder_hidden_states = encoders[0](input_ids[0])[0]
+        model_pred = pipe.unet(noisy_latents, t, encoder_hidden_states).sample
+    loss = F.mse_loss(model_pred.float(), noise.float(), reduction="mean")
+    loss.backward()
+    return loss.item(), [table.grad[-len(own) :] for table, own in zip(tables, rows.values(), strict=True)]
+
+
+def test_a_step_is_the_textbook_step(backbone: Any, folder: Path, mug: Image.Image) -> None:
+    made = concept(backbone)
+    problem = Problem(backbone, made, [mug], (), InvertSettings(held_out=4))
+    batch = problem.held_out_batch
+    assert batch.t.tolist() == [125, 375, 625, 875] and len(set(batch.prompt.tolist())) == 4
+    leaves = {encoder: made.vectors(encoder).requires_grad_() for encoder in made.encoders}
+    loss = problem.loss(leaves, batch).mean()
+    loss.backward()
+
+    prompts = [templates("object")[i] for i in batch.prompt.tolist()]
+    rows = {encoder: made.vectors(encoder) for encoder in made.encoders}
+    expected, gradients = textbook_step(folder, rows, images.to_tensor(mug, 64), prompts, batch.noise, batch.t)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    for leaf, gradient in zip(leaves.values(), gradients, strict=True):
+        assert gradient.norm(dim=1).min() > 1e-6, "every row has a gradient of its own"
+        assert leaf.grad is not None
+        assert (leaf.grad - gradient).norm() <= 1e-5 * gradient.norm()
+
+
+def test_training_draws_are_of_the_scaled_posterior(backbone: Any, mug: Image.Image) -> None:
+    problem = Problem(backbone, concept(backbone), [mug], (), InvertSettings(batch=64))
+    latents = backbone.encode_picture(images.to_tensor(mug, 64))
+    drawn = (problem.draw(1).latents - latents.mean) / latents.std
+    assert abs(drawn.mean()) < 0.03 and drawn.std().item() == pytest.approx(1, rel=0.03)
+
+
+def test_nothing_but_the_words_learns(backbone: Any, mug: Image.Image) -> None:
+    before, made = backbone.weights_hash(), concept(backbone)
+    *_, last = invert(backbone, made, [mug], InvertSettings(steps=2, batch=2, held_out=4))
+    assert backbone.weights_hash() == before
+    modules = [part for part in backbone._pipe.components.values() if isinstance(part, nn.Module)]
+    assert len(modules) == len(backbone.text_encoders) + 2
+    assert all(p.grad is None and not p.requires_grad for module in modules for p in module.parameters())
+    for encoder in made.encoders:
+        assert ((last.concept.vectors(encoder) - made.vectors(encoder)).norm(dim=1) > 1e-3).all()
+    assert last.held_out is not None and last.held_out.shape == (4,)
+
+
+# --- (b) prompts ---
+
+PLAIN = ["a photo of a blue mug", "", "Ünïcödé чайник 日本 🫖, MUG!", "a mug  (on the beach)... isn't it?"]
+
+
+def own_conditioning(pipe: Any, prompt: str) -> dict[str, Tensor]:
+    """The pipeline's conditioning of a prompt, by its ``encode_prompt``; LDM's call has it in its lines."""
+    with torch.no_grad():
+        if hasattr(pipe, "bert"):
+            ids = pipe.tokenizer(
+                [prompt], padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+            ).input_ids
+            return {"prompt_embeds": pipe.bert(ids)[0]}
+        positive, _, *pooled = pipe.encode_prompt(prompt, device="cpu", **_once(pipe))
+    return {"prompt_embeds": positive, **({"pooled_prompt_embeds": pooled[0]} if pooled else {})}
+
+
+def _once(pipe: Any) -> dict[str, Any]:
+    return {"num_images_per_prompt": 1, "do_classifier_free_guidance": True}
+
+
+@pytest.mark.parametrize("prompt", PLAIN)
+def test_plain_prompts_are_told_as_the_pipeline_tells_them(prompt: str, backbone: Any, pipeline: Any) -> None:
+    told = backbone.encode_prompt([[prompt] if prompt else []], {}).tensors
+    own = own_conditioning(pipeline, prompt)
+    assert set(told) == set(own)
+    for part in own:
+        assert torch.equal(told[part], own[part]), part
+
+
+def test_step_0_is_the_sentence_itself(backbone: Any) -> None:
+    made = concept(backbone, "bon appetit teapot chequered 🫖 чайник")
+    spliced = backbone.encode_prompt([["a photo of a", *made.refs, ", on the beach"]], made.embeddings()).tensors
+    plain = backbone.encode_prompt([[f"a photo of a {made.sentence}, on the beach"]], {}).tensors
+    assert all(torch.equal(spliced[part], plain[part]) for part in plain)
+
+
+def test_a_letter_that_bert_does_not_know_is_one_vector(ldm_folder: Path, mug: Image.Image) -> None:
+    backbone = backbones.load(str(ldm_folder), "cpu", "fp32")
+    made = concept(backbone, "teapot 🫖 чайник")
+    assert made.sizes("bert") == [2, 1, 1]
+    assert torch.equal(made.words[1].vectors["bert"], made.words[2].vectors["bert"]), "[UNK], both of them"
+    *_, last = invert(backbone, made, [mug], InvertSettings(steps=2, batch=2, held_out=4))
+    _, emoji, cyrillic = last.concept.words
+    assert not torch.equal(emoji.vectors["bert"], cyrillic.vectors["bert"]), "each goes its own way"
+
+
+# --- (c) pictures ---
+
+
+@pytest.mark.parametrize(("guidance", "negative"), [(1.0, ""), (5.0, ""), (5.0, "a blurry photo")])
+def test_pictures_are_the_pipelines_own(guidance: float, negative: str, backbone: Any, pipeline: Any) -> None:
+    if negative and hasattr(pipeline, "bert"):
+        pytest.skip("LDM's pipeline takes no negative prompt")
+    ours = generate(backbone, "a mug", [], [3, 7], GenerateSettings(4, guidance, negative=negative))
+    unwanted = {"negative_prompt": negative} if negative else {}
+    for seed, picture in zip([3, 7], ours, strict=True):
+        own = pipeline(
+            "a mug",
+            **unwanted,
+            generator=torch.Generator().manual_seed(seed),
+            num_inference_steps=4,
+            guidance_scale=guidance,
+        ).images[0]
+        assert picture.size == own.size == (64, 64)
+        assert np.abs(np.asarray(picture, int) - np.asarray(own, int)).max() <= 1
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_ldm_draws_with_every_scheduler_as_stable_diffusion_does(scheduler: str, ldm_folder: Path) -> None:
+    """LDM's own pipeline is right for some schedulers only; that of Stable Diffusion, made of its parts, for all."""
+    backbone: Any = backbones.load(str(ldm_folder), "cpu", "fp32")
+    ours = generate(backbone, "a mug", [], [1, 2], GenerateSettings(6, scheduler=scheduler))
+    parts = (backbone._pipe.vqvae, backbone._pipe.bert, backbone._pipe.tokenizer, backbone._pipe.unet)
+    other = diffusers.DDIMScheduler(steps_offset=1, clip_sample=False)  # it would change the configuration of ours
+    pipe = diffusers.StableDiffusionPipeline(*parts, other, None, None, requires_safety_checker=False)
+    pipe.scheduler = backbone._pipe.scheduler
+    pipe.set_progress_bar_config(disable=True)
+    own = pipe(
+        prompt_embeds=backbone.encode_prompt([["a mug"]] * 2, {})["prompt_embeds"],
+        negative_prompt_embeds=backbone.encode_prompt([[]] * 2, {})["prompt_embeds"],
+        generator=[torch.Generator().manual_seed(seed) for seed in (1, 2)],
+        num_inference_steps=6,
+        guidance_scale=5,
+    ).images
+    for picture, expected in zip(ours, own, strict=True):
+        assert np.asarray(picture).std() > 1
+        assert np.abs(np.asarray(picture, int) - np.asarray(expected, int)).max() <= 1
+
+
+# --- what is special about each ---
+
+
+@pytest.mark.parametrize("zeros", [True, False])
+def test_no_negative_prompt_is_told_as_the_pipeline_tells_it(zeros: bool, xl_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(xl_folder, tmp_path / "sdxl")
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "force_zeros_for_empty_prompt": zeros}))
+    backbone = backbones.load(str(folder), "cpu", "fp32")
+    pipe: Any = diffusers.DiffusionPipeline.from_pretrained(folder)
+    with torch.no_grad():
+        _, negative, _, pooled = pipe.encode_prompt("a mug", device="cpu", **_once(pipe))
+        told = backbone.encode_negative_prompt([], {})
+    assert torch.equal(told["prompt_embeds"], negative) and torch.equal(told["pooled_prompt_embeds"], pooled)
+    assert bool((negative == 0).all()) == zeros
+
+
+@pytest.mark.parametrize("upcast", [True, False])
+def test_an_autoencoder_that_overflows_in_fp16_works_in_fp32(
+    upcast: bool, xl_folder: Path, tmp_path: Path, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(xl_folder, tmp_path / "sdxl")
+    config = json.loads((folder / "vae" / "config.json").read_text())
+    (folder / "vae" / "config.json").write_text(json.dumps({**config, "force_upcast": upcast}))
+    backbone: Any = backbones.load(str(folder), "cpu", "fp16")
+    vae, used = backbone._pipe.vae, []
+    encode = vae.encode
+    monkeypatch.setattr(vae, "encode", lambda x: (used.append(x.dtype), encode(x))[1])
+    before, picture = backbone.weights_hash(), images.to_tensor(mug, 64)
+    latents, rebuilt = backbone.encode_picture(picture), backbone.reconstruct(picture)
+    assert used == [torch.float32 if upcast else torch.float16] * 2
+    assert vae.dtype == torch.float16 and backbone.weights_hash() == before
+    exact = backbones.load(str(folder), "cpu", "fp32")
+    assert torch.allclose(latents.mean, exact.encode_picture(picture).mean, atol=0.02)
+    assert torch.allclose(rebuilt, exact.reconstruct(picture), atol=0.05)
+    assert np.asarray(generate(backbone, "a mug", [], [0], GenerateSettings(2))[0]).std() > 1
+
+
+def test_a_noise_that_is_not_that_of_diffusion_is_refused(xl_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(xl_folder, tmp_path / "sdxl")
+    diffusers.EDMEulerScheduler().save_pretrained(folder / "scheduler")
+    index = json.loads((folder / "model_index.json").read_text())
+    index["scheduler"] = ["diffusers", "EDMEulerScheduler"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match="EDMEulerScheduler, whose noise photowords does not know"):
+        backbones.load(str(folder), "cpu", "fp32")
+
+
+def test_pickled_weights_run_no_code(ldm_folder: Path, tmp_path: Path) -> None:
+    class Malice:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "ran",)
+
+    folder = shutil.copytree(ldm_folder, tmp_path / "ldm")
+    for part in ("bert/pytorch_model.bin", "unet/diffusion_pytorch_model.bin"):
+        kept = (folder / part).read_bytes()
+        (folder / part).write_bytes(pickle.dumps(Malice(), protocol=2))
+        with pytest.raises(UserError, match="cannot be loaded"):
+            backbones.load(str(folder), "cpu", "fp32")
+        torch.save({"weight": Malice()}, folder / part)
+        with pytest.raises(UserError, match="cannot be loaded"):
+            backbones.load(str(folder), "cpu", "fp32")
+        (folder / part).write_bytes(kept)
+    assert not (tmp_path / "ran").exists()
+    assert backbones.load(str(folder), "cpu", "fp32").picture_size == 64
+
+
+def test_pickled_weights_load_without_a_word(ldm_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    capfd.readouterr()
+    generate(backbones.load(str(ldm_folder), "cpu", "fp32"), "a mug", [], [0], GenerateSettings(2))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_ldm_that_was_saved_again_loads(ldm_folder: Path, tmp_path: Path) -> None:
+    """diffusers now saves safetensors."""
+    before = backbones.load(str(ldm_folder), "cpu", "fp32")
+    diffusers.DiffusionPipeline.from_pretrained(ldm_folder).save_pretrained(tmp_path / "again")
+    assert not list((tmp_path / "again").rglob("*.bin"))
+    assert backbones.load(str(tmp_path / "again"), "cpu", "fp32").weights_hash() == before.weights_hash()
+
+
+def test_families_have_short_names() -> None:
+    assert {"sdxl", "ldm"} <= set(ALIASES) and all("GB" in ALIASES[short][1] for short in ("sdxl", "ldm"))
+    assert all(hasattr(diffusers, kind) for kind in FAMILIES)
