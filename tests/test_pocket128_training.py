@@ -117,7 +117,7 @@ def test_the_saved_pipeline_is_an_ordinary_one_that_photowords_loads(folders: Pa
     autoencoder.build().half().save_pretrained(folder / "vae")
     diffusion.save_pipeline(diffusion.Denoiser(), folder)
     backbone = backbones.load(str(folder))
-    assert backbone.picture_size == 128 and backbone.context == 32 and backbone.timesteps == 1000
+    assert backbone.picture_size == 128 and backbone.timesteps == 1000
     latents = backbone.encode(torch.zeros(1, 3, 128, 128)).mean
     assert latents.shape == (1, autoencoder.CHANNELS, 8, 8)
     noise, t = torch.randn_like(latents), torch.tensor([300])

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
-from photowords.prompts import OBJECT_TEMPLATES
+from photowords.templates import OBJECT
 from recipes.pocket128 import data, words
 from recipes.pocket128.regions import REGION, Regions, held_out, left_to_right
 from recipes.pocket128.scenes import SCENES, STYLES
@@ -115,7 +115,7 @@ def text_of(said: list[int], draw: random.Random) -> str:
     if style:
         text = f"{STYLES[style]} {article(phrase)}"
     else:
-        text = draw.choice(OBJECT_TEMPLATES).format(phrase) if draw.random() < 0.5 else phrase
+        text = draw.choice(OBJECT).format(phrase) if draw.random() < 0.5 else phrase
     return f"{text} {SCENES[scene]}" if scene else text
 
 

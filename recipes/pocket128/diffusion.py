@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from photowords.prompts import OBJECT_TEMPLATES
+from photowords.templates import OBJECT
 from recipes.pocket128 import autoencoder, data, words
 from recipes.pocket128.autoencoder import CHANNELS, tensor
 from recipes.pocket128.scenes import SCENES, STYLES
@@ -117,7 +117,7 @@ def training_caption(picture: Picture, draw: random.Random) -> str:
         elif chance < 0.75:
             text = first + ending
         else:
-            text = draw.choice(OBJECT_TEMPLATES).format(first + ending)
+            text = draw.choice(OBJECT).format(first + ending)
     return text if draw.random() < 0.3 else f"{text} {SCENES[picture.scene]}"
 
 
@@ -206,6 +206,9 @@ def save_pipeline(model: Denoiser, folder: Path) -> None:
     weights = folder / "text_encoder" / "model.safetensors"
     renamed = {f"text_model.{key.removeprefix('text_model.')}": value for key, value in load_file(weights).items()}
     save_file(renamed, weights, {"format": "pt"})
+    # Loaded without a dtype, transformers' part would else be in half and diffusers' in single precision.
+    config = folder / "text_encoder" / "config.json"
+    config.write_text(config.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from transformers import CLIPTokenizer
 
-from photowords.prompts import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from photowords.templates import templates
 from recipes.pocket128.data import BUILD
 from recipes.pocket128.scenes import SCENES, STYLES
 from recipes.pocket128.sprites import EMBLEMS, OBJECTS, PATTERNS, TONES
@@ -24,7 +24,7 @@ from recipes.pocket128.world import HUES
 
 CONTEXT = 32  # tokens, begin and end included
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
-TEMPLATES = OBJECT_TEMPLATES + STYLE_TEMPLATES
+TEMPLATES = templates("object") + templates("style")
 
 _EXTRA = "plain two - tone base with a an the and thing object *"
 _END_OF_WORD = "</w>"
