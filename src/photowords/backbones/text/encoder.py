@@ -41,7 +41,7 @@ class TextEncoder(ABC):
         self._model, self._tokenizer, self._table = model, tokenizer, table
         self.width = table.shape[1]
         self._spliced = threading.local()  # what this thread's call puts in; other threads' calls do not see it
-        model.get_input_embeddings().register_forward_hook(self._splice)
+        self._embedding(model).register_forward_hook(self._splice)
 
     @property
     def special(self) -> int:
@@ -52,6 +52,10 @@ class TextEncoder(ABC):
     def table(self) -> Tensor:
         """Its word vectors as they are stored, (vocabulary, width)."""
         return self._table
+
+    def _embedding(self, model: Any) -> Any:
+        """The module that turns token ids into vectors."""
+        return model.get_input_embeddings()
 
     # --- words ---
 
