@@ -151,7 +151,14 @@ def ldm(folder: Path) -> Path:
         for written in [*(folder / part).glob("*.safetensors"), *(folder / part).glob("*.bin")]:
             written.unlink()  # transformers no longer writes the form that the hub holds
         stem = "pytorch_model" if part == "bert" else "diffusion_pytorch_model"
-        torch.save(model.state_dict(), folder / part / f"{stem}.bin")
+        weights = model.state_dict()
+        if part == "vqvae":  # attention's names of that time
+            before = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+            for now, then in before.items():
+                weights = {
+                    key.replace(f"attentions.0.{now}.", f"attentions.0.{then}."): weights[key] for key in weights
+                }
+        torch.save(weights, folder / part / f"{stem}.bin")
     (folder / "tokenizer" / "tokenizer.json").unlink()
     return folder
 

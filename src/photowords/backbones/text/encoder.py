@@ -117,9 +117,13 @@ class TextEncoder(ABC):
                 table,
             )
         try:
-            return self._model(ids.to(self.device), output_hidden_states=True, return_dict=True)
+            return self._run(ids.to(self.device))
         finally:
             self._spliced.now = None
+
+    def _run(self, ids: Tensor) -> Any:
+        """transformers' output for token ids (prompts, context)."""
+        return self._model(ids, output_hidden_states=True, return_dict=True)
 
     def _splice(self, module: object, inputs: object, output: Tensor) -> Tensor | None:
         if (now := getattr(self._spliced, "now", None)) is None:
