@@ -83,8 +83,8 @@ def blank(make: Callable[[], nn.Module]) -> Any:
             else:
                 parameter.fill_(0.0)
         for part in module.modules():
-            if "Norm" in type(part).__name__ and getattr(part, "weight", None) is not None:
-                part.weight.fill_(1.0)
+            if "Norm" in type(part).__name__ and isinstance(weight := getattr(part, "weight", None), nn.Parameter):
+                weight.fill_(1.0)
     return module
 
 
