@@ -15,6 +15,11 @@ from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
@@ -24,7 +29,16 @@ from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import (
     LDMBertModel,
     LDMTextToImagePipeline,
 )
-from transformers import BertTokenizer, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import (
+    BertTokenizer,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
+)
 
 from photowords import pocket
 from photowords.templates import KINDS, templates
@@ -137,7 +151,14 @@ def ldm(folder: Path) -> Path:
         for written in [*(folder / part).glob("*.safetensors"), *(folder / part).glob("*.bin")]:
             written.unlink()  # transformers no longer writes the form that the hub holds
         stem = "pytorch_model" if part == "bert" else "diffusion_pytorch_model"
-        torch.save(model.state_dict(), folder / part / f"{stem}.bin")
+        weights = model.state_dict()
+        if part == "vqvae":  # attention's names of that time
+            before = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+            for now, then in before.items():
+                weights = {
+                    key.replace(f"attentions.0.{now}.", f"attentions.0.{then}."): weights[key] for key in weights
+                }
+        torch.save(weights, folder / part / f"{stem}.bin")
     (folder / "tokenizer" / "tokenizer.json").unlink()
     return folder
 
@@ -148,8 +169,7 @@ def bert_tokenizer(folder: Path) -> BertTokenizer:
     It lies in the folder as BERT's first ones do, as a plain vocab.txt.
     """
     folder.mkdir(parents=True)
-    text = " ".join(template.format("") for kind in KINDS for template in templates(kind))
-    words = dict.fromkeys(f"{text} mug blue checkered striped tea on beach".split())
+    words = english()
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     pieces = ["##pot", "##ed", "##qu", *(f"##{letter}" for letter in letters)]
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -160,9 +180,102 @@ def bert_tokenizer(folder: Path) -> BertTokenizer:
     return tokenizer
 
 
+def stable_diffusion_3(folder: Path, with_t5: bool = True) -> Path:
+    torch.manual_seed(0)
+    tokenizer, tokenizer_2 = clip_tokenizer(), clip_tokenizer(pad_token="!")
+    encoder = CLIPTextModelWithProjection(clip_config(tokenizer, 24, layers=3, projection_dim=24))
+    encoder_2 = CLIPTextModelWithProjection(clip_config(tokenizer, 32, layers=3, projection_dim=40))
+    network = SD3Transformer2DModel(
+        sample_size=8,
+        patch_size=2,
+        in_channels=16,
+        out_channels=16,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        joint_attention_dim=64,
+        caption_projection_dim=32,
+        pooled_projection_dim=24 + 40,
+        pos_embed_max_size=12,
+        dual_attention_layers=(0,),
+        qk_norm="rms_norm",
+    )
+    StableDiffusion3Pipeline(
+        network,
+        FlowMatchEulerDiscreteScheduler(shift=3.0),
+        autoencoder(16, scaling_factor=1.5305, shift_factor=0.0609),
+        encoder,
+        tokenizer,
+        encoder_2,
+        tokenizer_2,
+        t5_encoder(64) if with_t5 else None,
+        t5_tokenizer() if with_t5 else None,
+    ).save_pretrained(folder)
+    return folder
+
+
+def flux(folder: Path, schnell: bool = False) -> Path:
+    torch.manual_seed(0)
+    tokenizer = clip_tokenizer()
+    network = FluxTransformer2DModel(
+        in_channels=4 * 16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=64,
+        pooled_projection_dim=32,
+        guidance_embeds=not schnell,
+        axes_dims_rope=(4, 6, 6),
+    )
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0 if schnell else 3.0, use_dynamic_shifting=not schnell)
+    vae = autoencoder(16, scaling_factor=0.3611, shift_factor=0.1159)
+    encoder = CLIPTextModel(clip_config(tokenizer, 32))
+    FluxPipeline(scheduler, vae, encoder, tokenizer, t5_encoder(64), t5_tokenizer(512), network).save_pretrained(folder)
+    return folder
+
+
+def flux_schnell(folder: Path) -> Path:
+    return flux(folder, schnell=True)
+
+
+def t5_encoder(width: int) -> T5EncoderModel:
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=len(t5_tokenizer()),
+            d_model=width,
+            d_kv=16,
+            d_ff=2 * width,
+            num_layers=2,
+            num_heads=2,
+            feed_forward_proj="gated-gelu",
+        )
+    )
+
+
+def t5_tokenizer(context: int = 256) -> T5Tokenizer:
+    """The templates' words and some English ones with the space before them, and letters; a Unigram model takes the
+    likeliest pieces. Of other alphabets it knows no letter."""
+    words = english()
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,!?'()-▁"
+    likelihoods = (
+        {f"▁{word}": -4.0 for word in words} | dict.fromkeys(("pot", "red"), -5.0) | dict.fromkeys(letters, -9.0)
+    )
+    special = dict.fromkeys(("<pad>", "</s>", "<unk>"), 0.0)
+    return T5Tokenizer(vocab=[*(special | likelihoods).items()], extra_ids=0, model_max_length=context)
+
+
+def english() -> list[str]:
+    """The templates' words and some others, each once."""
+    text = " ".join(template.format("") for kind in KINDS for template in templates(kind))
+    return [*dict.fromkeys(f"{text} mug blue checkered striped tea on beach".split())]
+
+
 FAMILIES: dict[str, Callable[[Path], Path]] = {
     "StableDiffusion": stable_diffusion,
     "StableDiffusionXL": stable_diffusion_xl,
     "LDMTextToImage": ldm,
+    "StableDiffusion3": stable_diffusion_3,
+    "Flux": flux,
 }
 """Family -> a function that saves a small random model of it in a folder and gives the folder back."""

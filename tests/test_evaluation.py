@@ -464,6 +464,7 @@ ELSEWHERE = {
     "model",
     "device",
     "offload",
+    "true_cfg_scale",
     "json",
 }
 

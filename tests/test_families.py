@@ -76,11 +76,15 @@ def test_every_word_is_learned_in_every_text_encoder(learned: Path, folder: Path
 
 def test_the_sentence_is_split_differently(tmp_path: Path) -> None:
     """So it does show that each text encoder has its own number of vectors for a word."""
-    tokenizers: list[Any] = [small_models.clip_tokenizer(), small_models.bert_tokenizer(tmp_path / "bert")]
-    clip, bert = (
+    tokenizers: list[Any] = [
+        small_models.clip_tokenizer(),
+        small_models.bert_tokenizer(tmp_path / "bert"),
+        small_models.t5_tokenizer(),
+    ]
+    clip, bert, t5 = (
         [len(read(word, add_special_tokens=False).input_ids) for word in SENTENCE.split()] for read in tokenizers
     )
-    assert clip == [2, 5, 1, 4, 4, 12] and bert == [3, 7, 2, 7, 1, 1]
+    assert clip == [2, 5, 1, 4, 4, 12] and bert == [3, 7, 2, 7, 1, 1] and t5 == [4, 7, 2, 8, 2, 2]
 
 
 def test_concepts_are_shown_and_reported(learned: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from photowords import backbones, formats, images, learning
 from photowords.backbones import Backbone
 from photowords.concept import Concept
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers import start
 from photowords.inversion import Diverged, Problem, Run, invert
 from photowords.inversion.loss import Batch, denoising_loss
@@ -232,6 +232,11 @@ def test_a_run_asked_for_more_steps_is_the_run_made_for_them(tiny: Backbone, pho
         assert (tmp_path / "short" / name).read_bytes() == (tmp_path / "long" / name).read_bytes(), name
     left, right = (sorted(p.name for p in (tmp_path / run / "checkpoints").iterdir()) for run in ("short", "long"))
     assert left == right
+
+
+def test_a_loss_above_the_starts_is_said(tiny: Backbone, photo: Path, tmp_path: Path) -> None:
+    with pytest.warns(PhotowordsWarning, match=r"the held-out loss after step [\d, ]+ lies above the start's"):
+        learn(tiny, tmp_path / "run", photo, FEW)
 
 
 def test_the_seconds_of_a_resumed_run_are_those_of_all_its_parts(tiny: Backbone, photo: Path, tmp_path: Path) -> None:

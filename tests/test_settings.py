@@ -181,7 +181,12 @@ def test_every_setting_of_the_inversion_changes_it(
     assert outcome(tiny, mug, mask) != outcome(tiny, mug, mask, **{name: INVERT[name]})
 
 
-@pytest.mark.parametrize("name", fields.fields(GenerateSettings))
+def test_what_stable_diffusion_does_not_have_is_tried_elsewhere() -> None:
+    """FLUX.1's own pipeline draws with a ``true_cfg_scale`` in test_flow_families.py."""
+    assert set(fields.fields(GenerateSettings)) == {*GENERATE, "true_cfg_scale"}
+
+
+@pytest.mark.parametrize("name", GENERATE)
 def test_every_setting_of_the_sampler_changes_it(name: str, tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
     forward = tiny._pipe.unet.forward  # type: ignore[attr-defined]

@@ -253,6 +253,24 @@ def test_ldm_draws_with_every_scheduler_as_stable_diffusion_does(scheduler: str,
 # --- what is special about each ---
 
 
+def test_the_layout_of_the_published_xl_loads(xl_folder: Path, tmp_path: Path) -> None:
+    """No image encoder in its index, and an end token that is not its tokenizers': CLIP then takes the largest id."""
+    folder = shutil.copytree(xl_folder, tmp_path / "sdxl")
+    index = json.loads((folder / "model_index.json").read_text())
+    kept = {key: value for key, value in index.items() if key not in ("image_encoder", "feature_extractor")}
+    (folder / "model_index.json").write_text(json.dumps(kept))
+    for part in ("text_encoder", "text_encoder_2"):
+        config = json.loads((folder / part / "config.json").read_text())
+        (folder / part / "config.json").write_text(json.dumps({**config, "eos_token_id": 2}))
+    backbone = backbones.load(str(folder), "cpu", "fp32")
+    made = concept(backbone)
+    spliced = backbone.encode_prompt([["a photo of a", *made.refs, "on the beach"]], made.embeddings()).tensors
+    plain = backbone.encode_prompt([[f"a photo of a {made.sentence} on the beach"]], {}).tensors
+    other = backbone.encode_prompt([[f"a photo of a {made.sentence} on the grass"]], {}).tensors
+    assert all(torch.equal(spliced[part], plain[part]) for part in plain)
+    assert not torch.equal(plain["pooled_prompt_embeds"], other["pooled_prompt_embeds"])
+
+
 @pytest.mark.parametrize("zeros", [True, False])
 def test_no_negative_prompt_is_told_as_the_pipeline_tells_it(zeros: bool, xl_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(xl_folder, tmp_path / "sdxl")

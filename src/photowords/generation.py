@@ -11,7 +11,7 @@ from PIL.Image import Image
 from photowords import images
 from photowords.backbones import Backbone
 from photowords.concept import Concept, embeddings
-from photowords.errors import PhotowordsWarning, UserError
+from photowords.errors import PhotowordsWarning
 from photowords.prompts import named, parse
 from photowords.settings import GenerateSettings
 
@@ -28,11 +28,9 @@ def generate(
 
     Warns of words that the model is known never to have seen, and of concepts that the prompt does not name.
     Raises UserError for a prompt that names an unknown concept or word, or is longer than the context,
-    and for a concept made for another model.
+    for a concept made for another model, and for settings that the model cannot be sampled with.
     """
-    settings = settings or GenerateSettings()
-    if settings.steps >= (trained := backbone.objective.steps):
-        raise UserError(f"`steps` is {settings.steps}, but {backbone.name} was trained with {trained}; use fewer")
+    settings = backbone.settle(settings or GenerateSettings())
     learned, given = embeddings(concepts), {concept.name: concept for concept in concepts}
     for concept in concepts:
         backbone.check(concept)

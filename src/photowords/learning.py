@@ -199,6 +199,14 @@ def _advance(
             _sample(run, backbone, last.concept, samples)
     run.plot()
     result = summary(run, clock.seconds)
+    begin, *later = result["held_out_loss"]["curve"]
+    if above := [str(row["step"]) for row in later if row["loss"] > begin["loss"]]:
+        warnings.warn(
+            f"the held-out loss after step {', '.join(above)} lies above the start's: learning took something back "
+            "there; a lower `lr` may help",
+            PhotowordsWarning,
+            stacklevel=2,
+        )
     files.write_json(run.folder / "seconds.json", clock.seconds)
     files.write_json(run.folder / "result.json", result)
     return result

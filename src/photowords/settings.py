@@ -93,13 +93,38 @@ class InvertSettings:
 
 @dataclass(frozen=True)
 class GenerateSettings:
-    """How pictures are sampled."""
+    """How pictures are sampled. None is the model's own value (``Backbone.sampling``).
 
-    steps: int = option(25, "sampler steps", least=1, metavar="N")
-    guidance: float = option(5.0, "classifier-free guidance scale; 1 is without", least=1, metavar="SCALE")
+    ``guidance`` is classifier-free, but where a network was distilled to take it as an input, as FLUX.1 dev was:
+    there ``true_cfg_scale`` is the classifier-free one, diffusers' name for it. A negative prompt needs a
+    classifier-free one above 1.
+    """
+
+    # The families' files hold the models' own values; a test compares what is said of them here.
+    steps: int | None = option(
+        None,
+        "sampler steps",
+        least=1,
+        unset="the model's own: 25, of Stable Diffusion 3 and FLUX.1-dev 28, of FLUX.1-schnell 4",
+        metavar="N",
+    )
+    guidance: float | None = option(
+        None,
+        "guidance scale; 1 is without",
+        least=1,
+        unset="the model's own: 5, of Stable Diffusion 3 4.5, of FLUX.1-dev 3.5; FLUX.1-schnell has none",
+        metavar="SCALE",
+    )
     scheduler: str = option("default", "how noise is taken away", choices=("default", *SCHEDULERS), metavar="NAME")
     negative: str = option("", "what the pictures should not show", metavar="TEXT")
     batch: int = option(8, "pictures at once", least=1, metavar="N")
+    true_cfg_scale: float | None = option(
+        None,
+        "of FLUX.1, classifier-free guidance scale beside its own, which a negative prompt needs; doubles the time",
+        least=1,
+        unset="1",
+        metavar="SCALE",
+    )
 
     def __post_init__(self) -> None:
         fields.check(self)

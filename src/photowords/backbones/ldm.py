@@ -43,9 +43,9 @@ class LDMTextToImage(StableDiffusion):
         for t in scheduler.timesteps:
             given = scheduler.scale_model_input(latents, t)
             prediction = self.predict(given, t, conditioning)
-            if settings.guidance != 1:
+            if (scale := settings.guidance or 1.0) != 1:
                 without = self.predict(given, t, negative)
-                prediction = without + settings.guidance * (prediction - without)
+                prediction = without + scale * (prediction - without)
             latents = scheduler.step(prediction.to(self.dtype), t, latents, **extra).prev_sample
         with self._sound_autoencoder() as dtype:
             decoded: Tensor = self._autoencoder.decode(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,10 +19,12 @@ class Objective(ABC):
     Attributes:
         steps: length of the noise schedule; a timestep lies in [0, steps].
         prediction_type: what the network predicts, as diffusers' schedulers call it.
+        solver: what a scheduler must be told beside the model's own configuration, to sample from it.
     """
 
     steps: int
     prediction_type: str
+    solver: Mapping[str, Any] = {}
 
     @abstractmethod
     def timesteps(self, quantiles: Tensor) -> Tensor:
@@ -68,21 +71,29 @@ class Denoising(Objective):
 
 
 class Flow(Objective):
-    """Rectified flow (Esser et al. 2024): z_t = (1 - s) z + s e, target e - z, the noise level s = t / steps.
+    """Rectified flow (Lipman et al. 2023; Esser et al. 2024): z_t = (1 - s) z + s e, target e - z, the noise level
+    s = t / steps.
 
     Levels are the scheduler's own, with its constant shift; their places are drawn logit-normally, as in section 3.1
-    there and in diffusers' training scripts.
+    of Esser et al., or uniformly. Raises UserError for a scheduler of another kind.
     """
 
     prediction_type = "flow_prediction"
 
-    def __init__(self, scheduler: FlowMatchEulerDiscreteScheduler, device: torch.device) -> None:
+    def __init__(self, scheduler: Any, device: torch.device, logit_normal: bool = True) -> None:
+        if not isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
+            raise UserError(f"the model is saved with {type(scheduler).__name__}, whose noise photowords does not know")
         fresh = FlowMatchEulerDiscreteScheduler.from_config(scheduler.config)
         self.steps = fresh.config.num_train_timesteps
+        shift = fresh.config.shift
+        self.solver = {"prediction_type": self.prediction_type, "use_flow_sigmas": True, "flow_shift": shift}
         self._rising = fresh.timesteps.flip(0).to(device)
+        self._logit_normal = logit_normal
 
     def timesteps(self, quantiles: Tensor) -> Tensor:
-        place = torch.special.ndtri(quantiles.double()).sigmoid()
+        place = quantiles.double()
+        if self._logit_normal:
+            place = torch.special.ndtri(place).sigmoid()
         index = (place * self.steps).long().clamp(0, self.steps - 1)
         drawn: Tensor = self._rising[index.to(self._rising.device)]
         return drawn

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import json
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +19,7 @@ from photowords.backbones.interface import Backbone, Conditioning, LatentDistrib
 from photowords.backbones.objective import Denoising, Objective
 from photowords.backbones.placement import place
 from photowords.backbones.text import TextEncoder
+from photowords.backbones.text.loading import load_encoder
 from photowords.backbones.world import World
 from photowords.errors import UserError, reason
 from photowords.settings import SCHEDULERS, GenerateSettings
@@ -75,6 +73,7 @@ class PipelineBackbone(Backbone):
         text_parts: text encoder's name -> its parts; one that the folder leaves empty is left out.
         network, autoencoder: names of the pipeline's parts that predict and that make latents.
         options: further arguments of ``from_pretrained``, such as parts that are not loaded.
+        schedulers: names of ``SCHEDULERS`` that solve the family's equation.
         weight_files: patterns of the files that hold the weights on the hub.
     """
 
@@ -83,6 +82,7 @@ class PipelineBackbone(Backbone):
     network: ClassVar[str] = "unet"
     autoencoder: ClassVar[str] = "vae"
     options: ClassVar[Mapping[str, Any]] = {}
+    schedulers: Sequence[str] = tuple(SCHEDULERS)
     weight_files: ClassVar[tuple[str, ...]] = ("*/*.safetensors",)
 
     def __init__(self, source: Source, device: torch.device, dtype: torch.dtype, offload: str = "none") -> None:
@@ -120,25 +120,19 @@ class PipelineBackbone(Backbone):
             digest.update(table.half().numpy().tobytes())
         self.fingerprint = digest.hexdigest()[:16]
         self.picture_size = self._autoencoder_side * pipe.vae_scale_factor
-        self.objective = self._objective()
+        self.sampling, self.objective = self._sampling(), self._objective()
         self._schedulers = {"default": pipe.scheduler}
         self.readers = self.world.readers if self.world else HUB_READERS
 
     def _load_text_encoders(self, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """The pipeline's text encoders, and their word vectors as they are stored: only the computation is in
-        ``dtype``."""
-        index = json.loads((folder / "model_index.json").read_text())
+        """The pipeline's text encoders, and their word vectors as they are stored."""
         models: dict[str, Any] = {}
         tables = {}
         for name, part in self.text_parts.items():
-            library, kind = index.get(part.model) or ("", "")
-            if not kind:  # an encoder that may be absent
-                continue
-            # As diffusers does: a pipeline's own module may be named in the place of a library.
-            holder = getattr(diffusers.pipelines, library, None) or importlib.import_module(library)
-            encoder = getattr(holder, kind).from_pretrained(folder, subfolder=part.model, dtype="auto")
-            tables[name] = encoder.get_input_embeddings().weight.detach().clone()
-            models[part.model] = encoder.to(self.dtype)
+            if (found := load_encoder(folder, part.model, self.dtype)) is None:  # diffusers wants to be told
+                models |= {part.model: None, part.tokenizer: None}
+            else:
+                models[part.model], tables[name] = found
         return models, tables
 
     def _context(self, part: TextPart) -> int:
@@ -155,6 +149,9 @@ class PipelineBackbone(Backbone):
         """Side of the latents that the network was trained on."""
         side: int = self._network.config.sample_size
         return side
+
+    def _sampling(self) -> GenerateSettings:
+        return GenerateSettings(steps=25, guidance=5.0)
 
     def _objective(self) -> Objective:
         return Denoising(self._pipe.scheduler, self.device)
@@ -215,28 +212,32 @@ class PipelineBackbone(Backbone):
         generators: list[torch.Generator],
         settings: GenerateSettings,
     ) -> Tensor:
-        """Pictures (n, 3, h, w) in [-1, 1] by the pipeline itself, a row of the conditioning and a generator each."""
+        """Pictures (n, 3, h, w) in [-1, 1] by the pipeline itself, a row of the conditioning and a generator each.
+
+        The conditioning's tensors have the names of the pipeline's arguments.
+        """
         images: Tensor = self._pipe(
-            **self._prompt_arguments(conditioning, negative),
+            **conditioning.tensors,
+            **{f"negative_{name}": tensor for name, tensor in negative.tensors.items()},
+            **self._guidance_arguments(settings),
             generator=generators,
             num_inference_steps=settings.steps,
-            guidance_scale=settings.guidance,
             height=self.picture_size,
             width=self.picture_size,
             output_type="pt",
         ).images
         return images * 2 - 1
 
-    @abstractmethod
-    def _prompt_arguments(self, conditioning: Conditioning, negative: Conditioning) -> dict[str, Any]:
-        """The pipeline's arguments that stand for the prompt and the negative prompt."""
+    def _guidance_arguments(self, settings: GenerateSettings) -> dict[str, Any]:
+        return {"guidance_scale": settings.guidance}
 
     def _scheduler(self, name: str) -> Any:
         if name not in self._schedulers:
             kind = getattr(diffusers, SCHEDULERS[name])
             # Only PNDM has warm-up steps to skip, and only models saved with it say so themselves.
             extra = {"skip_prk_steps": True} if name == "pndm" else {}
-            self._schedulers[name] = kind.from_config(self._schedulers["default"].config, **extra)
+            own = self._schedulers["default"].config
+            self._schedulers[name] = kind.from_config(own, **self.objective.solver, **extra)
         return self._schedulers[name]
 
     def weights_hash(self) -> str:

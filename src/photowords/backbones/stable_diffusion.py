@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
@@ -30,9 +29,3 @@ class StableDiffusion(PipelineBackbone):
         told = {"encoder_hidden_states": conditioning["prompt_embeds"]}
         prediction: Tensor = self._network(noisy.to(self.dtype), t, **told).sample
         return prediction.float()
-
-    def _prompt_arguments(self, conditioning: Conditioning, negative: Conditioning) -> dict[str, Any]:
-        return {
-            "prompt_embeds": conditioning["prompt_embeds"],
-            "negative_prompt_embeds": negative["prompt_embeds"],
-        }

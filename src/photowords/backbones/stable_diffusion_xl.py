@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from diffusers import StableDiffusionXLPipeline
@@ -51,6 +50,3 @@ class StableDiffusionXL(PipelineBackbone):
         }
         prediction: Tensor = self._network(noisy.to(self.dtype), t, **told).sample
         return prediction.float()
-
-    def _prompt_arguments(self, conditioning: Conditioning, negative: Conditioning) -> dict[str, Any]:
-        return {**conditioning.tensors, **{f"negative_{name}": tensor for name, tensor in negative.tensors.items()}}

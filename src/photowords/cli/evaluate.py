@@ -24,7 +24,7 @@ CAPTION = (
     "value ± sample standard deviation over pictures or tuples (standard error of the value over seeds or tuples; "
     "of a difference, which is learned minus start: paired). It says nothing of other photos and runs."
 )
-SAMPLER = ("guidance", "steps")
+SAMPLER = ("steps", "guidance", "true_cfg_scale")  # of GenerateSettings, what is an option here
 SUITES = ("published", "pocket")  # metrics.Suite, without torch
 
 
@@ -128,7 +128,7 @@ def _evaluate(
     asked = names or [*(["held-out-loss"] if run else []), *evaluation.DEFAULTS]
     suite = args.suite or evaluation.suite(backbone)
     _check_used(args, evaluation.resolved(asked, backbone, suite))
-    protocol = _protocol(args, run.settings.kind if run else "object")
+    protocol = _protocol(args, run.settings.kind if run else "object").on(backbone)
     sources = {name: value for name in SCORERS if (value := getattr(args, name))}
     if run:
         scores = evaluation.evaluate_run(backbone, run, asked, protocol, truth, sources, suite)
@@ -180,9 +180,8 @@ def _backbone(model: str, device: str, dtype: str, offload: str) -> Any:
 def _protocol(args: argparse.Namespace, kind: str) -> Any:
     from photowords.evaluation import Protocol
 
-    base = Protocol.of_kind(kind, args.prompts, args.edits)
-    sampler = dataclasses.replace(base.settings, **given(args, SAMPLER))
-    return dataclasses.replace(base, settings=sampler, **given(args, ("samples", "swap", "class_word")))
+    told = given(args, ("samples", "swap", "class_word")) | {"settings": GenerateSettings(**given(args, SAMPLER))}
+    return dataclasses.replace(Protocol.of_kind(kind, args.prompts, args.edits), **told)
 
 
 def _list(args: argparse.Namespace) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     files.make_folder(args.out)
     read_from = [Path(text.partition("=")[2] or text) for text in sources]
     backbone = backbones.load(model_of(args, concepts, read_from), args.device, args.dtype, args.offload)
+    settings = backbone.settle(settings)
     pictures = generate(backbone, prompt, concepts, seeds, settings)
     # The digest keeps other prompts, concepts and settings from overwriting these pictures.
     vectors = [concept.vectors(encoder).numpy().tobytes() for concept in concepts for encoder in concept.encoders]

@@ -135,9 +135,11 @@ def how(drawn: Drawn, metric: Metric, scorer: Any) -> str:
     """One line: what was sampled, with what it was compared, and by what."""
     sampler, last = drawn.protocol.settings, drawn.protocol.samples - 1
     prompts = ", ".join(f'"{prompt}"' for prompt in drawn.protocol.of(metric))
+    scales = {"guidance": sampler.guidance, "true_cfg_scale": sampler.true_cfg_scale}
+    guidance = ", ".join(f"{name} {scale:g}" for name, scale in scales.items() if scale is not None)
     told = [
         f"{prompts}, seeds 0 to {last}{' for each' if len(drawn.protocol.of(metric)) > 1 else ''}, {sampler.steps} "
-        f"steps, guidance {sampler.guidance:g}, scheduler {sampler.scheduler}",
+        f"steps, {guidance}, scheduler {sampler.scheduler}",
         scorer.about,
     ]
     if metric.measure in ("pairs", "images"):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
+from photowords.backbones import Backbone
 from photowords.errors import UserError
 from photowords.metrics import Metric
 from photowords.settings import GenerateSettings
@@ -71,6 +74,10 @@ class Protocol:
     def of_kind(cls, kind: str, prompts: Sequence[str] = (), edits: Sequence[str] = (), samples: int = 8) -> Protocol:
         """The protocol for concepts of a kind, "object" or "style"; prompts that are not given are the kind's own."""
         return cls(samples=samples, prompts=tuple(prompts) or PROMPTS[kind], edits=tuple(edits) or EDITS[kind])
+
+    def on(self, backbone: Backbone) -> Self:
+        """The same with the sampler's settings as the model takes them; raises UserError for what it cannot do."""
+        return dataclasses.replace(self, settings=backbone.settle(self.settings))
 
     @property
     def seeds(self) -> range:

@@ -169,7 +169,7 @@ def _pictures(
     sources: Mapping[str, str] | None,
 ) -> dict[str, _Measured]:
     """Metrics of pictures, measured. What is missing is said before anything is sampled."""
-    drawn = Drawn(backbone, concept, photos, protocol, truth)
+    drawn = Drawn(backbone, concept, photos, protocol.on(backbone), truth)
     loaded = scorers(backbone, metrics, sources)
     for metric in metrics:
         measures.check(drawn, metric)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 
 from photowords.backbones import Backbone
-from photowords.settings import GenerateSettings
 from photowords.study import measured
 from photowords.study.grid import STRIP, Trial
 
@@ -24,7 +23,7 @@ def passes(trial: Trial, samples: int) -> int:
     return (
         settings.steps * settings.batch * (1 + BACKWARD)
         + len(settings.evaluate_at or ()) * settings.held_out
-        + sampled * GenerateSettings().steps * 2  # guidance doubles each
+        + sampled * (trial.protocol.settings.steps or 0) * 2  # guidance doubles each
     )
 
 

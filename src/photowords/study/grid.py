@@ -86,7 +86,7 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
             }
             for arm in study.arms:
                 other = _other(study.concepts, number, seed) if isinstance(arm.start, OtherCaption) else None
-                protocol = Protocol.of_kind(arm.settings.kind, study.prompts, study.edits, study.samples)
+                protocol = Protocol.of_kind(arm.settings.kind, study.prompts, study.edits, study.samples).on(backbone)
                 prompts = study.picture_prompts or (templates(arm.settings.kind)[0],)
                 kept = {"at": list(arm.pictures_at), "prompts": list(prompts), "samples": min(study.samples, STRIP)}
                 spec: dict[str, Any] = {

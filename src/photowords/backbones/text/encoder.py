@@ -41,7 +41,7 @@ class TextEncoder(ABC):
         self._model, self._tokenizer, self._table = model, tokenizer, table
         self.width = table.shape[1]
         self._spliced = threading.local()  # what this thread's call puts in; other threads' calls do not see it
-        model.get_input_embeddings().register_forward_hook(self._splice)
+        self._embedding(model).register_forward_hook(self._splice)
 
     @property
     def special(self) -> int:
@@ -52,6 +52,10 @@ class TextEncoder(ABC):
     def table(self) -> Tensor:
         """Its word vectors as they are stored, (vocabulary, width)."""
         return self._table
+
+    def _embedding(self, model: Any) -> Any:
+        """The module that turns token ids into vectors."""
+        return model.get_input_embeddings()
 
     # --- words ---
 
@@ -113,9 +117,13 @@ class TextEncoder(ABC):
                 table,
             )
         try:
-            return self._model(ids.to(self.device), output_hidden_states=True, return_dict=True)
+            return self._run(ids.to(self.device))
         finally:
             self._spliced.now = None
+
+    def _run(self, ids: Tensor) -> Any:
+        """transformers' output for token ids (prompts, context)."""
+        return self._model(ids, output_hidden_states=True, return_dict=True)
 
     def _splice(self, module: object, inputs: object, output: Tensor) -> Tensor | None:
         if (now := getattr(self._spliced, "now", None)) is None:

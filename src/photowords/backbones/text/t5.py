@@ -18,6 +18,9 @@ class T5(TextEncoder):
         super().__init__(name, model, tokenizer, *rest)
         self.end = (tokenizer.eos_token_id,)
 
+    def _embedding(self, model: Any) -> Any:
+        return model.encoder.embed_tokens  # transformers' own answer shares its weight, but is never called
+
     def _whole_words(self) -> dict[str, int]:
         vocabulary = self._tokenizer.get_vocab()
         return {token.removeprefix(SPACE): i for token, i in vocabulary.items() if token.startswith(SPACE)}

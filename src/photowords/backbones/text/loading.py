@@ -1,0 +1,35 @@
+"""A pipeline's text encoders from their folders: only the computation is in another precision than the files'."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from torch import Tensor
+
+
+def load_encoder(folder: Path, part: str, dtype: torch.dtype) -> tuple[Any, Tensor] | None:
+    """A part of a pipeline's folder, computing in ``dtype``, and its word vectors as they are stored, (vocabulary,
+    width). None for a part that the folder leaves empty."""
+    library, kind = json.loads((folder / "model_index.json").read_text()).get(part) or ("", "")
+    if not kind:
+        return None
+    # As diffusers does: a pipeline's own module may be named in the place of a library.
+    holder = getattr(diffusers.pipelines, library, None) or importlib.import_module(library)
+    encoder = getattr(holder, kind).from_pretrained(folder, subfolder=part, dtype="auto")
+    table = encoder.get_input_embeddings().weight.detach().clone()
+    return _computing_in(encoder, dtype), table
+
+
+def _computing_in(encoder: Any, dtype: torch.dtype) -> Any:
+    """The encoder in a precision, but for what transformers itself leaves in fp32: T5 overflows in fp16."""
+    left = getattr(encoder, "_keep_in_fp32_modules", None) or () if dtype == torch.float16 else ()
+    kept = {name: p.data.float() for name, p in encoder.named_parameters() if set(left) & set(name.split("."))}
+    encoder.to(dtype)
+    for name, data in kept.items():
+        encoder.get_parameter(name).data = data
+    return encoder
