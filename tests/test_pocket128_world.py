@@ -35,7 +35,7 @@ def test_the_hue_is_drawn(hue: float) -> None:
 
 
 @needs_font
-@pytest.mark.parametrize("look", [*world.PATTERNS, *world.EMBLEMS])
+@pytest.mark.parametrize("look", [*sprites.PATTERNS, *sprites.EMBLEMS])
 def test_a_second_colour_covers_a_third_or_less(look: str) -> None:
     shares = []
     for name in sprites.OBJECTS:
