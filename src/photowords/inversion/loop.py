@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import torch
 from PIL.Image import Image
@@ -14,35 +13,12 @@ from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.inversion.problem import Problem
+from photowords.inversion.step import Step, by_word, restore, state_of
 from photowords.settings import InvertSettings
 
 
 class Diverged(UserError):
     """The loss or the vectors stopped being finite; the last Step yielded holds the last good concept."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """What ``invert`` yields, first for step 0, the start itself.
-
-    Attributes:
-        index: optimiser steps taken.
-        loss: training loss of the step that led here; None at step 0.
-        held_out: losses of the held-out tuples, (n,), where they were evaluated.
-        concept: the concept as it stands.
-        gradient: norm of the training loss's gradient in each word's vectors, (words,), all text encoders together;
-            0 for frozen ones, None at step 0.
-        sample_steps: network passes so far: steps x batch, plus one for each held-out tuple evaluated.
-        state: the optimiser's tensors; with ``concept``, all that continuing needs.
-    """
-
-    index: int
-    loss: float | None
-    held_out: Tensor | None
-    concept: Concept
-    gradient: Tensor | None
-    sample_steps: int
-    state: Mapping[str, Tensor]
 
 
 def invert(
@@ -74,7 +50,7 @@ def invert(
         return {name: torch.where(trainable[name], leaves[name], original[name]) for name in leaves}
 
     if resume:
-        _restore(optimizer, leaves, resume.state)
+        restore(optimizer, leaves, resume.state)
     else:
         losses = problem.held_out(vectors())
         if not losses.isfinite().all():
@@ -103,35 +79,4 @@ def invert(
                 f"the loss became {value} at step {index}; the concept of step {index - 1} is kept; try a lower `lr`"
             )
         learned = start.with_vectors(moved, step=index, scores=scores)
-        yield Step(index, value, evaluated, learned, _by_word(start, leaves), sample_steps, _state(optimizer, leaves))
-
-
-def _by_word(concept: Concept, leaves: Mapping[str, Tensor]) -> Tensor:
-    """Norm of the gradient in each word's vectors, all text encoders together, (words,)."""
-    squares = torch.zeros(len(concept))
-    for name, leaf in leaves.items():
-        if leaf.grad is not None:
-            rows = leaf.grad.square().sum(1).cpu().split(concept.sizes(name))
-            squares += torch.stack([own.sum() for own in rows])
-    return squares.sqrt()
-
-
-def _state(optimizer: torch.optim.Optimizer, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    state = {f"{name}.leaf": leaf.detach().cpu().clone() for name, leaf in leaves.items()}
-    for name, leaf in leaves.items():
-        state |= {f"{name}.{key}": value.detach().cpu().clone() for key, value in optimizer.state[leaf].items()}
-    return state
-
-
-def _restore(optimizer: torch.optim.Optimizer, leaves: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
-    with torch.no_grad():
-        for name, leaf in leaves.items():
-            if f"{name}.leaf" not in state:  # a run that was stopped at step 0
-                continue
-            leaf.copy_(state[f"{name}.leaf"])
-            keys = [key.removeprefix(f"{name}.") for key in state if key.startswith(f"{name}.")]
-            optimizer.state[leaf] = {
-                key: state[f"{name}.{key}"].to("cpu" if key == "step" else leaf.device).clone()
-                for key in keys
-                if key != "leaf"
-            }
+        yield Step(index, value, evaluated, learned, by_word(start, leaves), sample_steps, state_of(optimizer, leaves))

@@ -29,8 +29,8 @@ from photowords import files, formats, images, plots
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
-from photowords.inversion.loop import Step
 from photowords.inversion.problem import Problem
+from photowords.inversion.step import Step
 from photowords.settings import InvertSettings
 
 FORMAT = 2
