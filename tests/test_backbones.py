@@ -84,6 +84,16 @@ def test_a_folder_that_is_no_stable_diffusion_is_refused(index: str, message: st
         backbones.load(str(tmp_path))
 
 
+def test_a_folder_with_a_short_names_name_is_told_from_it(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "pocket")
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(PhotowordsWarning, match=r"pocket is taken as the short name; .* write \./pocket"):
+        assert backbones.load("pocket", "cpu").world is not None
+    assert backbones.load("./pocket", "cpu").world is None
+
+
 def test_a_model_with_a_missing_part_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_folder, tmp_path / "sd")
     shutil.rmtree(tmp_path / "sd" / "unet")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +14,7 @@ from photowords import pocket
 from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution
 from photowords.backbones.text import TextEncoder
 from photowords.backbones.world import World
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.pretrained import pinned, quiet, unreachable
 
 if TYPE_CHECKING:
@@ -151,6 +152,12 @@ def family(folder: Path, name: str) -> type[PipelineBackbone]:
 def _locate(name: str) -> Source:
     from photowords.backbones import pipeline  # diffusers, which takes its time
 
+    if name in ALIASES and (Path(name) / "model_index.json").exists():
+        warnings.warn(
+            f"{name} is taken as the short name; for the folder of that name, write ./{name}",
+            PhotowordsWarning,
+            stacklevel=3,
+        )
     hub = ALIASES[name].source if name in ALIASES else name
     if Path(hub).exists():
         folder = Path(hub).resolve()
