@@ -71,7 +71,7 @@ def test_invert_leaves_a_run_and_one_json_object(learned: tuple[Path, dict[str, 
     left = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert left == {
         "settings.json", "start.safetensors", "concept.safetensors", "losses.jsonl", "seconds.json", "loss.png",
-        "result.json",
+        "result.json", ".lock.photowords",
         "photos/0.png", "samples/step_000000.png", "samples/step_000020.png",
         *(f"checkpoints/{step:06d}.safetensors" for step in (0, 10, 20)),
     }  # fmt: skip
@@ -395,7 +395,7 @@ def test_ctrl_c_advises_only_what_applies(
         assert stopped(capsys, "invert", MUG, "--out", out) == "stopped\n", "no run was begun"
     options = ("--words", "red mug", "--held-out", 2, "--samples", 0)
     with monkeypatch.context() as patch:
-        patch.setattr("photowords.learning.invert", stop)
+        patch.setattr("photowords.learning.course.invert", stop)
         advice = f"stopped; go on with: photowords invert --out '{out}' --resume\n"
         assert stopped(capsys, "invert", MUG, "--out", out, *options) == advice
     assert run(capsys, "invert", "--out", out, "--resume", "--steps", 1)[0] == 0

@@ -30,6 +30,9 @@ NOUNS = (
     "pretrained",
     "plots",
     "clip",
+    "clock",
+    "follow",
+    "jobs",
 )
 METHOD = ("initializers", "inversion", "generation", "metrics")
 LAYERS = {

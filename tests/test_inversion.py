@@ -163,12 +163,11 @@ def test_a_stopped_run_resumes_to_the_same_bits(tiny: Backbone, photo: Path, tmp
     class Killed(Exception):
         pass
 
-    def kill(step: Any, _: Any) -> None:
-        if step.index == 3:
-            raise Killed
-
-    with pytest.raises(Killed):
-        learning.learn(tiny, [photo], tmp_path / "cut", Words(words="blue checkered mug"), "mug", settings, 0, kill)
+    run = learning.begin(tiny, [photo], tmp_path / "cut", Words(words="blue checkered mug"), "mug", settings, 0)
+    with pytest.raises(Killed), learning.course(run, tiny) as taken:
+        for step in taken:
+            if step.index == 3:
+                raise Killed
     learning.go_on(Run.open(tmp_path / "cut"), tiny)
     for name in ("concept.safetensors", "losses.jsonl", "checkpoints/000006.safetensors"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name

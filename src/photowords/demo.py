@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.generation import generate
 from photowords.inversion import Run, Step
-from photowords.learning import go_on, learn
+from photowords.learning import begin, course
 from photowords.settings import InvertSettings
 
 SCENES = ("on the beach", "in the snow", "under water", "in front of a brick wall")
@@ -36,9 +37,11 @@ def demo(
     name: str = "mug",
     steps: int = 100,
     seed: int = 0,
-    on_step: Callable[[Step, Concept], None] | None = None,
+    watch: Callable[[Run, Iterable[Step]], None] | None = None,
 ) -> dict[str, Any]:
     """Invert a concept of the bundled bank into ``out/run`` and draw ``out/demo.png``.
+
+    ``watch`` takes the run's steps, and may show each; it must come to their end.
 
     Raises UserError when the bank has no such concept or the folder cannot be used.
     """
@@ -53,10 +56,11 @@ def demo(
         run = Run.open(out / "run")
         if (run.about["name"], run.settings) != (name, settings):
             raise UserError(f"{out} holds a demo of other settings; give another folder as `out`")
-        result = go_on(run, backbone, on_step=on_step)
     else:
-        result = learn(backbone, [photo], out / "run", "caption", name, settings, samples=0, on_step=on_step)
-        run = Run.open(out / "run")
+        run = begin(backbone, [photo], out / "run", "caption", name, settings, samples=0)
+    with course(run, backbone) as taken:
+        watch(run, taken) if watch else deque(taken, maxlen=0)
+    result = run.result()
     start, learned = run.start(), formats.read(run.concept_file)
     old = next((word for word in SWAPS if word in learned.texts), None)
     # One seed a column, the same in every row: what differs between rows is the concept alone.

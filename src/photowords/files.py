@@ -9,10 +9,11 @@ import re
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from safetensors import SafetensorError
 
@@ -127,6 +128,10 @@ def _at_work(process: int) -> bool:
     return True
 
 
+PATIENCE = 1.0
+"""Seconds to try for a lock: ``is_locked`` takes it for a moment to see whether it can be had."""
+
+
 @contextmanager
 def locked(folder: Path, what: str) -> Iterator[None]:
     """Hold a folder for this process; the system lets it go when the process ends, however it does.
@@ -134,22 +139,39 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     Raises UserError, which names ``what``, when another process holds it. A file system without locks locks nothing.
     """
     with (folder / LOCK).open("ab") as file:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            raise UserError(
-                f"{what} is at work in {folder} already; wait until it ends, or give another `out`"
-            ) from error
-        except OSError:
-            pass
+        until = time.monotonic() + PATIENCE
+        while not _take(file, shared=False):
+            if time.monotonic() > until:
+                raise UserError(f"{what} is at work in {folder} already; wait until it ends, or give another `out`")
+            time.sleep(0.02)
         yield
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a living process holds a folder."""
+    try:
+        with (folder / LOCK).open("rb") as file:
+            return not _take(file, shared=True)
+    except OSError:  # nobody ever did
+        return False
+
+
+def _take(file: IO[bytes], shared: bool) -> bool:
+    """Take the lock of an open file until it is closed; False when another holds it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
@@ -166,6 +188,15 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write plain JSON values, one per line. Raises UserError as ``atomic`` does."""
     write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def append(path: Path | str, line: str) -> None:
+    """Add a line to a file; a reader may meet it half-written. Raises UserError where that cannot be."""
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; make room") from error
 
 
 def make_folder(path: Path | str) -> None:

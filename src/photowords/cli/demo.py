@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     try:
         with Bar(args) as bar:
             bar.begin(settings.steps)
-            result = demo(args.out, args.concept, settings.steps, settings.seed, bar)
+            result = demo(args.out, args.concept, settings.steps, settings.seed, bar.watch)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; the same command goes on") from None
     say(args, f"picture        {result['picture']}  ({result['seconds']['total']:.0f} s)")

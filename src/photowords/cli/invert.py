@@ -6,17 +6,24 @@ import argparse
 import shlex
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from photowords import follow, jobs
 from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, model_for, number, say
 from photowords.cli.selection import add_selection, selected
 from photowords.cli.words import add_starts, chosen, options_of
 from photowords.errors import UserError
 from photowords.fields import fields
+from photowords.jobs import SAMPLES_AT, Job
 from photowords.published import PUBLISHED, explained, like, published
 from photowords.settings import InvertSettings
 from photowords.starts import STARTS, Start
+
+if TYPE_CHECKING:
+    from photowords.inversion import Run, Step
 
 
 def add(commands: Any) -> None:
@@ -40,6 +47,12 @@ def add(commands: Any) -> None:
         type=number(int),
         metavar="N",
         help="sample pictures before and after, 0 to 4 (default: 4)",
+    )
+    command.add_argument(
+        "--samples-at",
+        choices=SAMPLES_AT,
+        default="ends",
+        help="when to sample them: before and after, or at each held-out loss too (default: ends)",
     )
     command.add_argument(
         "--resume", action="store_true", help="continue the run in RUN, to the same bits as if never stopped"
@@ -83,7 +96,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     try:
         with Bar(args) as bar:
             result = _resume(args, told, bar) if args.resume else _begin(args, settings, start, bar)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # also a stop that was asked for through the folder
         if not (args.out / "settings.json").exists():  # nothing was begun
             raise
         again = f"photowords invert --out {shlex.quote(str(args.out))} --resume"
@@ -131,11 +144,18 @@ def _begin(args: argparse.Namespace, settings: InvertSettings, start: Start, bar
     samples = 4 if args.samples is None else args.samples
     bar.begin(settings.steps)
     name = args.name or "concept"
-    return learning.learn(backbone, args.photos, args.out, start, name, settings, samples, bar, seconds, selections)
+    run = learning.begin(
+        backbone, args.photos, args.out, start, name, settings, samples, selections, args.samples_at, seconds
+    )
+    with learning.course(run, backbone) as taken:
+        bar.watch(run, taken)
+    return run.result()
 
 
 def _resume(args: argparse.Namespace, told: dict[str, Any], bar: Bar) -> dict[str, Any]:
     """Repeating the run's own options is fine; only --steps may differ."""
+    if jobs.is_waiting(args.out):
+        return _begin_job(args, bar)
     from photowords import backbones, images, learning
     from photowords.inversion import Run
     from photowords.prompts import sentence
@@ -152,14 +172,36 @@ def _resume(args: argparse.Namespace, told: dict[str, Any], bar: Bar) -> dict[st
     if args.words and run.about["sentence"] not in (sentence(args.words), sentence(args.words, keep_article=True)):
         raise UserError(f"{args.out} was made with the words {run.about['sentence']!r}; resume it without --words")
     dtype = str(run.about["dtype"]) if args.dtype == "auto" else args.dtype
-    backbone = backbones.load(str(run.about["model"]), args.device, dtype, args.offload)
-    bar.begin(told.get("steps", run.settings.steps))
-    return learning.go_on(run, backbone, told.get("steps"), bar)
+    with follow.hold(args.out):
+        backbone = backbones.load(str(run.about["model"]), args.device, dtype, args.offload)
+        bar.begin(told.get("steps", run.settings.steps))
+        with closing(learning.taken(run, backbone, told.get("steps"))) as taken:
+            bar.watch(run, taken)
+    return run.result()
+
+
+def _begin_job(args: argparse.Namespace, bar: Bar) -> dict[str, Any]:
+    """Begin what the page asked for; all that there is to say stands in the job."""
+    job = Job.read(args.out)
+    if said := [name for name in (*fields(InvertSettings), "photos", *ABOUT) if getattr(args, name)]:
+        raise UserError(f"{args.out} holds a job that has not begun; resume it without `{said[0]}`")
+    with follow.hold(args.out):
+        from photowords import backbones, images, learning
+
+        began = time.perf_counter()
+        photos = [images.load_photo(jobs.photo(args.out, number)) for number in range(len(job.selections))]
+        args.model = job.model
+        backbone = backbones.load(model_for(args, photos, []), job.device, job.dtype)
+        run = learning.begin_job(backbone, args.out, {"load": round(time.perf_counter() - began, 3)})
+        bar.begin(run.settings.steps)
+        with closing(learning.taken(run, backbone)) as taken:
+            bar.watch(run, taken)
+    return run.result()
 
 
 class Bar:
-    """The sentence before training; then a live bar on stderr: steps, losses, time left. Called with each step; the
-    bar is silent where stderr is no terminal."""
+    """The sentence before training; then a live bar on stderr: steps, losses, time left; silent where that is no
+    terminal."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
@@ -190,12 +232,15 @@ class Bar:
         """Show an empty bar of so many steps."""
         self._task = self._progress.add_task("learning", total=steps, losses="")
 
-    def __call__(self, step: Any, start: Any) -> None:
-        if step.index == 0:
-            frozen = [word.text for word in start.words if not word.trainable]
-            shown = start.sentence or f"none: {len(start)} random vectors"
-            say(self._args, f"sentence       {shown}" + (f"  (frozen: {', '.join(frozen)})" if frozen else ""))
-        if step.held_out is not None:
-            self._held_out = f"held out {step.held_out.mean():.4f}"
-        loss = "" if step.loss is None else f"loss {step.loss:.3f}  "
-        self._progress.update(self._task, completed=step.index, losses=loss + self._held_out)
+    def watch(self, run: Run, taken: Iterable[Step]) -> None:
+        """Take a run's steps, and show each."""
+        words = run.about["words"]
+        for step in taken:
+            if step.index == 0:
+                frozen = [text for text, trainable in words if not trainable]
+                shown = run.about["sentence"] or f"none: {len(words)} random vectors"
+                say(self._args, f"sentence       {shown}" + (f"  (frozen: {', '.join(frozen)})" if frozen else ""))
+            if step.held_out is not None:
+                self._held_out = f"held out {step.held_out.mean():.4f}"
+            loss = "" if step.loss is None else f"loss {step.loss:.3f}  "
+            self._progress.update(self._task, completed=step.index, losses=loss + self._held_out)

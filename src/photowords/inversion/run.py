@@ -6,11 +6,13 @@ masks/0.png ...        white where the object is, for the photos that have a mas
 overlay.png            the masks over their photos, to look at
 start.safetensors      the concept at step 0
 checkpoints/           vectors and optimiser, every ``evaluate_every`` steps
-losses.jsonl           a line for each step
+losses.jsonl           a line for each step, as it is taken
 seconds.json           what it has taken so far, by phase
 samples/               pictures before and after
 concept.safetensors    the concept: the last good one
 loss.png, result.json  the curves, and the summary of a finished run
+
+How a run is followed and stopped from outside: ``photowords.follow``.
 """
 
 from __future__ import annotations
@@ -18,17 +20,20 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL.Image import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from photowords import files, formats, images, plots
+from photowords import files, formats, images, jobs
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
+from photowords.follow import LOSSES, RESULT, whole_lines
 from photowords.inversion.problem import Problem
 from photowords.inversion.step import Step
 from photowords.settings import InvertSettings
@@ -62,8 +67,10 @@ class Run:
         """A new run. Raises UserError when the folder holds something already, or cannot be written."""
         check_free(folder)
         run = cls(folder, settings, about, [])
-        # Under another name until it is whole, so that a kill never leaves a folder that is neither free nor a run.
-        with files.atomic_folder(folder) as temporary:
+        # Under another name until it is whole, so that a kill never leaves a folder that is neither free nor a run. The
+        # folder of a job is known by its job.json, so it is filled where it is; what makes it a run comes last.
+        place: Any = nullcontext(folder) if jobs.is_waiting(folder) else files.atomic_folder(folder)
+        with place as temporary:
             for part in ("photos", "masks", "checkpoints", "samples"):
                 files.make_folder(temporary / part)
             for number, photo in enumerate(photos):
@@ -85,14 +92,20 @@ class Run:
             settings, about = InvertSettings.from_json(record["settings"]), record["about"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder} is not a run of photowords: it has no readable settings.json") from error
-        losses = folder / "losses.jsonl"
-        lines = losses.read_text().splitlines() if losses.exists() else []
-        return cls(folder, settings, about, lines, int(record.get("format", 1)))
+        return cls(folder, settings, about, whole_lines(folder / LOSSES), int(record.get("format", 1)))
 
     def save_settings(self, folder: Path | None = None) -> None:
         """Write settings.json."""
         record = {"format": self.format, "settings": dataclasses.asdict(self.settings), "about": self.about}
         files.write_json((folder or self.folder) / "settings.json", record)
+
+    def result(self) -> dict[str, Any]:
+        """The summary of a finished run. Raises UserError for another."""
+        try:
+            found: dict[str, Any] = json.loads((self.folder / RESULT).read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.folder} has not come to its end; `resume` it") from error
+        return found
 
     @property
     def concept_file(self) -> Path:
@@ -133,14 +146,6 @@ class Run:
         self.settings = settings
         self.save_settings()
 
-    def seconds(self) -> dict[str, float]:
-        """Seconds by phase that the run has taken so far, all its beginnings together."""
-        try:
-            told: dict[str, float] = json.loads((self.folder / "seconds.json").read_text())
-        except (OSError, ValueError):
-            return {}
-        return told
-
     def last_step(self) -> Step | None:
         """The newest whole checkpoint, to resume from; None when there is none. Later loss lines are dropped."""
         for path in sorted((self.folder / "checkpoints").glob("*.safetensors"), reverse=True):
@@ -160,19 +165,36 @@ class Run:
         return None
 
     def record(self, step: Step) -> None:
-        """Note a step; at every evaluation the checkpoint, the concept and the losses reach the disk."""
+        """Note a step; at every evaluation the checkpoint and the concept reach the disk as well."""
         line: dict[str, Any] = {"step": step.index, "loss": step.loss, "sample_steps": step.sample_steps}
         if step.held_out is not None:
             line["held_out"] = step.held_out.mean().item()
+            each = [float(f"{value:.6g}") for value in step.held_out.tolist()]
+            if step.index == 0:
+                line["held_out_each"] = each
+            elif first := self._held_out_at_start():
+                gained = torch.tensor(first, dtype=torch.float64) - torch.tensor(each, dtype=torch.float64)
+                line["error"] = float(f"{gained.std().item() / len(each) ** 0.5:.4g}")
         if step.gradient is not None:
             line["gradient"] = [float(f"{norm:.4g}") for norm in step.gradient.tolist()]
         self._lines.append(json.dumps(line))
         if step.held_out is not None:
             self.keep(step)
+        else:
+            files.append(self.folder / LOSSES, self._lines[-1])
+
+    def _held_out_at_start(self) -> list[float] | None:
+        """The held-out losses of step 0, those of more than one tuple, to which later ones are compared one by one."""
+        each: list[float] = json.loads(self._lines[0]).get("held_out_each", []) if self._lines else []
+        return each if len(each) > 1 else None
+
+    def save_losses(self) -> None:
+        """Write losses.jsonl as it is known here."""
+        files.write_text(self.folder / LOSSES, "".join(f"{line}\n" for line in self._lines))
 
     def keep(self, step: Step) -> None:
         """Write the losses, the concept and, last, the checkpoint of a step: it vouches for the others."""
-        files.write_text(self.folder / "losses.jsonl", "".join(f"{line}\n" for line in self._lines))
+        self.save_losses()
         formats.write(step.concept, self.concept_file, "photowords")
         tensors = {f"state.{key}": value for key, value in step.state.items()}
         tensors |= {f"vectors.{encoder}": step.concept.vectors(encoder) for encoder in step.concept.encoders}
@@ -182,38 +204,16 @@ class Run:
             save_file(tensors, path, metadata)
 
     def losses(self) -> list[dict[str, Any]]:
-        """The recorded steps: step, loss, sample_steps, gradient (a norm for each word), and held_out where it
-        was evaluated."""
+        """The recorded steps: step, loss, sample_steps, gradient (a norm for each word), and where they were evaluated
+        held_out and error, the paired standard error of its difference from step 0's."""
         return [json.loads(line) for line in self._lines]
-
-    def plot(self) -> Path:
-        """Draw both losses against steps as ``loss.png``."""
-        rows = self.losses()
-        training = [(row["step"], row["loss"]) for row in rows if row["loss"] is not None]
-        held_out = [(row["step"], row["held_out"]) for row in rows if "held_out" in row]
-        # Two panels: single training losses spread over twenty times the range that the held-out loss covers.
-        with plots.canvas(plots.HALF, 3.2) as figure:
-            above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 1))
-            above.plot(*zip(*held_out, strict=True), color=plots.COLOURS[0], marker="o")
-            above.set(ylabel="held-out loss", title=str(self.about.get("sentence", "")))
-            if training:
-                steps, losses = zip(*training, strict=True)
-                below.scatter(steps, losses, s=3, color=plots.PALE, label="each step")
-                window = min(25, len(losses))
-                means = [sum(losses[i : i + window]) / window for i in range(len(losses) - window + 1)]
-                below.plot(steps[window - 1 :], means, color=plots.COLOURS[1], label=f"mean of the last {window}")
-                below.legend()
-            below.set(xlabel="steps", ylabel="training loss", ylim=(0, None))
-        target = self.folder / "loss.png"
-        plots.write_png(figure, target)
-        return target
 
 
 def check_free(folder: Path) -> None:
-    """Raise UserError unless a new run may be made in the folder: it is absent or empty."""
+    """Raise UserError unless a new run may be made in the folder: it is absent or empty, or a job waits there."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"the run folder {folder} is a file; give a folder as `out`")
     if (folder / "settings.json").exists():
         raise UserError(f"{folder} already holds a run; `resume` it, or give another folder as `out`")
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and not jobs.is_waiting(folder) and any(folder.iterdir()):
         raise UserError(f"the folder {folder} is not empty; give a new folder as `out`")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from PIL.Image import Image
 
@@ -33,3 +34,15 @@ class Selection:
         share = round(sum(self.mask.histogram()[images.OBJECT_FROM :]) / (self.mask.width * self.mask.height), 4)
         asked = {} if self.clicks is None else {"revision": self.revision, "clicks": dataclasses.asdict(self.clicks)}
         return {"source": self.source, "share": share, **asked}
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the mask, as plain JSON values."""
+        clicks = None if self.clicks is None else dataclasses.asdict(self.clicks)
+        return {"source": self.source, "revision": self.revision, "clicks": clicks}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any], mask: Image) -> Self:
+        """What ``as_json`` told, with its mask."""
+        asked = told["clicks"]
+        clicks = asked and Clicks(tuple(map(tuple, asked["on"])), tuple(map(tuple, asked["off"])), asked["box"])
+        return cls(mask, told["source"], clicks, told["revision"])

@@ -1,0 +1,91 @@
+"""A job: what a run was asked for before it began. It waits in the folder that will be the run's.
+
+job.json                what was asked for
+job/0.png ...           the photos
+job/0-mask.png ...      white where the object is, for the photos that have a mask
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from photowords import fields, files
+from photowords.errors import UserError
+from photowords.settings import InvertSettings
+
+FILE, FOLDER = "job.json", "job"
+FORMAT = 1
+SAMPLES_AT = ("ends", "checkpoints")
+"""When a run draws pictures: before and after, or whenever the held-out loss is measured."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to learn, as plain JSON values.
+
+    Attributes:
+        name: the concept's.
+        words: each word's text, and whether it is learned or kept as it is.
+        settings: of ``InvertSettings``, those that are not at their default.
+        samples: pictures to draw, 0 to 4.
+        samples_at: "ends" or "checkpoints", see ``learning.begin``.
+        selections: of each photo what ``Selection`` tells beside the mask, None for a photo without one.
+        model, device, dtype: as ``backbones.load`` takes them.
+        when: seconds since 1970, when it was asked for.
+    """
+
+    name: str
+    words: tuple[tuple[str, bool], ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    samples: int = 4
+    samples_at: str = "ends"
+    selections: tuple[Mapping[str, Any] | None, ...] = (None,)
+    model: str = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
+    when: float = 0.0
+
+    @property
+    def sentence(self) -> str:
+        """Its words."""
+        return " ".join(text for text, _ in self.words)
+
+    def invert_settings(self) -> InvertSettings:
+        """Its settings, checked."""
+        return fields.make(InvertSettings, self.settings)
+
+    def write(self, folder: Path) -> None:
+        """Write job.json, after the photos: it vouches for them."""
+        files.write_json(folder / FILE, {"format": FORMAT, **dataclasses.asdict(self)})
+
+    @classmethod
+    def read(cls, folder: Path) -> Job:
+        """The job of a folder. Raises UserError where there is none that can be read."""
+        try:
+            told = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            if told.pop("format") != FORMAT:
+                raise UserError(f"the job in {folder} was written by another version of photowords; ask for it again")
+            words = tuple((str(text), bool(trainable)) for text, trainable in told.pop("words"))
+            return cls(words=words, selections=tuple(told.pop("selections")), **told)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{folder} is not a run of photowords, nor a job that could become one") from error
+
+
+def is_waiting(folder: Path) -> bool:
+    """Whether a folder holds a job that is no run yet."""
+    return (folder / FILE).is_file() and not (folder / "settings.json").exists()
+
+
+def photo(folder: Path, number: int) -> Path:
+    """Where a job's photo lies."""
+    return folder / FOLDER / f"{number}.png"
+
+
+def mask(folder: Path, number: int) -> Path:
+    """Where the mask of a job's photo lies."""
+    return folder / FOLDER / f"{number}-mask.png"

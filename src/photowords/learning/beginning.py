@@ -1,0 +1,134 @@
+"""A run's folder at step 0: of photos and a start, or of a job that waits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import Image
+
+from photowords import files, follow, images, jobs, segmentation
+from photowords.backbones import Backbone
+from photowords.clock import Clock
+from photowords.concept import Concept
+from photowords.errors import UserError
+from photowords.initializers import start
+from photowords.inversion import Run
+from photowords.inversion.run import check_free
+from photowords.inversion.views import square
+from photowords.jobs import SAMPLES_AT, Job
+from photowords.learning.course import SAMPLE_SEEDS, here
+from photowords.settings import InvertSettings
+from photowords.starts import Start, Words
+
+
+def begin(
+    backbone: Backbone,
+    photo_files: Sequence[Path],
+    out: Path,
+    init: Start | Concept | str = "caption",
+    name: str = "concept",
+    settings: InvertSettings | None = None,
+    samples: int = 4,
+    selections: Sequence[segmentation.Selection | None] = (),
+    samples_at: str = "ends",
+    spent: Mapping[str, float] | None = None,
+) -> Run:
+    """Make a new run folder at step 0, from which ``course`` learns.
+
+    ``init`` is where the words come from, or a concept at step 0. ``selections``, one for each photo or none at all:
+    the object to learn. The first one's object is what the sentence describes, and each is what the loss looks at (see
+    ``InvertSettings.background_weight``). ``samples`` pictures of "a photo of a {name}" are drawn, seeds 0, 1, ...,
+    before and after or, with ``samples_at`` "checkpoints", whenever the held-out loss is measured; ``spent`` are
+    seconds to count as well. Raises UserError on bad input, before anything is written.
+    """
+    settings = settings or InvertSettings()
+    if not 0 <= samples <= len(SAMPLE_SEEDS):
+        raise UserError(f"`samples` is {samples}, but it must be from 0 to {len(SAMPLE_SEEDS)}")
+    if samples_at not in SAMPLES_AT:
+        raise UserError(f"`samples_at` is {samples_at!r}, but it must be one of {', '.join(SAMPLES_AT)}")
+    if not photo_files:
+        raise UserError("no photo was given; one is enough")
+    check_free(out)
+    clock = Clock(spent)
+    with clock("read"):
+        photos = [images.load_photo(path) for path in photo_files]
+        hashes = [images.sha256(path) for path in photo_files]
+        chosen: list[segmentation.Selection | None] = [*selections] or [None] * len(photos)
+        if len(chosen) != len(photos):
+            raise UserError(f"there are {len(chosen)} selections for {len(photos)} photos; give one for each, or None")
+        masks = [each.mask if each else None for each in chosen]
+        for photo, mask in zip(photos, masks, strict=True):
+            square(photo, mask, settings.resize)  # raises for a mask that does not fit
+        concept = init if isinstance(init, Concept) else start(init, photos, backbone, name, masks[0])
+        concept = dataclasses.replace(
+            concept,
+            provenance={
+                **concept.provenance,
+                "photos_sha256": hashes,
+                **({"masks": [each and each.provenance() for each in chosen]} if any(chosen) else {}),
+                "settings": dataclasses.asdict(settings),
+                **here(backbone),
+            },
+        )
+    about = _about(backbone, concept, samples, samples_at)
+    run = Run.create(out, settings, about, photos, concept, masks, _overlay(photos, chosen))
+    files.write_json(run.folder / follow.SECONDS, clock.seconds)
+    return run
+
+
+def _about(backbone: Backbone, concept: Concept, samples: int, samples_at: str) -> dict[str, Any]:
+    """What the run's settings.json tells beside its settings."""
+    return {
+        "name": concept.name,
+        "sentence": concept.sentence,
+        "words": [[word.text, word.trainable] for word in concept.words],
+        "init": concept.provenance["init"],
+        "model": backbone.source,
+        "samples": samples,
+        "samples_at": samples_at,
+        **here(backbone),
+    }
+
+
+def _overlay(photos: Sequence[Image], chosen: Sequence[segmentation.Selection | None]) -> Image | None:
+    """The masks over their photos, to look at; None where there is none."""
+    drawn = [
+        segmentation.overlay(photo, each.mask, each.clicks) for photo, each in zip(photos, chosen, strict=True) if each
+    ]
+    return images.side_by_side(drawn) if drawn else None
+
+
+def begin_job(backbone: Backbone, folder: Path, spent: Mapping[str, float] | None = None) -> Run:
+    """Make the run that a job in the folder asks for, in that folder. Raises UserError as ``begin`` does."""
+    job = Job.read(folder)
+    photo_files = [jobs.photo(folder, number) for number in range(len(job.selections))]
+    photos = [images.load_photo(path) for path in photo_files]
+    selections = [
+        segmentation.Selection.from_json(told, segmentation.load_mask(jobs.mask(folder, number), photo.size))
+        if told
+        else None
+        for number, (told, photo) in enumerate(zip(job.selections, photos, strict=True))
+    ]
+    mask = selections[0].mask if selections[0] else None
+    concept = start(Words(job.sentence, keep_article=True), photos, backbone, job.name, mask)
+    if list(concept.texts) != [text for text, _ in job.words]:
+        raise UserError(f"the words {job.sentence!r} are not read as they were written; write one word in each place")
+    if not any(trainable for _, trainable in job.words):
+        raise UserError(f"every word of {job.sentence!r} is frozen; leave at least one to learn")
+    words = [
+        dataclasses.replace(word, trainable=told) for word, (_, told) in zip(concept.words, job.words, strict=True)
+    ]
+    return begin(
+        backbone,
+        photo_files,
+        folder,
+        dataclasses.replace(concept, words=tuple(words)),
+        settings=job.invert_settings(),
+        samples=job.samples,
+        selections=selections,
+        samples_at=job.samples_at,
+        spent=spent,
+    )

@@ -1,0 +1,139 @@
+"""The steps of a run, each kept as it is taken: until its end, until it is stopped, or until something fails."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+
+import torch
+
+from photowords import __version__, files, follow, images
+from photowords.backbones import Backbone
+from photowords.clock import Clock
+from photowords.concept import Concept
+from photowords.errors import PhotowordsWarning, UserError
+from photowords.follow import Stopped
+from photowords.generation import generate
+from photowords.inversion import Run, Step, invert
+from photowords.inversion.run import FORMAT
+from photowords.inversion.summary import plot, summary
+from photowords.settings import GenerateSettings
+from photowords.templates import templates
+
+SAMPLE_SEEDS = (0, 1, 2, 3)
+SHOW_EVERY = 1.0  # seconds between what a follower is told of the time taken
+
+
+@contextmanager
+def course(run: Run, backbone: Backbone, steps: int | None = None) -> Iterator[Iterator[Step]]:
+    """The steps of a run from where it stands to its end, each taken when it is asked for; this process holds the run.
+
+    A run that was begun goes on from its last checkpoint, to the same bits as if it had never stopped. ``steps`` may
+    ask for more than the run was made for. The same bits hold for the same device and version of PyTorch; others are
+    warned about. However this ends, what was reached is kept.
+
+    Raises UserError when another process works on the run, when the backbone is another one or in another precision,
+    and when the run already has more than ``steps``; Stopped when it is asked to stop through its folder.
+    """
+    with follow.hold(run.folder), closing(taken(run, backbone, steps)) as found:
+        yield found
+
+
+def taken(run: Run, backbone: Backbone, steps: int | None = None) -> Generator[Step]:
+    """``course`` for a process that holds the run's folder already."""
+    _check_same(run, backbone)
+    last = run.last_step()
+    if steps is not None and steps != run.settings.steps:
+        if last is not None and steps < last.index:
+            raise UserError(f"{run.folder} already has {last.index} steps; ask for at least as many")
+        run.extend(steps)
+        last = run.last_step()
+    (run.folder / follow.RESULT).unlink(missing_ok=True)
+    run.save_losses()  # without those after the checkpoint
+    yield from _advance(run, backbone, last, Clock(follow.seconds(run.folder)))
+
+
+def _check_same(run: Run, backbone: Backbone) -> None:
+    """Raise UserError unless the run can go on with this backbone; warn where its last bits may differ."""
+    if run.format != FORMAT:
+        raise UserError(
+            f"{run.folder} was begun by an older photowords, which drew other noise; its concept can be used, but to "
+            "learn on, begin again in another folder"
+        )
+    now = here(backbone)
+    made = (run.about["model"], run.about["dtype"])
+    if made != (backbone.source, now["dtype"]):
+        raise UserError(
+            f"{run.folder} was made with `model` {made[0]} in {made[1]}, not {backbone.source} in {now['dtype']}; "
+            "resume with the same"
+        )
+    for what in ("device", "torch"):
+        if run.about[what] != now[what]:
+            warnings.warn(
+                f"the run was begun with {what} {run.about[what]} and goes on with {now[what]}; "
+                "the result may differ in its last bits",
+                PhotowordsWarning,
+                stacklevel=2,
+            )
+
+
+def here(backbone: Backbone) -> dict[str, str]:
+    """What the last bits of a run depend on, beside its settings."""
+    return {
+        "dtype": str(backbone.dtype).removeprefix("torch."),
+        "device": backbone.device.type,
+        "torch": str(torch.__version__),
+        "photowords": __version__,
+    }
+
+
+def _advance(run: Run, backbone: Backbone, resume: Step | None, clock: Clock) -> Generator[Step]:
+    last, shown = resume, 0.0
+    with clock("invert"):
+        if resume is None:  # before anything is learned: what the words alone draw is looked at first
+            _sample(run, backbone, run.start(), clock)
+        try:
+            for step in invert(backbone, run.start(), run.photos(), run.settings, resume, run.masks()):
+                run.record(step)
+                last = step
+                if run.about.get("samples_at") == "checkpoints" and step.held_out is not None and step.index:
+                    _sample(run, backbone, step.concept, clock)
+                if step.held_out is not None or time.monotonic() - shown > SHOW_EVERY:
+                    shown = time.monotonic()
+                    files.write_json(run.folder / follow.SECONDS, clock.seconds)
+                yield step
+                if step.index < run.settings.steps and follow.is_asked_to_stop(run.folder):
+                    raise Stopped(f"stopped at step {step.index}")
+        except BaseException:  # a loss that is not finite, Ctrl-C, a full disk: what was reached is kept
+            if last is not None and last is not resume:
+                run.keep(last)
+                files.write_json(run.folder / follow.SECONDS, clock.seconds)
+            raise
+    assert last is not None
+    _sample(run, backbone, last.concept, clock)
+    plot(run)
+    result = summary(run, clock.seconds)
+    begin, *later = result["held_out_loss"]["curve"]
+    if above := [str(row["step"]) for row in later if row["loss"] > begin["loss"]]:
+        warnings.warn(
+            f"the held-out loss after step {', '.join(above)} lies above the start's: learning took something back "
+            "there; a lower `lr` may help",
+            PhotowordsWarning,
+            stacklevel=2,
+        )
+    files.write_json(run.folder / follow.SECONDS, clock.seconds)
+    files.write_json(run.folder / follow.RESULT, result)
+
+
+def _sample(run: Run, backbone: Backbone, concept: Concept, clock: Clock) -> None:
+    """Draw the pictures of a step, unless they are there."""
+    count, step = run.about["samples"], int(concept.provenance["step"])
+    file = run.folder / "samples" / f"step_{step:06d}.png"
+    if not count or file.exists():
+        return
+    with clock("samples"):
+        prompt = templates(run.settings.kind)[0].format(f"{{{concept.name}}}")
+        pictures = generate(backbone, prompt, [concept], SAMPLE_SEEDS[:count], GenerateSettings())
+        images.save_png(images.side_by_side(pictures), file)
