@@ -1,15 +1,20 @@
-"""Small models for the tests: random Stable Diffusions in the real folder format, and the bundled pocket model."""
+"""What many tests share: random Stable Diffusions in the real folder format, the bundled pocket model, its mug."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
-from photowords import backbones, pocket
+from photowords import backbones, images, pocket
 from photowords.backbones import Backbone
-from tests import small_models
+from tests import discs, small_models, small_readers, small_weights
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +47,45 @@ def pocket_model() -> Backbone:
 @pytest.fixture(scope="session")
 def mug() -> Image.Image:
     return Image.open(pocket.view("mug")).convert("RGB")
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random CLIP."""
+    folder = tmp_path_factory.mktemp("tiny_clip")
+    torch.manual_seed(0)
+    small_readers.save_clip(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def weight_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of the published metrics."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    small_weights.save_published(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A short run of the real command in a process of its own, and its JSON."""
+    out = tmp_path_factory.mktemp("runs") / "mug"
+    words = [pocket.view("mug"), "--out", out, "--name", "mug", "--json", "--steps", 20, "--held-out", 24]
+    command = [sys.executable, "-m", "photowords", "invert", *words, "--evaluate-every", 10, "--samples", 1]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return out, result
+
+
+@pytest.fixture(scope="session")
+def two_discs() -> Image.Image:
+    """A red disc at (45, 60) and a blue one at (115, 60), both of radius 24, before sky and sand."""
+    return discs.two()
+
+
+@pytest.fixture(scope="session")
+def views() -> Any:
+    """Three views of the mug and one of the clock, (4, 3, 64, 64)."""
+    paths = [*(pocket.view("mug", k) for k in range(3)), pocket.view("clock")]
+    return torch.cat([images.to_tensor(images.load_photo(path), 64) for path in paths])

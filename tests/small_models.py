@@ -5,14 +5,15 @@ To add a family: a function that saves it, and its line in ``FAMILIES``.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from diffusers import (
-    AutoencoderKL,
     DDIMScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
@@ -22,7 +23,6 @@ from diffusers import (
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
-    UNet2DConditionModel,
 )
 from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import (
     LDMBertConfig,
@@ -30,72 +30,28 @@ from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import (
     LDMTextToImagePipeline,
 )
 from transformers import (
-    BertTokenizer,
-    CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
-    CLIPTokenizer,
-    T5Config,
-    T5EncoderModel,
-    T5Tokenizer,
 )
 
-from photowords import pocket
-from photowords.templates import KINDS, templates
+from photowords.backbones import Backbone
+from photowords.concept import Concept
+from photowords.initializers import start
+from photowords.settings import InvertSettings
+from photowords.starts import Words
+from tests.small_parts import (
+    CONTEXT,
+    autoencoder,
+    bert_tokenizer,
+    clip_config,
+    clip_tokenizer,
+    t5_encoder,
+    t5_tokenizer,
+    unet,
+)
 
-CONTEXT = 77
-"""Tokens that the real ones read."""
 SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 """That of Stable Diffusion 1 and 2, XL and LDM."""
-
-
-def clip_tokenizer(context: int = CONTEXT, **options: Any) -> CLIPTokenizer:
-    """The pocket's byte pairs."""
-    return CLIPTokenizer.from_pretrained(pocket.PIPELINE / "tokenizer", model_max_length=context, **options)
-
-
-def clip_config(tokenizer: CLIPTokenizer, width: int, layers: int = 2, **options: Any) -> CLIPTextConfig:
-    return CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=width,
-        intermediate_size=2 * width,
-        num_hidden_layers=layers,
-        num_attention_heads=4,
-        max_position_embeddings=tokenizer.model_max_length,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        **options,
-    )
-
-
-def autoencoder(channels: int = 4, **options: Any) -> AutoencoderKL:
-    """Pictures of 64 px to latents of 8 x 8, as every family here does."""
-    return AutoencoderKL(
-        latent_channels=channels,
-        block_out_channels=(8, 16, 16, 16),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        norm_num_groups=4,
-        sample_size=64,
-        **options,
-    )
-
-
-def unet(width: int, **options: Any) -> UNet2DConditionModel:
-    """``width``: of the vectors that cross-attention reads."""
-    return UNet2DConditionModel(
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
-        block_out_channels=(32, 64),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=width,
-        attention_head_dim=4,
-        norm_num_groups=8,
-        **options,
-    )
 
 
 def stable_diffusion(folder: Path, prediction_type: str = "epsilon", width: int = 32, context: int = CONTEXT) -> Path:
@@ -163,23 +119,6 @@ def ldm(folder: Path) -> Path:
     return folder
 
 
-def bert_tokenizer(folder: Path) -> BertTokenizer:
-    """Word pieces: the templates' words and some English ones, and letters; of other alphabets it knows no letter.
-
-    It lies in the folder as BERT's first ones do, as a plain vocab.txt.
-    """
-    folder.mkdir(parents=True)
-    words = english()
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-    pieces = ["##pot", "##ed", "##qu", *(f"##{letter}" for letter in letters)]
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = dict.fromkeys([*special, *letters, *".,!?'()-", *words, *pieces])
-    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
-    (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True, "model_max_length": 512}))
-    tokenizer: BertTokenizer = BertTokenizer.from_pretrained(folder)
-    return tokenizer
-
-
 def stable_diffusion_3(folder: Path, with_t5: bool = True) -> Path:
     torch.manual_seed(0)
     tokenizer, tokenizer_2 = clip_tokenizer(), clip_tokenizer(pad_token="!")
@@ -239,38 +178,8 @@ def flux_schnell(folder: Path) -> Path:
     return flux(folder, schnell=True)
 
 
-def t5_encoder(width: int) -> T5EncoderModel:
-    return T5EncoderModel(
-        T5Config(
-            vocab_size=len(t5_tokenizer()),
-            d_model=width,
-            d_kv=16,
-            d_ff=2 * width,
-            num_layers=2,
-            num_heads=2,
-            feed_forward_proj="gated-gelu",
-        )
-    )
-
-
-def t5_tokenizer(context: int = 256) -> T5Tokenizer:
-    """The templates' words and some English ones with the space before them, and letters; a Unigram model takes the
-    likeliest pieces. Of other alphabets it knows no letter."""
-    words = english()
-    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,!?'()-▁"
-    likelihoods = (
-        {f"▁{word}": -4.0 for word in words} | dict.fromkeys(("pot", "red"), -5.0) | dict.fromkeys(letters, -9.0)
-    )
-    special = dict.fromkeys(("<pad>", "</s>", "<unk>"), 0.0)
-    return T5Tokenizer(vocab=[*(special | likelihoods).items()], extra_ids=0, model_max_length=context)
-
-
-def english() -> list[str]:
-    """The templates' words and some others, each once."""
-    text = " ".join(template.format("") for kind in KINDS for template in templates(kind))
-    return [*dict.fromkeys(f"{text} mug blue checkered striped tea on beach".split())]
-
-
+UNETS = ("StableDiffusion", "StableDiffusionXL", "LDMTextToImage")
+"""Those of FAMILIES that have one."""
 FAMILIES: dict[str, Callable[[Path], Path]] = {
     "StableDiffusion": stable_diffusion,
     "StableDiffusionXL": stable_diffusion_xl,
@@ -279,3 +188,28 @@ FAMILIES: dict[str, Callable[[Path], Path]] = {
     "Flux": flux,
 }
 """Family -> a function that saves a small random model of it in a folder and gives the folder back."""
+FLOWS: dict[str, Callable[[Path], Path]] = {
+    "sd3": stable_diffusion_3,
+    "sd3-without-t5": functools.partial(stable_diffusion_3, with_t5=False),
+    "flux-dev": flux,
+    "flux-schnell": flux_schnell,
+}
+"""The same for the variants of the families that learn a flow."""
+TEAPOT = "bon appetit teapot"
+HARD = f"{TEAPOT} chequered 🫖 чайник"
+"""Words that CLIP and T5 split differently."""
+FEW = InvertSettings(steps=4, held_out=8, evaluate_every=2)
+
+
+def words_concept(backbone: Backbone, text: str = "blue checkered mug", name: str = "mug") -> Concept:
+    """The start from these words."""
+    return start(Words(words=text), [], backbone, name)
+
+
+def own_pipeline(folder: Path) -> Any:
+    """diffusers' own, loaded apart from the backbone."""
+    index = json.loads((folder / "model_index.json").read_text())
+    absent = {part: None for part, value in index.items() if value == [None, None]}
+    pipe: Any = diffusers.DiffusionPipeline.from_pretrained(folder, **absent)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe

@@ -1,7 +1,8 @@
 """The structure of the package in a few lines: who imports whom, and what has grown too large.
 
 ``python -m tests.structure`` prints it, with exit status 1 for an import cycle, an import of a higher layer, a file of
-more than 250 lines that is no table, or a function of more than 60 that is no parser.
+more than 250 lines that is no table, or a function of more than 60 that is no parser. Of the last two, tests and
+benchmarks are held to the same.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "src" / "photowords"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "photowords"
+MEASURED = (PACKAGE, ROOT / "tests", ROOT / "benchmarks")
+"""Where no file and no function may be too long."""
 FILE_LINES, FUNCTION_LINES = 250, 60
 TABLES = {"metrics/registry.py", "starts.py", "settings.py"}
 """Files whose length is that of what they list."""
@@ -58,31 +62,37 @@ def cycles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
     return found
 
 
-def long_functions(package: Path) -> Iterator[tuple[int, str]]:
+def lengths(folder: Path) -> list[tuple[int, str]]:
+    """Lines and name of each file, the longest first."""
+    files = folder.rglob("*.py")
+    return sorted((len(f.read_text(encoding="utf-8").splitlines()), str(f.relative_to(folder))) for f in files)[::-1]
+
+
+def long_functions(folder: Path) -> Iterator[tuple[int, str]]:
     """Lines and name of each function that is too long, docstring included."""
-    for file in sorted(package.rglob("*.py")):
+    for file in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name not in PARSERS:
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > FUNCTION_LINES:
-                    yield lines, f"{file.relative_to(package)}: {node.name}"
+                    yield lines, f"{file.relative_to(folder)}: {node.name}"
 
 
 def main() -> int:
     from tests.test_imports import crossings
 
     arrows = graph(PACKAGE)
-    lengths = sorted(
-        ((len(f.read_text(encoding="utf-8").splitlines()), str(f.relative_to(PACKAGE))) for f in PACKAGE.rglob("*.py")),
-        reverse=True,
-    )
     wrong = [f"import cycle: {' -> '.join(cycle)}" for cycle in cycles(arrows)]
     wrong += [f"import of a higher layer: {sentence}" for sentence in crossings(PACKAGE)]
-    wrong += [f"{name} has {n} lines" for n, name in lengths if n > FILE_LINES and name not in TABLES]
-    wrong += [f"{name} has {lines} lines" for lines, name in long_functions(PACKAGE)]
+    for folder in MEASURED:
+        where = folder.name
+        wrong += [
+            f"{where}/{name} has {n} lines" for n, name in lengths(folder) if n > FILE_LINES and name not in TABLES
+        ]
+        wrong += [f"{where}/{name} has {n} lines" for n, name in long_functions(folder)]
     count = sum(len(imported) for imported in arrows.values())
-    print(f"{len(arrows)} modules, {count} imports, {sum(n for n, _ in lengths):,} lines")
-    print("largest: " + ", ".join(f"{name} {n}" for n, name in lengths[:5]))
+    print(f"{len(arrows)} modules, {count} imports, {sum(n for n, _ in lengths(PACKAGE)):,} lines")
+    print("largest: " + ", ".join(f"{name} {n}" for n, name in lengths(PACKAGE)[:5]))
     print("\n".join(wrong) or "no import cycle, no import of a higher layer, no file or function too long")
     return bool(wrong)
 

@@ -1,13 +1,8 @@
-"""The commands as a user runs them: what they print, what they leave, and one sentence for bad input."""
+"""The commands as a user runs them: what they print and what they leave."""
 
 from __future__ import annotations
 
 import json
-import os
-import struct
-import subprocess
-import sys
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,38 +13,7 @@ from photowords import pocket
 from photowords.cli import main
 from photowords.inversion import Run
 from photowords.published import like
-
-MUG = pocket.view("mug")
-
-POCKET = ("--model", "pocket")  # also for pictures that are none of its world
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    """Exit status, stdout, stderr."""
-    capsys.readouterr()
-    status = main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    return status, out, err
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """The one sentence that bad input gets."""
-    status, out, err = run(capsys, *arguments)
-    lines = [line for line in err.splitlines() if not line.startswith("warning: ")]
-    assert status == 2 and out == "" and len(lines) == 1 and lines[0].startswith("error: "), err
-    assert "Traceback" not in err
-    return lines[0]
-
-
-@pytest.fixture(scope="module")
-def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A short run of the real command in a process of its own, and its JSON."""
-    out = tmp_path_factory.mktemp("runs") / "mug"
-    command = [sys.executable, "-m", "photowords", "invert", MUG, "--out", out, "--steps", "20", "--held-out", "24"]
-    command += ["--evaluate-every", "10", "--samples", "1", "--name", "mug", "--json"]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True)
-    result: dict[str, Any] = json.loads(done.stdout)
-    return out, result
+from tests.command import MUG, POCKET, refused, run
 
 
 def test_invert_leaves_a_run_and_one_json_object(learned: tuple[Path, dict[str, Any]]) -> None:
@@ -186,89 +150,6 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
     assert stop.value.code == 0 and len(capsys.readouterr().out) > 300
 
 
-def bomb(path: Path) -> None:
-    """A PNG whose header promises 30,000 x 30,000 pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b""))
-
-
-def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = MUG.read_bytes()
-    files = {
-        "text.png": b"not a picture",
-        "cut.png": whole[: len(whole) // 2],
-        "empty.png": b"",
-    }
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
-    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
-    bomb(tmp_path / "bomb.png")
-    for name, words in {
-        "text.png": "not an image",
-        "cut.png": "damaged or cut-off",
-        "empty.png": "is empty",
-        "dot.png": "too small",
-        "bomb.png": "has too many pixels to be opened; shrink it",
-        "missing.png": "does not exist",
-        ".": "is a folder",
-    }.items():
-        assert words in refused(capsys, "invert", tmp_path / name, "--out", tmp_path / "run", *POCKET), name
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--steps", "0"], "--steps is 0, but it must be a whole number of at least 1"),
-        (["--steps", "many"], "'many' is not a whole number"),
-        (["--lr", "-1"], "--lr is -1.0, but it must be a number above 0"),
-        (["--batch", "0"], "--batch is 0"),
-        (["--kind", "person"], "must be one of object, style"),
-        (["--samples", "9"], "from 0 to 4"),
-        (["--init", "words"], "--init words needs the words; give them as --words"),
-        (["--init", "star", "--words", "a mug"], "--words goes with --init words, not with --init star"),
-        (["--num-vectors", "3"], "--num-vectors goes with --init multi-star"),
-        (["--classifier", "x"], "--classifier goes with --init class"),
-        (["--words", "very " * 40 + "big mug"], "text encoder has room for"),
-        (["--name", "my mug"], "cannot be used in a prompt"),
-        (["--model", "nonsense"], "there is no model 'nonsense'"),
-        (["--model", "."], "is not a model folder"),
-        (["--model", "x" * 300], "cannot be used"),
-        (["--device", "warp"], "device 'warp' cannot be used"),
-        (["--device", "meta"], "device 'meta' cannot be used"),
-        (["--dtype", "fp7"], "dtype 'fp7' is unknown"),
-        (["--captioner", "/nowhere/blip"], "captioner '/nowhere/blip' cannot be loaded"),
-        (["--init", "magic"], "there is no --init 'magic'"),
-        (["--typo"], "unrecognized arguments: --typo"),
-    ],
-)
-def test_bad_options_get_one_sentence_and_leave_nothing(
-    options: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert words in refused(capsys, "invert", MUG, "--out", tmp_path / "run", *options)
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--lr", "0.5"], "was made with --lr None, not 0.5; resume it without --lr"),
-        (["--init", "star"], "was made with --init caption, not star"),
-        (["--words", "red hat"], "was made with the words"),
-        (["--model", "sd15"], "was made with --model pocket, not sd15"),
-        ([pocket.view("cup")], "was made from other photos"),
-    ],
-)
-def test_a_run_resumes_only_as_what_it_is(
-    options: list[Any], words: str, learned: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert words in refused(capsys, "invert", *options, "--out", learned[0], "--resume")
-
-
 def test_a_finished_run_resumed_with_its_own_options_stays_the_same(
     learned: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -277,84 +158,6 @@ def test_a_finished_run_resumed_with_its_own_options_stays_the_same(
     status, text, _ = run(capsys, "invert", MUG, "--out", out, "--resume", "--name", "mug", "--steps", 20, "--json")
     assert status == 0 and json.loads(text)["held_out_loss"] == result["held_out_loss"]
     assert (out / "concept.safetensors").read_bytes() == before
-
-
-def test_a_hub_name_without_network_says_what_to_do(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    message = refused(capsys, "invert", MUG, "--model", "nobody/nothing", "--out", tmp_path / "run")
-    assert "could not be fetched" in message and "give its folder as --model" in message
-
-
-def test_bad_places_get_one_sentence(
-    learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    blocker = tmp_path / "file"
-    blocker.write_text("mine")
-    assert "is a file" in refused(capsys, "invert", MUG, "--out", blocker)
-    assert "File name too long" in refused(capsys, "invert", MUG, "--out", tmp_path / ("x" * 300))
-    assert "cannot be made" in refused(capsys, "invert", MUG, "--out", blocker / "run")
-    arguments = ("generate", "{mug}", "--concept", learned[0])
-    assert "cannot be made" in refused(capsys, *arguments, "--out", blocker / "out")
-    assert "wants a file whose name ends in .safetensors, not 'x.bin'" in refused(
-        capsys, "concept", "export", learned[0], "--to", "diffusers", "--out", "x.bin"
-    )
-    assert "is not a folder" in refused(
-        capsys, "concept", "export", learned[0], "--to", "diffusers", "--out", blocker / "x.safetensors"
-    )
-    assert blocker.read_text() == "mine"
-
-
-def test_full_memory_gets_one_sentence(
-    learned: tuple[Path, dict[str, Any]],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    def full(*_: object) -> None:
-        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
-
-    monkeypatch.setattr("photowords.generation.generate", full)
-    message = refused(capsys, "generate", "{mug}", "--concept", learned[0], "--out", tmp_path)
-    assert "smaller --batch" in message
-
-
-def test_a_full_disk_gets_one_sentence(
-    learned: tuple[Path, dict[str, Any]],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    def full(source: object, target: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    message = refused(capsys, "generate", "{mug}", "--steps", 1, "--concept", learned[0], "--out", tmp_path)
-    assert "No space left on device" in message
-    assert "No space left on device" in refused(capsys, "invert", MUG, "--words", "mug", "--out", tmp_path / "run")
-    assert list(tmp_path.rglob("*.png")) == []
-
-
-@pytest.mark.parametrize(
-    ("prompt", "words"),
-    [
-        ("{cup}", "names the concept {cup}, which is not among those given ({mug})"),
-        ("{mug:wings=horns}", "has no word 'wings'"),
-        ("{mug} " * 30, "text encoder reads at most 30"),
-    ],
-)
-def test_bad_prompts_get_one_sentence(
-    prompt: str, words: str, learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert words in refused(capsys, "generate", prompt, "--concept", learned[0], "--out", tmp_path)
-
-
-def test_a_concept_for_another_model_is_refused(
-    learned: tuple[Path, dict[str, Any]], tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    message = refused(capsys, "generate", "{mug}", "--concept", learned[0], "--model", tiny_folder, "--out", tmp_path)
-    assert "concept mug was made for pocket" in message and "needs 32" in message
 
 
 def test_a_photo_outside_the_pockets_world_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from photowords import formats, pocket, segmentation
 from photowords.segmentation.graphcut import GraphCut
-from tests.test_cli import MUG, refused, run
+from tests.command import MUG, refused, run
 
 
 @pytest.fixture

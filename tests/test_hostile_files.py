@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from photowords import formats
 from photowords.concept import Concept, Word
 from photowords.errors import PhotowordsWarning, UserError
-from tests.test_formats import NOT_ONE, ours, rinongal, table
+from tests.embedding_files import NOT_ONE, ours, rinongal, table
 
 
 def most_memory() -> int:

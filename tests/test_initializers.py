@@ -10,11 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from transformers import (
-    BertTokenizer,
-    BlipConfig,
     BlipForConditionalGeneration,
-    BlipImageProcessorPil,
-    BlipProcessor,
     ViTConfig,
     ViTForImageClassification,
     ViTImageProcessorPil,
@@ -28,6 +24,7 @@ from photowords.initializers import start
 from photowords.inversion import invert
 from photowords.settings import InvertSettings
 from photowords.starts import Caption, Class, MultiStar, Words
+from tests.small_readers import SQUARE, VISION, bert, save_blip
 
 SIXTEEN = "red and white striped teapot with a yellow star on a blue table under the sky"
 """A sentence of sixteen words, each one token."""
@@ -70,22 +67,14 @@ def test_as_many_stars_as_the_caption_has_tokens(pocket_model: Backbone, mug: Im
 
 @pytest.fixture(scope="module")
 def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BLIP with a BERT tokenizer, as the published ones are."""
+    """A random BLIP that says one word, again and again."""
     folder = tmp_path_factory.mktemp("blip")
     torch.manual_seed(0)
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "mug", "tea", "##pot", "with", "gold"]
-    tokenizer = BertTokenizer(vocab={word: i for i, word in enumerate(words)})
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    ids = {"bos_token_id": 2, "sep_token_id": 3, "eos_token_id": 3, "pad_token_id": 0}
-    config = BlipConfig(
-        text_config={**sizes, **ids, "vocab_size": len(words), "encoder_hidden_size": 16},
-        vision_config={**sizes, "image_size": 32, "patch_size": 16},
-    )
-    model = BlipForConditionalGeneration(config)
-    with torch.no_grad():  # it says one word, again and again
-        model.text_decoder.cls.predictions.bias[words.index("mug")] += 50
+    save_blip(folder)
+    model: Any = BlipForConditionalGeneration.from_pretrained(folder)
+    with torch.no_grad():
+        model.text_decoder.cls.predictions.bias[bert().convert_tokens_to_ids("mug")] += 50
     model.save_pretrained(folder)
-    BlipProcessor(BlipImageProcessorPil(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
     return folder
 
 
@@ -94,15 +83,12 @@ def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("vit")
     torch.manual_seed(0)
     labels = {0: "coffee mug, mug", 1: "teapot"}
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = ViTConfig(
-        **sizes, image_size=32, patch_size=16, id2label=labels, label2id={v: k for k, v in labels.items()}
-    )
+    config = ViTConfig(**VISION, id2label=labels, label2id={v: k for k, v in labels.items()})
     model = ViTForImageClassification(config)
     with torch.no_grad():
         model.classifier.bias.copy_(torch.tensor([5.0, 0.0]))
     model.save_pretrained(folder)
-    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    ViTImageProcessorPil(size=SQUARE).save_pretrained(folder)
     return folder
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -19,57 +16,7 @@ from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.captioner import caption
 from photowords.initializers.refiner import KEYS, Refiner
 from photowords.starts import Caption
-
-SECRET = "sk-very-secret"
-Reply = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Server:
-    """Answers every request by ``reply`` and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, str], dict[str, Any]]] = []
-        self.reply: Reply = say("red mug")
-        self.over = threading.Event()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                server.asked.append((self.path, dict(self.headers), json.loads(body)))
-                server.reply(self)
-
-            def do_GET(self) -> None:
-                server.asked.append((self.path, dict(self.headers), {}))
-                self.send_error(404)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that left
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self) -> None:
-        self.over.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def send(body: bytes, status: int = 200) -> Reply:
-    def reply(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return reply
-
-
-def say(content: Any) -> Reply:
-    return send(json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}]}).encode())
+from tests.small_server import SECRET, Reply, Server, drip, drip_headers, gibber, hang_up, say, send
 
 
 @pytest.fixture
@@ -128,32 +75,6 @@ def test_the_key_comes_from_the_environment(
         monkeypatch.setenv(name, value)
     assert Refiner(server.url, "small").refine("a mug", 5) == "red mug"
     assert server.asked[0][1].get("Authorization") == expected
-
-
-def drip(handler: BaseHTTPRequestHandler) -> None:
-    """A byte now and then: no single wait is long."""
-    handler.send_response(200)
-    handler.end_headers()
-    for _ in range(100):
-        handler.wfile.write(b" ")
-        handler.wfile.flush()
-        time.sleep(0.05)
-
-
-def drip_headers(handler: BaseHTTPRequestHandler) -> None:
-    handler.wfile.write(b"HTTP/1.0 200 OK\r\nX: ")
-    for _ in range(100):
-        handler.wfile.write(b"x")
-        handler.wfile.flush()
-        time.sleep(0.05)
-
-
-def gibber(handler: BaseHTTPRequestHandler) -> None:
-    handler.wfile.write(b"\x00\x01 no HTTP at all\n\n")
-
-
-def hang_up(handler: BaseHTTPRequestHandler) -> None:
-    handler.connection.close()
 
 
 @pytest.mark.parametrize(

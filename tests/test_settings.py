@@ -182,7 +182,7 @@ def test_every_setting_of_the_inversion_changes_it(
 
 
 def test_what_stable_diffusion_does_not_have_is_tried_elsewhere() -> None:
-    """FLUX.1's own pipeline draws with a ``true_cfg_scale`` in test_flow_families.py."""
+    """FLUX.1's own pipeline draws with a ``true_cfg_scale`` in families/test_flow_sampling.py."""
     assert set(fields.fields(GenerateSettings)) == {*GENERATE, "true_cfg_scale"}
 
 

@@ -1,4 +1,4 @@
-"""Stable Diffusion, Stable Diffusion XL and LDM text2im against diffusers: its training step, prompts and pictures."""
+"""Prompts and pictures of Stable Diffusion, Stable Diffusion XL and LDM text2im against diffusers' pipelines."""
 
 from __future__ import annotations
 
@@ -12,51 +12,22 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from diffusers import DDPMScheduler
 from PIL import Image
-from tokenizers import AddedToken
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from photowords import backbones, images
-from photowords.backbones import ALIASES, FAMILIES, Backbone
-from photowords.concept import Concept
+from photowords.backbones import ALIASES, FAMILIES
 from photowords.errors import UserError
 from photowords.generation import generate
-from photowords.initializers import start
-from photowords.inversion import Problem, invert
+from photowords.inversion import invert
 from photowords.settings import SCHEDULERS, GenerateSettings, InvertSettings
-from photowords.starts import Words
-from photowords.templates import templates
 from tests import small_models
-
-NAMES = ("StableDiffusion", "StableDiffusionXL", "LDMTextToImage")
-PARTS = {"vae": "vae", "text_encoder": "text_encoder", "tokenizer": "tokenizer"}
-LDM_PARTS = {"vae": "vqvae", "text_encoder": "bert", "tokenizer": "tokenizer"}
-SENTENCE = "bon appetit teapot"
+from tests.small_models import TEAPOT, UNETS, words_concept
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=UNETS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def folder(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_models.FAMILIES[name](tmp_path_factory.mktemp("small") / name)
-
-
-@pytest.fixture(scope="module")
-def backbone(folder: Path) -> Any:
-    return backbones.load(str(folder), "cpu", "fp32")
-
-
-@pytest.fixture(scope="module")
-def pipeline(folder: Path) -> Any:
-    """diffusers' own, loaded apart from the backbone."""
-    pipe = diffusers.DiffusionPipeline.from_pretrained(folder)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
 
 
 @pytest.fixture(scope="module")
@@ -69,98 +40,7 @@ def ldm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_models.ldm(tmp_path_factory.mktemp("bert") / "ldm")
 
 
-def concept(backbone: Backbone, text: str = SENTENCE) -> Concept:
-    return start(Words(words=text), [], backbone, "mug")
-
-
-# --- (a) the training step ---
-
-
-def textbook_step(
-    folder: Path, rows: dict[str, Tensor], picture: Tensor, prompts: list[str], noise: Tensor, t: Tensor
-) -> tuple[float, list[Tensor]]:
-    """A step of diffusers' textual_inversion.py and textual_inversion_sdxl.py: new tokens whose rows are appended to
-    each table, the mean squared error, and its gradient in these rows. The latents are the posterior's mode."""
-    pipe: Any = diffusers.DiffusionPipeline.from_pretrained(folder)
-    two = getattr(pipe, "text_encoder_2", None) is not None
-    names = LDM_PARTS if hasattr(pipe, "bert") else PARTS
-    vae = getattr(pipe, names["vae"])
-    encoders = [getattr(pipe, names["text_encoder"])] + ([pipe.text_encoder_2] if two else [])
-    tokenizers = [getattr(pipe, names["tokenizer"])] + ([pipe.tokenizer_2] if two else [])
-    noise_scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
-
-    tables, input_ids = [], []
-    for encoder, tokenizer, learned in zip(encoders, tokenizers, rows.values(), strict=True):
-        placeholders = [f"<new{i}>" for i in range(len(learned))]
-        assert tokenizer.add_tokens([AddedToken(token, normalized=False) for token in placeholders]) == len(learned)
-        encoder.requires_grad_(False).eval()
-        embedding = encoder.get_input_embeddings()
-        embedding.weight = nn.Parameter(torch.cat([embedding.weight, learned]))
-        tables.append(embedding.weight)
-        texts = [prompt.format(" ".join(placeholders)) for prompt in prompts]
-        input_ids.append(
-            tokenizer(texts, padding="max_length", truncation=True, max_length=77, return_tensors="pt").input_ids
-        )
-    pipe.unet.requires_grad_(False).eval()
-
-    with torch.no_grad():
-        latents = vae.encode(picture).latent_dist.mode() * vae.config.scaling_factor
-    latents = latents.expand(len(prompts), -1, -1, -1)
-    noisy_latents = noise_scheduler.add_noise(latents, noise, t)
-    if two:
-        encoder_hidden_states_1 = encoders[0](input_ids[0], output_hidden_states=True).hidden_states[-2]
-        encoder_output_2 = encoders[1](input_ids[1], output_hidden_states=True)
-        encoder_hidden_states = torch.cat([encoder_hidden_states_1, encoder_output_2.hidden_states[-2]], dim=-1)
-        add_time_ids = torch.tensor([[64, 64, 0, 0, 64, 64]] * len(prompts), dtype=torch.float32)
-        added_cond_kwargs = {"text_embeds": encoder_output_2[0], "time_ids": add_time_ids}
-        model_pred = pipe.unet(noisy_latents, t, encoder_hidden_states, added_cond_kwargs=added_cond_kwargs).sample
-    else:
-        encoder_hidden_states = encoders[0](input_ids[0])[0]
-        model_pred = pipe.unet(noisy_latents, t, encoder_hidden_states).sample
-    loss = F.mse_loss(model_pred.float(), noise.float(), reduction="mean")
-    loss.backward()
-    return loss.item(), [table.grad[-len(own) :] for table, own in zip(tables, rows.values(), strict=True)]
-
-
-def test_a_step_is_the_textbook_step(backbone: Any, folder: Path, mug: Image.Image) -> None:
-    made = concept(backbone)
-    problem = Problem(backbone, made, [mug], (), InvertSettings(held_out=4))
-    batch = problem.held_out_batch
-    assert batch.t.tolist() == [125, 375, 625, 875] and len(set(batch.prompt.tolist())) == 4
-    leaves = {encoder: made.vectors(encoder).requires_grad_() for encoder in made.encoders}
-    loss = problem.loss(leaves, batch).mean()
-    loss.backward()
-
-    prompts = [templates("object")[i] for i in batch.prompt.tolist()]
-    rows = {encoder: made.vectors(encoder) for encoder in made.encoders}
-    expected, gradients = textbook_step(folder, rows, images.to_tensor(mug, 64), prompts, batch.noise, batch.t)
-    assert loss.item() == pytest.approx(expected, rel=1e-5)
-    for leaf, gradient in zip(leaves.values(), gradients, strict=True):
-        assert gradient.norm(dim=1).min() > 1e-6, "every row has a gradient of its own"
-        assert leaf.grad is not None
-        assert (leaf.grad - gradient).norm() <= 1e-5 * gradient.norm()
-
-
-def test_training_draws_are_of_the_scaled_posterior(backbone: Any, mug: Image.Image) -> None:
-    problem = Problem(backbone, concept(backbone), [mug], (), InvertSettings(batch=64))
-    latents = backbone.encode_picture(images.to_tensor(mug, 64))
-    drawn = (problem.draw(1).latents - latents.mean) / latents.std
-    assert abs(drawn.mean()) < 0.03 and drawn.std().item() == pytest.approx(1, rel=0.03)
-
-
-def test_nothing_but_the_words_learns(backbone: Any, mug: Image.Image) -> None:
-    before, made = backbone.weights_hash(), concept(backbone)
-    *_, last = invert(backbone, made, [mug], InvertSettings(steps=2, batch=2, held_out=4))
-    assert backbone.weights_hash() == before
-    modules = [part for part in backbone._pipe.components.values() if isinstance(part, nn.Module)]
-    assert len(modules) == len(backbone.text_encoders) + 2
-    assert all(p.grad is None and not p.requires_grad for module in modules for p in module.parameters())
-    for encoder in made.encoders:
-        assert ((last.concept.vectors(encoder) - made.vectors(encoder)).norm(dim=1) > 1e-3).all()
-    assert last.held_out is not None and last.held_out.shape == (4,)
-
-
-# --- (b) prompts ---
+# --- prompts ---
 
 PLAIN = ["a photo of a blue mug", "", "Ünïcödé чайник 日本 🫖, MUG!", "a mug  (on the beach)... isn't it?"]
 
@@ -191,7 +71,7 @@ def test_plain_prompts_are_told_as_the_pipeline_tells_them(prompt: str, backbone
 
 
 def test_step_0_is_the_sentence_itself(backbone: Any) -> None:
-    made = concept(backbone, "bon appetit teapot chequered 🫖 чайник")
+    made = words_concept(backbone, "bon appetit teapot chequered 🫖 чайник")
     spliced = backbone.encode_prompt([["a photo of a", *made.refs, ", on the beach"]], made.embeddings()).tensors
     plain = backbone.encode_prompt([[f"a photo of a {made.sentence}, on the beach"]], {}).tensors
     assert all(torch.equal(spliced[part], plain[part]) for part in plain)
@@ -199,7 +79,7 @@ def test_step_0_is_the_sentence_itself(backbone: Any) -> None:
 
 def test_a_letter_that_bert_does_not_know_is_one_vector(ldm_folder: Path, mug: Image.Image) -> None:
     backbone = backbones.load(str(ldm_folder), "cpu", "fp32")
-    made = concept(backbone, "teapot 🫖 чайник")
+    made = words_concept(backbone, "teapot 🫖 чайник")
     assert made.sizes("bert") == [2, 1, 1]
     assert torch.equal(made.words[1].vectors["bert"], made.words[2].vectors["bert"]), "[UNK], both of them"
     *_, last = invert(backbone, made, [mug], InvertSettings(steps=2, batch=2, held_out=4))
@@ -207,7 +87,7 @@ def test_a_letter_that_bert_does_not_know_is_one_vector(ldm_folder: Path, mug: I
     assert not torch.equal(emoji.vectors["bert"], cyrillic.vectors["bert"]), "each goes its own way"
 
 
-# --- (c) pictures ---
+# --- pictures ---
 
 
 @pytest.mark.parametrize(("guidance", "negative"), [(1.0, ""), (5.0, ""), (5.0, "a blurry photo")])
@@ -263,7 +143,7 @@ def test_the_layout_of_the_published_xl_loads(xl_folder: Path, tmp_path: Path) -
         config = json.loads((folder / part / "config.json").read_text())
         (folder / part / "config.json").write_text(json.dumps({**config, "eos_token_id": 2}))
     backbone = backbones.load(str(folder), "cpu", "fp32")
-    made = concept(backbone)
+    made = words_concept(backbone, TEAPOT)
     spliced = backbone.encode_prompt([["a photo of a", *made.refs, "on the beach"]], made.embeddings()).tensors
     plain = backbone.encode_prompt([[f"a photo of a {made.sentence} on the beach"]], {}).tensors
     other = backbone.encode_prompt([[f"a photo of a {made.sentence} on the grass"]], {}).tensors

@@ -179,7 +179,7 @@ def test_a_click_beside_the_photo_names_its_concept(file: Path, tiny_folder: Pat
 
 
 def test_every_key_of_a_studys_file_is_explained_and_the_example_can_be_read(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[1] / "docs" / "studies.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
     keys = {*plan.TOP, *sources.CONCEPT, *(f.name for block in BLOCKS.values() for f in dataclasses.fields(block))}
     assert [key for key in keys if f"`{key}`" not in page] == []
     assert [kind for kind in BLOCKS if f"| `{kind}` |" not in page] == []

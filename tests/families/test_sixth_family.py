@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
 import pytest
 import torch
@@ -20,7 +19,7 @@ from photowords.inversion import Problem, invert
 from photowords.settings import GenerateSettings, InvertSettings
 from photowords.starts import Words
 from photowords.templates import templates
-from tests import small_models
+from tests import small_parts
 
 SENTENCE = "Bon appetit teapot 🫖"
 
@@ -29,7 +28,7 @@ SENTENCE = "Bon appetit teapot 🫖"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small random PixArt of 256 px."""
     torch.manual_seed(0)
-    encoder, tokenizer = small_models.t5_encoder(48), small_models.t5_tokenizer(120)
+    encoder, tokenizer = small_parts.t5_encoder(48), small_parts.t5_tokenizer(120)
     network = PixArtTransformer2DModel(
         sample_size=32,
         num_layers=2,
@@ -42,22 +41,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     scheduler = DPMSolverMultistepScheduler(beta_end=0.02, beta_start=0.0001, beta_schedule="linear")
     made = tmp_path_factory.mktemp("sixth") / "pixart"
-    PixArtAlphaPipeline(tokenizer, encoder, small_models.autoencoder(), network, scheduler).save_pretrained(made)
+    PixArtAlphaPipeline(tokenizer, encoder, small_parts.autoencoder(), network, scheduler).save_pretrained(made)
     return made
 
 
 @pytest.fixture(scope="module")
 def backbone(folder: Path) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FAMILIES, "PixArtAlphaPipeline", "tests.sixth_family:PixArtAlpha")  # the one line
+        patch.setitem(FAMILIES, "PixArtAlphaPipeline", "tests.families.sixth_family:PixArtAlpha")  # the one line
         return backbones.load(str(folder), "cpu", "fp32")
-
-
-@pytest.fixture(scope="module")
-def pipeline(folder: Path) -> Any:
-    pipe = diffusers.DiffusionPipeline.from_pretrained(folder)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
 
 
 @pytest.mark.parametrize("prompt", ["a photo of a Blue mug", "", "чайник, MUG!"])

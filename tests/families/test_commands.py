@@ -25,9 +25,9 @@ from photowords.starts import Words
 from photowords.study import workers
 from photowords.study.trial import work
 from photowords.study.workers import Event
-from tests import small_models
+from tests import small_models, small_parts
+from tests.small_models import HARD
 
-SENTENCE = "bon appetit teapot chequered 🫖 чайник"
 SMALL = ("--steps", 3, "--batch", 2, "--held-out", 4, "--samples", 0, "--evaluate-every", 3)
 PHOTO = pocket.view("mug")
 
@@ -41,7 +41,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def learned(folder: Path) -> Path:
     """A run of ``invert`` in which one word stays as it is."""
     run = folder.parent / "run"
-    words = ("--init", "words", "--words", SENTENCE, "--freeze", "teapot", "--name", "pot")
+    words = ("--init", "words", "--words", HARD, "--freeze", "teapot", "--name", "pot")
     status = main(
         [str(a) for a in ("invert", PHOTO, "--out", run, *words, *SMALL, "--model", folder, "--dtype", "fp32")]
     )
@@ -65,7 +65,7 @@ def test_every_family_has_its_small_model() -> None:
 def test_every_word_is_learned_in_every_text_encoder(learned: Path, folder: Path) -> None:
     backbone = backbones.load(str(folder), "cpu", "fp32")
     began, ended = formats.read(learned / "start.safetensors"), formats.read(learned)
-    assert ended.texts == tuple(SENTENCE.split()) and ended.encoders == tuple(backbone.text_encoders)
+    assert ended.texts == tuple(HARD.split()) and ended.encoders == tuple(backbone.text_encoders)
     for name, encoder in backbone.text_encoders.items():
         assert ended.sizes(name) == [len(encoder.ids(word)) for word in ended.texts]
         for before, after in zip(began.words, ended.words, strict=True):
@@ -77,19 +77,19 @@ def test_every_word_is_learned_in_every_text_encoder(learned: Path, folder: Path
 def test_the_sentence_is_split_differently(tmp_path: Path) -> None:
     """So it does show that each text encoder has its own number of vectors for a word."""
     tokenizers: list[Any] = [
-        small_models.clip_tokenizer(),
-        small_models.bert_tokenizer(tmp_path / "bert"),
-        small_models.t5_tokenizer(),
+        small_parts.clip_tokenizer(),
+        small_parts.bert_tokenizer(tmp_path / "bert"),
+        small_parts.t5_tokenizer(),
     ]
     clip, bert, t5 = (
-        [len(read(word, add_special_tokens=False).input_ids) for word in SENTENCE.split()] for read in tokenizers
+        [len(read(word, add_special_tokens=False).input_ids) for word in HARD.split()] for read in tokenizers
     )
     assert clip == [2, 5, 1, 4, 4, 12] and bert == [3, 7, 2, 7, 1, 1] and t5 == [4, 7, 2, 8, 2, 2]
 
 
 def test_concepts_are_shown_and_reported(learned: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = run(capsys, "concept", "show", learned)
-    assert [word["text"] for word in shown["words"]] == SENTENCE.split()
+    assert [word["text"] for word in shown["words"]] == HARD.split()
     report = run(capsys, "concept", "words", learned)
     assert len(report["words"]) == 6 and (learned / "words.png").stat().st_size > 1000
     assert sum(word["gradient_share"] for word in report["words"]) == pytest.approx(1, abs=0.01)
@@ -178,7 +178,7 @@ held_out = 4
 [[arms]]
 name = "words"
 init = "words"
-words = "{SENTENCE}"
+words = "{HARD}"
 """
 
 
@@ -195,7 +195,7 @@ def test_a_study_runs(
     how = ("--out", tmp_path / "out", "--model", folder, "--dtype", "fp32", "--workers", 1)
     told = run(capsys, "study", tmp_path / "study.toml", *how)
     assert told["done"] == told["trials"] == 1
-    assert SENTENCE.split()[0] in (tmp_path / "out" / "report" / "report.html").read_text(encoding="utf-8")
+    assert HARD.split()[0] in (tmp_path / "out" / "report" / "report.html").read_text(encoding="utf-8")
     assert len(list((tmp_path / "out" / "pictures").rglob("*.png"))) == 1
 
 

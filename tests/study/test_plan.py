@@ -1,0 +1,133 @@
+"""A study's file is checked before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from photowords import pocket
+from photowords.errors import UserError
+from photowords.study import plan
+from tests.study.small_study import SMALL, prepare, write
+
+STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.toml"))
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_shipped_studies_are_whole(file: Path) -> None:
+    read = plan.read(file)
+    assert read.name == file.stem and read.question and read.report and len(read.seeds) * len(read.arms) >= 2
+    assert file.read_text().startswith("# ") and "On the pocket with 2 cores" in file.read_text()
+
+
+def test_shipped_studies_are_the_ones_that_the_paper_needs() -> None:
+    assert {file.stem for file in STUDIES} >= {
+        "convergence",
+        "tokens",
+        "gallery",
+        "personalised",
+        "poster",
+        "quick",
+        "reach",
+        "bank",
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("samples = 1", "samples = ", "not a TOML file.*line 7"),
+        ("samples = 1", "samles = 1", "unknown key 'samles'.*samples"),
+        ("samples = 1", "samples = 1.5", "samples of the study is 1.5, but it must be a whole number"),
+        ("samples = 1", "samples = 0", "at least 1"),
+        ("samples = 1", "samples = true", "must be a whole number"),
+        ('name = "small"', "", "has no name"),
+        ('name = "small"', 'name = "A b"', "small letters"),
+        ("held_out = 6", 'held_out = "six"', r"\[settings\]: held_out is 'six', but it must be a whole number"),
+        ("held_out = 6", "seed = 6", "unknown key 'seed'"),
+        ("held_out = 6", 'kind = "thing"', "kind is 'thing', but it must be one of object, style"),
+        ("held_out = 6", "lr = -1", "lr is -1, but it must be a number above 0"),
+        ('init = "star"', 'init = "stars"', "arm star: there is no init 'stars'; choose from caption.*multi-star"),
+        ('init = "star"', 'init = "words"', "arm star has no words for mug"),
+        (
+            'init = "star"',
+            'init = "star"\nwords = "mug"',
+            "arm star: words goes with init words, not with init star",
+        ),
+        ('init = "star"', 'init = "star"\ncolour = "red"', "unknown key 'colour'"),
+        ('name = "words"', 'name = "star"', "arms has 'star' twice"),
+        ('concepts = ["mug", "cup"]', 'concepts = ["mug", "cpu"]', "cpu does not exist.*backpack"),
+        ('concepts = ["mug", "cup"]', 'concepts = ["mug", "mug"]', "concepts has 'mug' twice"),
+        ('concepts = ["mug", "cup"]', "concepts = 3", 'concepts must be "bank"'),
+        ('concepts = ["mug", "cup"]', 'concepts = [{name = "a", path = "b"}]', "unknown key 'path'"),
+        ("seeds = [3]", 'seeds = "3-"', "not understood"),
+        ("seeds = [3]", "seeds = [-3]", "seeds must be"),
+        ("seeds = [3]", "seeds = [3, 3]", "seeds has 3 twice"),
+        ("evaluate_at = [0, 2]", "evaluate_at = [0, 2, 9]", "evaluate_at asks for step 9, but no arm has more than 3"),
+        ("evaluate_at = [0, 2]", "evaluate_at = [0, -2]", "holds -2"),
+        ("score_at = [0, 2]", "score_at = [0, 1]", "score_at has step 1, which evaluate_at has not"),
+        ("pictures_at = [2]", "pictures_at = [1]", "pictures_at has step 1, which evaluate_at has not"),
+        ("score_at = [0, 2]\npictures_at = [2]", "score_at = []", "score_at is empty, but the study has metrics"),
+        ('init = "star"', 'init = "star"\ndrop = ["red"]', "drop goes with init caption or class or"),
+        ('init = "star"', 'init = "star"\ncaptioner = "a"', "captioner goes with init caption or"),
+        ("[settings]", '[[report]]\nkind = "pie"\n[settings]', "'pie' is unknown.*curves"),
+    ],
+)
+def test_a_bad_file_gets_one_sentence(tmp_path: Path, old: str, new: str, said: str) -> None:
+    file = write(tmp_path, SMALL.replace(old, new, 1))
+    with pytest.raises(UserError, match=said) as caught:
+        plan.read(file)
+    assert str(file) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_true_views_are_missed_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "mine.png").write_bytes(pocket.view("mug").read_bytes())
+    text = SMALL.replace("pocket-lpips", "psnr")
+    assert plan.read(write(tmp_path, text)).metrics == ("psnr",)  # the bank's concepts have other views
+    with pytest.raises(UserError, match=r"psnr compares with true views, and concept mine has none; add truth"):
+        plan.read(write(tmp_path, text.replace('"cup"', '"mine.png"')))
+
+
+def test_a_missing_file_gets_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.toml cannot be read"):
+        plan.read(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("lpisp", "metric 'lpisp' is unknown"),
+        ("held-out-loss", "measured in every study"),
+        ("word-swap", "a word to swap, which a study has not; photowords evaluate takes one as `swap`"),
+        ("lpips", r"the weights .* are not in"),  # VGG's are nowhere here, which is found out before any training
+    ],
+)
+def test_a_metric_that_cannot_be_had_is_refused_before_anything_runs(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, metric: str, said: str
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(UserError, match=said):
+        prepare(write(tmp_path, SMALL.replace("pocket-lpips", metric)), tiny_folder)
+
+
+def test_steps_are_clipped_to_each_arm_and_its_last_is_measured(tmp_path: Path) -> None:
+    arms = plan.read(write(tmp_path)).arms
+    assert [arm.settings.evaluate_at for arm in arms] == [(0, 2), (0, 2, 3)]
+    assert [arm.score_at for arm in arms] == [(0, 2), (0, 2)]
+    assert [arm.label for arm in arms] == ["star", "the words"]
+
+
+def test_a_concept_of_ones_own(tmp_path: Path) -> None:
+    table = 'concepts = [{name = "mine", photo = "a b.png", class = "coffee mug", truth = ["a b.png"]}, "teapot"]'
+    (tmp_path / "a b.png").write_bytes(pocket.view("mug").read_bytes())
+    mine, teapot = plan.read(write(tmp_path, SMALL.replace('concepts = ["mug", "cup"]', table))).concepts
+    assert (mine.name, mine.label, mine.photos[0].path, mine.truth) == (
+        "mine",
+        "coffee mug",
+        tmp_path / "a b.png",
+        (tmp_path / "a b.png",),
+    )
+    assert [path.name for path in teapot.truth] == ["view_1.png", "view_2.png", "view_3.png", "view_4.png"]
+    with pytest.raises(UserError, match="'a b' cannot be used as a name"):
+        plan.read(write(tmp_path, SMALL.replace('["mug", "cup"]', '["a b.png"]')))
