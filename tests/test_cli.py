@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ def test_ctrl_c_advises_only_what_applies(
         assert stopped(capsys, "invert", MUG, "--out", out) == "stopped\n", "no run was begun"
     options = ("--words", "red mug", "--held-out", 2, "--samples", 0)
     with monkeypatch.context() as patch:
-        patch.setattr("photowords.learning.course.invert", stop)
+        patch.setattr(sys.modules["photowords.learning.course"], "invert", stop)
         advice = f"stopped; go on with: photowords invert --out '{out}' --resume\n"
         assert stopped(capsys, "invert", MUG, "--out", out, *options) == advice
     assert run(capsys, "invert", "--out", out, "--resume", "--steps", 1)[0] == 0
