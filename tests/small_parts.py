@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from photowords import pocket
-from photowords.templates import KINDS, templates
+from photowords.templates import PROPERTIES, templates
 
 CONTEXT = 77
 """Tokens that the real ones read."""
@@ -120,5 +120,5 @@ def t5_tokenizer(context: int = 256) -> T5Tokenizer:
 
 def english() -> list[str]:
     """The templates' words and some others, each once."""
-    text = " ".join(template.format("") for kind in KINDS for template in templates(kind))
+    text = " ".join(template.format("") for learned in PROPERTIES for template in templates(learned))
     return [*dict.fromkeys(f"{text} mug blue checkered striped tea on beach".split())]

@@ -71,7 +71,7 @@ def test_the_prompt_may_stand_after_the_concepts(
 def test_every_start_and_several_photos_of_a_style(
     init: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("--init", init, "--kind", "style", "--steps", 1, "--held-out", 2, "--samples", 0, "--json")
+    options = ("--init", init, "--learnable-property", "style", "--steps", 1, "--held-out", 2, "--samples", 0, "--json")
     status, out, _ = run(capsys, "invert", MUG, pocket.view("mug", 1), "--out", tmp_path / "run", *options)
     words = [word["text"] for word in json.loads(out)["words"]]
     assert status == 0

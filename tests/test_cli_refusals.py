@@ -56,7 +56,7 @@ def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: p
         (["--steps", "many"], "'many' is not a whole number"),
         (["--lr", "-1"], "--lr is -1.0, but it must be a number above 0"),
         (["--batch", "0"], "--batch is 0"),
-        (["--kind", "person"], "must be one of object, style"),
+        (["--learnable-property", "person"], "must be one of object, style"),
         (["--samples", "9"], "from 0 to 4"),
         (["--init", "words"], "--init words needs the words; give them as --words"),
         (["--init", "star", "--words", "a mug"], "--words goes with --init words, not with --init star"),

@@ -131,7 +131,7 @@ def test_no_photo_is_refused(tiny: Backbone) -> None:
 
 def test_several_photos_and_style_templates(tiny: Backbone, mug: Image.Image) -> None:
     other = mug.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    settings = dataclasses.replace(FEW, kind="style")
+    settings = dataclasses.replace(FEW, learnable_property="style")
     one, both = (list(invert(tiny, words_concept(tiny), photos, settings))[-1] for photos in ([mug], [mug, other]))
     assert not torch.equal(one.concept.vectors("clip_l"), both.concept.vectors("clip_l"))
 

@@ -44,8 +44,8 @@ def test_the_defaults_are_those_that_the_docstring_names() -> None:
         ({"lr": "1"}, "`lr` is '1', but it must be a number above 0"),
         ({"flip": "no"}, "`flip` is 'no', but it must be true or false"),
         ({"flip": 1}, "`flip` is 1, but it must be true or false"),
-        ({"kind": "person"}, "must be one of object, style"),
-        ({"kind": None}, "`kind` is None, but it must be one of"),
+        ({"learnable_property": "person"}, "must be one of object, style"),
+        ({"learnable_property": None}, "`learnable_property` is None, but it must be one of"),
         ({"seed": -1}, "`seed` is -1"),
         ({"background_weight": 1.5}, "`background_weight` is 1.5, but it must be a number from 0 to 1"),
         ({"evaluate_at": (0, -1)}, "must be a list of whole numbers, each of at least 0"),
@@ -62,6 +62,7 @@ def test_settings_of_another_spelling_of_the_same_are_the_same() -> None:
     assert InvertSettings(lr=1) == InvertSettings(lr=1.0) and isinstance(InvertSettings(lr=1).lr, float)
     assert InvertSettings(evaluate_at=[0, 5]).evaluate_at == (0, 5)  # type: ignore[arg-type]
     assert InvertSettings.from_json(dataclasses.asdict(InvertSettings(flip=True))) == InvertSettings(flip=True)
+    assert InvertSettings.from_json({"kind": "style"}) == InvertSettings(learnable_property="style"), "of older runs"
 
 
 @pytest.mark.parametrize("guidance", [0, 0.5, -1])
@@ -138,7 +139,7 @@ INVERT = {
     "lr": 0.5,
     "weight_decay": 0.9,
     "seed": 1,
-    "kind": "style",
+    "learnable_property": "style",
     "held_out": 5,
     "evaluate_every": 1,
     "evaluate_at": (2,),

@@ -9,7 +9,7 @@ from typing import Any, Self
 from photowords import fields
 from photowords.errors import UserError
 from photowords.fields import option
-from photowords.templates import KINDS, TEMPLATES
+from photowords.templates import PROPERTIES, TEMPLATES
 
 BACKGROUND_WEIGHT = 0.1
 """What a cell outside the mask weighs where nobody says."""
@@ -23,6 +23,10 @@ SCHEDULERS = {
     "unipc": "UniPCMultistepScheduler",
 }
 """Short name -> diffusers class. (Checked against diffusers by a test.)"""
+
+
+RENAMED = {"kind": "learnable_property"}
+"""Names of ``InvertSettings`` in older run folders -> today's."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,12 @@ class InvertSettings:
         choices=("crop", "squash"),
         metavar="HOW",
     )
-    kind: str = option("object", "which templates the sentence is put into", choices=KINDS, metavar="KIND")
+    learnable_property: str = option(
+        "object",
+        "what of the photo is learned, which says into which templates the sentence is put",
+        choices=PROPERTIES,
+        metavar="WHAT",
+    )
     held_out: int = option(96, "fixed (timestep, noise, template) tuples of the held-out loss", least=1, metavar="N")
     evaluate_every: int = option(25, "steps between held-out losses and checkpoints", least=1, metavar="N")
     evaluate_at: tuple[int, ...] | None = option(
@@ -87,8 +96,8 @@ class InvertSettings:
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Self:
-        """From a run folder's settings; raises UserError on a field that this version does not know."""
-        return fields.make(cls, told)
+        """From a run folder's settings, older names understood; raises UserError on a field that nobody knows."""
+        return fields.make(cls, {RENAMED.get(name, name): value for name, value in told.items()})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ time. Diffusers' script has the 27. Both have the 19 of ``STYLE`` for styles, tw
 
 from __future__ import annotations
 
-KINDS = ("object", "style")
+PROPERTIES = ("object", "style")
+"""What of a photo is learned: ``learnable_property`` in diffusers' script."""
 
 OBJECT = (
     "a photo of a {}",
@@ -73,9 +74,10 @@ TEMPLATES = {
         "style": STYLE,
     },
 }
-"""Set -> kind -> its templates; what is listed twice is drawn twice as often. "distinct" is diffusers', each once."""
+"""Set -> what is learned -> its templates; what is listed twice is drawn twice as often. "distinct" is diffusers', each
+once."""
 
 
-def templates(kind: str, source: str = "distinct") -> tuple[str, ...]:
-    """The templates of a kind, "object" or "style", each with ``{}`` where the concept stands."""
-    return TEMPLATES[source][kind]
+def templates(learnable_property: str, source: str = "distinct") -> tuple[str, ...]:
+    """The templates for an "object" or a "style", each with ``{}`` where the concept stands."""
+    return TEMPLATES[source][learnable_property]

@@ -86,10 +86,10 @@ def test_all_pairs_of_photos_and_pictures_count(pocket_model: Backbone, mug_conc
 
 
 def test_the_default_prompts_are_in_the_pockets_words(pocket_model: Backbone) -> None:
-    object_, style = Protocol(), Protocol.of_kind("style")
-    assert object_ == Protocol.of_kind("object") and all("style" in prompt for prompt in style.prompts)
+    object_, style = Protocol(), Protocol.for_property("style")
+    assert object_ == Protocol.for_property("object") and all("style" in prompt for prompt in style.prompts)
     assert not pocket_model.unknown_words(" ".join((*object_.prompts, *object_.edits)).replace("{}", ""))
-    own = Protocol.of_kind("style", ["a {}"], ["a {} on a mug"])
+    own = Protocol.for_property("style", ["a {}"], ["a {} on a mug"])
     assert (own.prompts, own.edits) == (("a {}",), ("a {} on a mug",))
 
 

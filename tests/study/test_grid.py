@@ -45,7 +45,7 @@ def test_names_of_metrics_are_understood_in_the_suite_of_the_model(pocket_model:
 
 
 def test_the_prompts_that_metrics_share_are_counted_once() -> None:
-    protocol = Protocol.of_kind("object", ["a {}", "the {}"], ["a {} in the snow", "the {}"])
+    protocol = Protocol.for_property("object", ["a {}", "the {}"], ["a {} in the snow", "the {}"])
     counts = {"psnr": 2, "lpips-vgg clip-reconstruction": 2, "clip-reconstruction": 1, "dino": 2, "sifid clip-t": 3}
     assert {names: measured.prompts(names.split(), protocol) for names in counts} == counts
 

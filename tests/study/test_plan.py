@@ -46,7 +46,11 @@ def test_shipped_studies_are_the_ones_that_the_paper_needs() -> None:
         ('name = "small"', 'name = "A b"', "small letters"),
         ("held_out = 6", 'held_out = "six"', r"\[settings\]: held_out is 'six', but it must be a whole number"),
         ("held_out = 6", "seed = 6", "unknown key 'seed'"),
-        ("held_out = 6", 'kind = "thing"', "kind is 'thing', but it must be one of object, style"),
+        (
+            "held_out = 6",
+            'learnable_property = "thing"',
+            "learnable_property is 'thing', but it must be one of object, style",
+        ),
         ("held_out = 6", "lr = -1", "lr is -1, but it must be a number above 0"),
         ('init = "star"', 'init = "stars"', "arm star: there is no init 'stars'; choose from caption.*multi-star"),
         ('init = "star"', 'init = "words"', "arm star has no words for mug"),

@@ -128,7 +128,7 @@ def _evaluate(
     asked = names or [*(["held-out-loss"] if run else []), *evaluation.DEFAULTS]
     suite = args.suite or evaluation.suite(backbone)
     _check_used(args, evaluation.resolved(asked, backbone, suite))
-    protocol = _protocol(args, run.settings.kind if run else "object").on(backbone)
+    protocol = _protocol(args, run.settings.learnable_property if run else "object").on(backbone)
     sources = {name: value for name in SCORERS if (value := getattr(args, name))}
     if run:
         scores = evaluation.evaluate_run(backbone, run, asked, protocol, truth, sources, suite)
@@ -177,11 +177,11 @@ def _backbone(model: str, device: str, dtype: str, offload: str) -> Any:
     return backbones.load(model, device, dtype, offload)
 
 
-def _protocol(args: argparse.Namespace, kind: str) -> Any:
+def _protocol(args: argparse.Namespace, learnable_property: str) -> Any:
     from photowords.evaluation import Protocol
 
     told = given(args, ("samples", "swap", "class_word")) | {"settings": GenerateSettings(**given(args, SAMPLER))}
-    return dataclasses.replace(Protocol.of_kind(kind, args.prompts, args.edits), **told)
+    return dataclasses.replace(Protocol.for_property(learnable_property, args.prompts, args.edits), **told)
 
 
 def _list(args: argparse.Namespace) -> dict[str, Any]:

@@ -105,7 +105,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         say(args, f"object         {drawn}")
     losses = result["held_out_loss"]
     say(args, f"held-out loss  {losses['start']:.4f} -> {losses['final']:.4f}  ({losses['how']})")
-    say(args, f"cost           {result['sample_steps']} UNet sample-steps, {sum(result['seconds'].values()):.1f} s")
+    counted = f"{result['sample_steps']} sample-steps (steps x batch, and one for each held-out draw)"
+    say(args, f"cost           {counted}, {sum(result['seconds'].values()):.1f} s")
     say(args, f"concept        {result['concept']}")
     prompt = f"a photo of {{{result['name']}}} on the beach"
     model = "" if result["model"] == "pocket" else f" --model {result['model']}"

@@ -17,7 +17,7 @@ PROMPTS = {
     "object": ("a photo of a {}", "a photo of {}", "a good photo of a {}"),
     "style": (templates("style")[0],),
 }
-"""The reconstruction prompts by the kind of concept. Those of objects are the paper's (section A.3), over which it
+"""The reconstruction prompts by what was learned. Those of objects are the paper's (section A.3), over which it
 averages LPIPS and SIFID; the first stands for the "A photo of S*" on which alone Gal et al. (2022) measure
 reconstruction, for our sentences have lost their article. For styles neither paper states any."""
 
@@ -35,7 +35,7 @@ EDITS = {
         "a chair in the style of {}",
     ),
 }
-"""Prompts that put a concept elsewhere, by the kind of concept; in the words of the pocket's world and of any other."""
+"""Prompts that put a concept elsewhere, by what was learned; in the words of the pocket's world and of any other."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,12 @@ class Protocol:
                     raise UserError(f"the {what} prompt {prompt!r} is given twice, and would count twice; keep one")
 
     @classmethod
-    def of_kind(cls, kind: str, prompts: Sequence[str] = (), edits: Sequence[str] = (), samples: int = 8) -> Protocol:
-        """The protocol for concepts of a kind, "object" or "style"; prompts that are not given are the kind's own."""
-        return cls(samples=samples, prompts=tuple(prompts) or PROMPTS[kind], edits=tuple(edits) or EDITS[kind])
+    def for_property(
+        cls, learnable_property: str, prompts: Sequence[str] = (), edits: Sequence[str] = (), samples: int = 8
+    ) -> Protocol:
+        """The protocol for a learned "object" or "style"; prompts that are not given are those of its own."""
+        own, changed = PROMPTS[learnable_property], EDITS[learnable_property]
+        return cls(samples=samples, prompts=tuple(prompts) or own, edits=tuple(edits) or changed)
 
     def on(self, backbone: Backbone) -> Self:
         """The same with the sampler's settings as the model takes them; raises UserError for what it cannot do."""

@@ -108,7 +108,7 @@ def evaluate_run(
         raise UserError("training-loss is what the run's losses.jsonl holds for each step; ask for held-out-loss")
     squares = [framed(photo, mask, run.settings.resize) for photo, mask in zip(run.photos(), run.masks(), strict=True)]
     of_pictures = [metric for metric in asked if metric.measure != "run"]
-    protocol = protocol or Protocol.of_kind(run.settings.kind)
+    protocol = protocol or Protocol.for_property(run.settings.learnable_property)
     concepts = run.start(), formats.read(run.concept_file)
     start, learned = (
         _pictures(backbone, concept, squares, of_pictures, protocol, truth, sources) if of_pictures else {}

@@ -12,7 +12,7 @@ from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.prompts import sentence
 from photowords.starts import Budgeted, Dropping
-from photowords.templates import KINDS, templates
+from photowords.templates import PROPERTIES, templates
 
 STOPWORDS = {
     *("a", "an", "the", "this", "that", "its", "his", "her", "their", "it", "and", "or", "of", "with", "without", "on"),
@@ -105,7 +105,7 @@ def count_tokens(text: str, backbone: Backbone) -> int:
 
 def room(backbone: Backbone) -> int:
     """Tokens that a sentence may have, in any text encoder: the context without begin, end and longest template."""
-    around = [template.format("") for kind in KINDS for template in templates(kind)]
+    around = [template.format("") for learned in PROPERTIES for template in templates(learned)]
     return min(
         encoder.context - encoder.special - max(len(encoder.ids(template)) for template in around)
         for encoder in backbone.text_encoders.values()

@@ -54,7 +54,9 @@ class Problem:
             raise UserError(f"every word of {concept.sentence!r} is frozen, so there is nothing to learn; free one")
         self.backbone, self.concept = backbone, concept
         told = self.settings
-        self.prompts = [in_template(template, concept) for template in templates(told.kind, told.templates)]
+        self.prompts = [
+            in_template(template, concept) for template in templates(told.learnable_property, told.templates)
+        ]
         self._views = views(backbone, photos, masks, told.background_weight, resize=told.resize)
         self.held_out_batch = self._held_out_batch()
         if told.flip:

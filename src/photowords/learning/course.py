@@ -134,6 +134,6 @@ def _sample(run: Run, backbone: Backbone, concept: Concept, clock: Clock) -> Non
     if not count or file.exists():
         return
     with clock("samples"):
-        prompt = templates(run.settings.kind)[0].format(f"{{{concept.name}}}")
+        prompt = templates(run.settings.learnable_property)[0].format(f"{{{concept.name}}}")
         pictures = generate(backbone, prompt, [concept], SAMPLE_SEEDS[:count], GenerateSettings())
         images.save_png(images.side_by_side(pictures), file)

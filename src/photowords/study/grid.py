@@ -26,7 +26,7 @@ from photowords.templates import templates
 
 STRIP = 4
 """Pictures of each prompt that are kept at most, seeds 0, 1, ..."""
-METHOD = ("steps", "batch", "weight_decay", "kind", "held_out")
+METHOD = ("steps", "batch", "weight_decay", "learnable_property", "held_out")
 """Settings that always stand in a spec; others do where they are not the default, so that a new one moves no id."""
 UNTOLD = ("captioner", "reranker", "classifier", "refiner")
 """Options that a spec does not hold as they are: readers stand there by their weights, and an address is no result."""
@@ -86,8 +86,10 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
             }
             for arm in study.arms:
                 other = _other(study.concepts, number, seed) if isinstance(arm.start, OtherCaption) else None
-                protocol = Protocol.of_kind(arm.settings.kind, study.prompts, study.edits, study.samples).on(backbone)
-                prompts = study.picture_prompts or (templates(arm.settings.kind)[0],)
+                protocol = Protocol.for_property(
+                    arm.settings.learnable_property, study.prompts, study.edits, study.samples
+                ).on(backbone)
+                prompts = study.picture_prompts or (templates(arm.settings.learnable_property)[0],)
                 kept = {"at": list(arm.pictures_at), "prompts": list(prompts), "samples": min(study.samples, STRIP)}
                 spec: dict[str, Any] = {
                     **shared,

@@ -58,8 +58,9 @@ class Study:
     Attributes:
         segmenter: folder or hub name of what answers clicks; None is the graph cut.
         samples: pictures of each prompt that is scored.
-        prompts, edits: what metrics sample, with ``{}`` for the concept; none are the protocol's own for each kind.
-        picture_prompts: whose pictures are kept; none is the first template of each kind.
+        prompts, edits: what metrics sample, with ``{}`` for the concept; none are the protocol's own for what is
+            learned.
+        picture_prompts: whose pictures are kept; none is the first template.
         report: the [[report]] tables.
     """
 
