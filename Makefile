@@ -4,7 +4,7 @@ PY := .venv/bin/python
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs pocket clean
+.PHONY: help setup demo web test check format docs pocket clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ $(STAMP): pyproject.toml
 
 demo: setup  ## caption, invert and redraw one photo with the model that ships; pictures in demo/
 	.venv/bin/photowords demo --out demo
+
+web: setup  ## open the page on the model that ships; its runs in runs/
+	.venv/bin/photowords web --model pocket
 
 test: check  ## the same as check
 

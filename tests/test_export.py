@@ -11,8 +11,8 @@ from safetensors import safe_open
 
 from photowords import formats
 from photowords.cli import main
-from photowords.cli.concept import TOOLS
 from photowords.concept import Concept, Word
+from photowords.settings import EXPORTS
 from tests import tool_rules
 
 WORDS = ("red", "chequered", "mug")
@@ -48,7 +48,7 @@ def export(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, 
     return json.loads(out)
 
 
-@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("tool", EXPORTS)
 def test_every_tool(
     tool: str, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

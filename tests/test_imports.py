@@ -46,6 +46,7 @@ LAYERS = {
     "report": 4,  # what a study's files show
     "study": 5,  # many of both
     "demo": 4,
+    "web": 5,  # all of it in a browser
     "cli": 6,
     "__main__": 7,
     "__init__": 7,  # the public names, loaded on first use

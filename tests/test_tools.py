@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from photowords import formats
-from photowords.cli import concept as cli
 from photowords.concept import Concept, Word
 from photowords.errors import UserError
 from photowords.formats import families
 from photowords.prompts import parse
+from photowords.settings import EXPORTS
 from tests import tool_rules
 
 SIZES = {"clip_l": (1, 2, 1), "clip_g": (1, 2, 1), "t5xxl": (2, 2, 3), "bert": (1, 3, 1)}
@@ -72,7 +72,7 @@ EVERY = [
 
 
 def test_the_table_the_rules_and_the_command_line_name_the_same_tools() -> None:
-    assert tuple(formats.TOOLS) == cli.TOOLS == ("photowords", *tool_rules.RULES) == tuple(USES)
+    assert tuple(formats.TOOLS) == tuple(EXPORTS) == ("photowords", *tool_rules.RULES) == tuple(USES)
 
 
 @pytest.mark.parametrize(("tool", "suffix", "family"), EVERY)

@@ -18,7 +18,6 @@ from photowords.inversion import Run, Step
 from photowords.learning import begin, course
 from photowords.settings import InvertSettings
 
-SCENES = ("on the beach", "in the snow", "under water", "in front of a brick wall")
 SWAPS = {
     "checkered": "striped",
     "striped": "checkered",
@@ -79,7 +78,8 @@ def demo(
 
 def _row(backbone: backbones.Backbone, concept: Concept, inside: str) -> list[Image]:
     return [
-        generate(backbone, f"a photo of {inside} {scene}", [concept], [seed])[0] for seed, scene in enumerate(SCENES)
+        generate(backbone, f"a photo of {inside} {scene}", [concept], [seed])[0]
+        for seed, scene in enumerate(pocket.SCENES)
     ]
 
 
@@ -98,7 +98,7 @@ def _draw(target: Path, photo: Image, concept: Concept, rows: Mapping[str, Seque
         bands: Any = right.subfigures(len(rows), 1, squeeze=False)
         for band, (title, pictures) in zip(bands.flat, rows.items(), strict=True):
             band.suptitle(title, fontsize=8)
-            for axes, picture, scene in zip(band.subplots(1, len(pictures)), pictures, SCENES, strict=True):
+            for axes, picture, scene in zip(band.subplots(1, len(pictures)), pictures, pocket.SCENES, strict=True):
                 axes.imshow(picture.resize((256, 256), Resampling.BICUBIC))
                 axes.set_title(scene, fontsize=6, color=plots.GREY, pad=2)
                 axes.set_axis_off()

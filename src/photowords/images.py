@@ -1,18 +1,20 @@
-"""Photos to tensors and back; the only module that knows how pictures are stored."""
+"""Photos to tensors and back; the only module that knows how pictures are stored. PyTorch comes with the tensors."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from photowords.errors import UserError
 from photowords.files import atomic
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 OBJECT_FROM = 128  # of a mask's grey: from here on it is the object
 OBJECT_SHARE = 0.78  # of a square's side, that an object in the middle of a photo usually takes
@@ -95,11 +97,15 @@ def square_box(size: tuple[int, int], mask: Image.Image | None = None) -> tuple[
 
 def coverage(mask: Image.Image, box: tuple[int, int, int, int]) -> Tensor:
     """The square ``box`` of a mask (mode "L") as a picture of shares: (1, 1, side, side), float32 in [0, 1]."""
+    import torch
+
     return torch.from_numpy(np.array(mask.crop(box), dtype=np.float32) / 255)[None, None]
 
 
 def to_tensor(image: Image.Image, size: int, box: tuple[int, int, int, int] | None = None) -> Tensor:
     """Crop a square of an RGB image, by default its middle, and resize it: (1, 3, size, size), float32 in [-1, 1]."""
+    import torch
+
     box = box or square_box(image.size)
     side = box[2] - box[0]
     # Pictures of the pocket world were shrunk by averaging whole blocks, so a drawing of it must be shrunk alike to be
@@ -111,6 +117,8 @@ def to_tensor(image: Image.Image, size: int, box: tuple[int, int, int, int] | No
 
 def to_pil(tensor: Tensor) -> list[Image.Image]:
     """Pictures, (n, 3, h, w) in [-1, 1], as RGB images; values outside are clamped, and rounded to 8 bits."""
+    import torch
+
     pixels = (tensor.detach().to("cpu", torch.float32).clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
     return [Image.fromarray(picture) for picture in pixels.permute(0, 2, 3, 1).contiguous().numpy()]
 

@@ -24,6 +24,18 @@ SCHEDULERS = {
 }
 """Short name -> diffusers class. (Checked against diffusers by a test.)"""
 
+EXPORTS = {
+    "photowords": "photowords",
+    "diffusers": "diffusers",
+    "a1111": "A1111 (and Forge)",
+    "kohya": "kohya's sd-scripts",
+    "comfyui": "ComfyUI",
+    "invokeai": "InvokeAI",
+    "onetrainer": "OneTrainer",
+    "original": "the original textual inversion",
+}
+"""Tools that a concept can be written for, and what they are called. What each demands stands in ``formats.TOOLS``."""
+
 
 RENAMED = {"kind": "learnable_property"}
 """Names of ``InvertSettings`` in older run folders -> today's."""

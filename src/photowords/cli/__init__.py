@@ -11,12 +11,12 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from photowords.cli import caption, concept, demo, evaluate, generate, invert, mask, models, study
+from photowords.cli import caption, concept, demo, evaluate, generate, invert, mask, models, study, web
 from photowords.errors import PhotowordsWarning, UserError, showable, spelled
 
 _SAID: set[str] = set()
 """Warnings that this command has printed."""
-COMMANDS = (mask, caption, invert, generate, concept, evaluate, study, models, demo)
+COMMANDS = (mask, caption, invert, generate, concept, evaluate, study, web, models, demo)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from photowords.cli.options import add_device, add_json, say
 from photowords.errors import UserError
+from photowords.settings import EXPORTS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-# The keys of formats.TOOLS, which would import torch.
-TOOLS = ("photowords", "diffusers", "a1111", "kohya", "comfyui", "invokeai", "onetrainer", "original")
 
 
 def add(commands: Any) -> None:
@@ -56,7 +54,7 @@ def add(commands: Any) -> None:
         "travels in the file, so that any of these files can be read back and its words swapped.",
     )
     export.add_argument("concept", type=Path, metavar="RUN_OR_FILE", help="run folder or embedding file of any tool")
-    export.add_argument("--to", required=True, choices=TOOLS, help="the tool that will load it")
+    export.add_argument("--to", required=True, choices=tuple(EXPORTS), help="the tool that will load it")
     export.add_argument(
         "--out",
         type=Path,

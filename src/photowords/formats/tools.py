@@ -38,6 +38,7 @@ from photowords.formats.families import (
     widths,
 )
 from photowords.formats.names import Naming
+from photowords.settings import EXPORTS
 
 
 @dataclass(frozen=True)
@@ -181,10 +182,10 @@ _SAFETENSORS = {".safetensors": Form(_safetensors)}
 _SD = (SD1, SD2, SD2_V, SDXL)
 
 TOOLS = {
-    "photowords": Tool("photowords", None, {".safetensors": Form(_ours)}, "", "{{{name}}}", keys={}),
-    "diffusers": Tool("diffusers", (*_SD, FLUX), _SAFETENSORS, "<{}>", "<{name}>", any_width=True),
+    "photowords": Tool(EXPORTS["photowords"], None, {".safetensors": Form(_ours)}, "", "{{{name}}}", keys={}),
+    "diffusers": Tool(EXPORTS["diffusers"], (*_SD, FLUX), _SAFETENSORS, "<{}>", "<{name}>", any_width=True),
     "a1111": Tool(
-        "A1111 (and Forge)",
+        EXPORTS["a1111"],
         _SD,
         {
             **_SAFETENSORS,
@@ -203,7 +204,7 @@ TOOLS = {
         pairs=True,
     ),
     "kohya": Tool(
-        "kohya's sd-scripts",
+        EXPORTS["kohya"],
         _SD,
         _SAFETENSORS,
         "emb_params",
@@ -217,7 +218,7 @@ TOOLS = {
         pairs=True,
     ),
     "comfyui": Tool(
-        "ComfyUI",
+        EXPORTS["comfyui"],
         (*_SD, SD3, FLUX),
         _SAFETENSORS,
         "emb_params",
@@ -227,7 +228,7 @@ TOOLS = {
         ),
     ),
     "invokeai": Tool(
-        "InvokeAI",
+        EXPORTS["invokeai"],
         _SD,
         _SAFETENSORS,
         "emb_params",
@@ -238,12 +239,12 @@ TOOLS = {
         pairs=True,
     ),
     "onetrainer": Tool(
-        "OneTrainer",
+        EXPORTS["onetrainer"],
         (*_SD, SD3, FLUX),
         _SAFETENSORS,
         "emp_params",
         "<{name}>",
         keys={CLIP_L: CLIP_L, CLIP_G: CLIP_G, T5: "t5"},
     ),
-    "original": Tool("the original textual inversion", (SD1, LDM), {".pt": Form(_original, check_torch)}, "*", "*"),
+    "original": Tool(EXPORTS["original"], (SD1, LDM), {".pt": Form(_original, check_torch)}, "*", "*"),
 }

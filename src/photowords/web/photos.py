@@ -1,0 +1,108 @@
+"""Photos that the page sends: read by the library's own rules, kept as PNG under a name of ours."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import secrets
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from photowords import files, images, pocket
+from photowords.errors import UserError
+from photowords.web.answers import missing
+from photowords.web.config import Config
+
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""What is opened. Others that Pillow knows would be handed to programs, as PostScript is."""
+ID = re.compile(r"[0-9a-f]{16}")
+MASK = re.compile(r"([0-9a-f]{16})\.mask\.[0-9a-f]{16}")
+KEPT_DAYS = 14
+_one_at_a_time = threading.Lock()  # a photo at the limit takes hundreds of MB while it is read
+
+
+def keep(config: Config, data: bytes) -> dict[str, Any]:
+    """Read an uploaded photo and keep it; what the page needs to know of it.
+
+    Raises UserError for what is no photo, or too large.
+    """
+    if not data:
+        raise UserError("the photo is empty (0 bytes); choose it again")
+    name = secrets.token_hex(8)
+    with _one_at_a_time:
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS):  # reads the header only
+                pass
+        except Image.DecompressionBombError:
+            raise UserError(f"the photo has too many pixels; shrink it to at most {images.LIMIT}") from None
+        except Exception:  # UnidentifiedImageError, and what decoders raise on a damaged header
+            raise UserError("that is not a photo that can be read; use a PNG, JPEG or WebP file") from None
+        upload = config.photos / f"{name}.upload"
+        files.write_bytes(upload, data)
+        try:
+            photo = images.load_photo(upload)
+            images.save_png(photo, config.photos / f"{name}.png")
+        except UserError as error:
+            raise UserError(str(error).replace(str(upload), "the photo")) from None
+        finally:
+            upload.unlink(missing_ok=True)
+    return _told(name, photo)
+
+
+def keep_bank(config: Config, concept: str) -> dict[str, Any]:
+    """Take a photo of the bank as if it had been sent."""
+    if concept not in pocket.concepts():
+        raise missing("photo in the bank")
+    return keep(config, pocket.view(concept).read_bytes())
+
+
+def _told(name: str, photo: Image.Image) -> dict[str, Any]:
+    return {
+        "photo": name,
+        "width": photo.width,
+        "height": photo.height,
+        "url": f"/api/photos/{name}.png",
+        "warning": None,
+    }
+
+
+def find(config: Config, name: object) -> Path:
+    """Where a photo of that name lies. Raises Refused where there is none."""
+    if not isinstance(name, str) or not ID.fullmatch(name) or not (config.photos / f"{name}.png").is_file():
+        raise missing("photo")
+    return config.photos / f"{name}.png"
+
+
+def mask_of(photo: Path, segmenter: str | None, clicks: object) -> Path:
+    """Where the mask of clicks on a photo lies, or will."""
+    digest = hashlib.sha256(json.dumps([segmenter, clicks]).encode()).hexdigest()[:16]
+    return photo.with_name(f"{photo.stem}.mask.{digest}.png")
+
+
+def size(photo: Path) -> tuple[int, int]:
+    """Width and height, in pixels."""
+    try:
+        with Image.open(photo, formats=("PNG",)) as image:
+            return image.size
+    except (OSError, UnidentifiedImageError):
+        raise missing("photo") from None
+
+
+def bank() -> list[dict[str, str]]:
+    """The bank's photos."""
+    return [
+        {"name": name, "title": name.replace("_", " "), "url": f"/api/bank/{name}.png"} for name in pocket.concepts()
+    ]
+
+
+def forget_old(config: Config) -> None:
+    """Remove photos that nobody has used for long; runs have copies of theirs."""
+    for path in config.photos.iterdir():
+        if path.is_file() and time.time() - path.stat().st_mtime > KEPT_DAYS * 24 * 3600:
+            path.unlink(missing_ok=True)
