@@ -13,7 +13,7 @@ from PIL import Image
 from photowords import pocket
 from photowords.cli import main
 from photowords.inversion import Run
-from photowords.published import like
+from photowords.recipes import recipe
 from tests.command import MUG, POCKET, refused, run
 
 
@@ -93,20 +93,20 @@ def test_options_that_the_command_line_once_refused(
     assert status == 0 and json.loads(out)["sentence"] == sentence
 
 
-def test_settings_like_those_of_a_source_and_random_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_settings_of_a_recipe_and_random_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
     few = ("--steps", 2, "--batch", 2, "--held-out", 2, "--samples", 0, "--init", "random", "--num-vectors", 3)
-    status, said, _ = run(capsys, "invert", MUG, "--out", out, "--like", "diffusers", *few)
-    assert status == 0 and "like           diffusers: it states steps 5000, batch 16, lr 0.0001" in said
+    status, said, _ = run(capsys, "invert", MUG, "--out", out, "--recipe", "diffusers", *few)
+    assert status == 0 and "recipe         diffusers: it states steps 5000, batch 16, lr 0.0001" in said
     assert "sentence       none: 3 random vectors" in said
     made = Run.open(out)
-    assert made.settings == like("diffusers", steps=2, batch=2, held_out=2) and made.about["dtype"] == "float32"
+    assert made.settings == recipe("diffusers", steps=2, batch=2, held_out=2) and made.about["dtype"] == "float32"
     assert run(capsys, "invert", "--out", out, "--resume", "--steps", 3)[0] == 0
-    assert "--like is for the beginning of a run" in refused(
-        capsys, "invert", "--out", out, "--resume", "--like", "paper"
+    assert "--recipe is for the beginning of a run" in refused(
+        capsys, "invert", "--out", out, "--resume", "--recipe", "paper"
     )
-    assert "nothing is known as --like 'x'; choose from paper" in refused(
-        capsys, "invert", MUG, "--out", tmp_path / "other", "--like", "x"
+    assert "there is no --recipe 'x'; choose from paper" in refused(
+        capsys, "invert", MUG, "--out", tmp_path / "other", "--recipe", "x"
     )
 
 

@@ -18,7 +18,7 @@ NOUNS = (
     "errors",
     "fields",
     "settings",
-    "published",
+    "recipes",
     "templates",
     "starts",
     "concept",

@@ -8,7 +8,6 @@ from typing import Any
 
 import diffusers
 import pytest
-import torch
 from PIL import Image
 
 from photowords import fields
@@ -17,7 +16,7 @@ from photowords.errors import UserError
 from photowords.generation import generate
 from photowords.initializers import start
 from photowords.inversion import Step, invert
-from photowords.published import PUBLISHED, explained, like, published
+from photowords.recipes import RECIPES, explained, named, recipe
 from photowords.settings import SCHEDULERS, GenerateSettings, InvertSettings, parse_seeds
 from photowords.starts import STARTS, Words
 from photowords.study import plan
@@ -25,11 +24,9 @@ from photowords.study import plan
 CLASSES = (InvertSettings, GenerateSettings, *STARTS.values())
 
 
-def test_the_defaults_are_those_that_the_docstring_names() -> None:
-    settings = InvertSettings()
-    assert (settings.steps, settings.batch, settings.learning_rate, settings.weight_decay) == (100, 4, 0.02, 0.01)
-    assert InvertSettings(batch=2).learning_rate == 0.01 and InvertSettings(lr=0.001).learning_rate == 0.001
-    assert settings.weight_decay == torch.optim.AdamW([torch.zeros(1)]).defaults["weight_decay"]
+def test_a_rate_is_relative_to_the_models_words_unless_it_is_a_plain_number() -> None:
+    assert InvertSettings().rho == 0.22 and InvertSettings(batch=16).rho == pytest.approx(0.44)
+    assert InvertSettings(lr="rho:0.1", batch=16).rho == 0.1 and InvertSettings(lr=0.02).rho is None
 
 
 @pytest.mark.parametrize(
@@ -41,7 +38,12 @@ def test_the_defaults_are_those_that_the_docstring_names() -> None:
         ({"batch": -1}, "`batch` is -1"),
         ({"lr": 0.0}, "`lr` is 0.0, but it must be a number above 0"),
         ({"lr": float("nan")}, "`lr` is nan"),
-        ({"lr": "1"}, "`lr` is '1', but it must be a number above 0"),
+        ({"lr": "1"}, "`lr` is '1', but it must be a number above 0, or rho: and such a number"),
+        ({"lr": "rho:-1"}, "`lr` is 'rho:-1', but it must be a number above 0"),
+        ({"lr": "rho:"}, "`lr` is 'rho:', but it must be a number above 0"),
+        ({"lr": "rho:nan"}, "`lr` is 'rho:nan', but it must be a number above 0"),
+        ({"optimizer": "sgd"}, "`optimizer` is 'sgd', but it must be one of adamw, tangent"),
+        ({"average": 1.5}, "`average` is 1.5, but it must be a number from 0 to 1"),
         ({"flip": "no"}, "`flip` is 'no', but it must be true or false"),
         ({"flip": 1}, "`flip` is 1, but it must be true or false"),
         ({"learnable_property": "person"}, "must be one of object, style"),
@@ -96,39 +98,48 @@ def test_a_name_means_the_same_wherever_it_stands(cls: type) -> None:
 
 def test_settings_like_those_of_a_source() -> None:
     """The numbers of each script, as its files have them; what is told wins."""
-    squashed: dict[str, Any] = {"resize": "squash", "flip": True, "weight_decay": 0.01}
+    squashed: dict[str, Any] = {
+        "resize": "squash",
+        "flip": True,
+        "optimizer": "adamw",
+        "schedule": "constant",
+        "noise": "independent",
+        "average": 0.0,
+        "weight_decay": 0.01,
+    }
     original: dict[str, Any] = {**squashed, "steps": 6100, "seed": 23, "templates": "textual-inversion"}
-    assert like("textual-inversion-ldm") == InvertSettings(batch=4, lr=0.02, **original)
-    assert like("textual-inversion-sd") == InvertSettings(batch=2, lr=0.01, **original)
-    assert like("diffusers") == InvertSettings(steps=5000, batch=16, lr=1e-4, templates="diffusers", **squashed)
-    assert like("paper") == like("textual-inversion-ldm", steps=100)
-    assert like("paper", batch=1, flip=False).batch == 1 and not like("paper", flip=False).flip
-    assert {published(name).precision for name in PUBLISHED} == {"fp32"}
-    with pytest.raises(UserError, match="nothing is known as `like` 'dreambooth'; choose from paper, textual"):
-        like("dreambooth")
+    assert recipe("textual-inversion-ldm") == InvertSettings(batch=4, lr=0.02, **original)
+    assert recipe("textual-inversion-sd") == InvertSettings(batch=2, lr=0.01, **original)
+    assert recipe("diffusers") == InvertSettings(steps=5000, batch=16, lr=1e-4, templates="diffusers", **squashed)
+    assert recipe("paper") == recipe("textual-inversion-ldm", steps=100)
+    assert recipe("paper", batch=1, flip=False).batch == 1 and not recipe("paper", flip=False).flip
+    assert {named(name).precision for name in RECIPES} == {"fp32"}
+    assert recipe("vanilla") == recipe("textual-inversion-ldm", steps=5000) and named("vanilla").init == "star"
+    with pytest.raises(UserError, match="there is no `recipe` 'dreambooth'; choose from paper, vanilla, textual"):
+        recipe("dreambooth")
 
 
 def test_a_studys_file_takes_a_sources_settings(tmp_path: Path) -> None:
-    """What is nearer wins: an arm's keys, what it is like, [settings], what those are like."""
+    """What is nearer wins: an arm's keys, its recipe, [settings], the recipe of those."""
     file = tmp_path / "study.toml"
-    told = 'name = "s"\nconcepts = ["mug"]\n[settings]\nlike = "diffusers"\nsteps = 7\n'
-    arms = '[[arms]]\nname = "a"\ninit = "star"\n[[arms]]\nname = "b"\ninit = "star"\nlike = "paper"\nbatch = 3\n'
+    told = 'name = "s"\nconcepts = ["mug"]\n[settings]\nrecipe = "diffusers"\nsteps = 7\n'
+    arms = '[[arms]]\nname = "a"\ninit = "star"\n[[arms]]\nname = "b"\ninit = "star"\nrecipe = "paper"\nbatch = 3\n'
     file.write_text(told + arms)
     one, other = (dataclasses.replace(arm.settings, evaluate_at=None) for arm in plan.read(file).arms)
-    assert one == like("diffusers", steps=7)
-    assert other == like("paper", batch=3, seed=0), "the seeds are the study's own"
+    assert one == recipe("diffusers", steps=7)
+    assert other == recipe("paper", batch=3, seed=0), "the seeds are the study's own"
     file.write_text((told + arms).replace('"paper"', '"mine"'))
-    with pytest.raises(UserError, match="arm b: nothing is known as like 'mine'; choose from paper"):
+    with pytest.raises(UserError, match="arm b: there is no recipe 'mine'; choose from paper"):
         plan.read(file)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_source_says_of_every_setting_where_it_comes_from(name: str) -> None:
-    told, said = published(name), explained(name)
+    told, said = named(name), explained(name)
     assert {*told.stated, *told.inherited, *told.unstated} == set(fields.fields(InvertSettings))
     assert len(told.stated) + len(told.inherited) + len(told.unstated) == len(fields.fields(InvertSettings))
     assert said.startswith("it states steps") and "dtype fp32" in said and "held_out" in said.split("not stated")[1]
-    assert ("on whose code it builds" in said) == (name == "paper") == (told.base is not None)
+    assert ("on whose code it builds" in said) == (name in ("paper", "vanilla")) == (told.base is not None)
 
 
 # --- each changes something ---
@@ -138,6 +149,10 @@ INVERT = {
     "batch": 3,
     "lr": 0.5,
     "weight_decay": 0.9,
+    "optimizer": "tangent",
+    "schedule": "cosine",
+    "noise": "antithetic",
+    "average": 0.75,
     "seed": 1,
     "learnable_property": "style",
     "held_out": 5,

@@ -34,10 +34,10 @@ _HOME = {
     "generate": "generation",
     "invert": "inversion",
     "learn": "learning",
-    "like": "published",
     "load": "backbones",
     "load_photo": "images",
     "read": "formats",
+    "recipe": "recipes",
     "start": "initializers",
     "write": "formats",
 }
@@ -67,10 +67,10 @@ __all__ = [
     "generate",
     "invert",
     "learn",
-    "like",
     "load",
     "load_photo",
     "read",
+    "recipe",
     "start",
     "write",
 ]
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from photowords.initializers import start
     from photowords.inversion import Run, Step, invert
     from photowords.learning import learn
-    from photowords.published import like
+    from photowords.recipes import recipe
     from photowords.segmentation import Clicks, Selection
     from photowords.settings import GenerateSettings, InvertSettings
     from photowords.starts import (

@@ -38,6 +38,7 @@ class Field:
         unset: what happens where it is None, in words.
         metavar: what stands for the value in a usage line.
         file: many texts may also be read from a text file, one a line.
+        prefix: a number may also be a text, this and then the number, which means something else.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Field:
     unset: str | None = None
     metavar: str | None = None
     file: bool = False
+    prefix: str | None = None
 
     @property
     def wanted(self) -> str:
@@ -66,7 +68,8 @@ class Field:
         else:
             bounds = "" if self.above is None else f" above {self.above:g}"
         called = (MANY if self.many else CALLED).get(self.kind, "a picture")
-        return f"{called}{', each' if self.many and bounds else ''}{bounds}"
+        other = f", or {self.prefix} and such a number" if self.prefix else ""
+        return f"{called}{', each' if self.many and bounds else ''}{bounds}{other}"
 
     @property
     def explained(self) -> str:
@@ -92,10 +95,12 @@ def option(
     unset: str | None = None,
     metavar: str | None = None,
     file: bool = False,
+    prefix: str | None = None,
 ) -> Any:
     """A dataclass field that says all that ``Field`` tells of it; its type is its annotation."""
     told = {"help": help, "least": least, "above": above, "most": most, "choices": tuple(choices)}
-    return dataclasses.field(default=default, metadata={**told, "unset": unset, "metavar": metavar, "file": file})
+    shown = {"unset": unset, "metavar": metavar, "file": file, "prefix": prefix}
+    return dataclasses.field(default=default, metadata={**told, **shown})
 
 
 def fields(cls: type) -> dict[str, Field]:
@@ -149,7 +154,7 @@ def given(settings: Any) -> dict[str, Any]:
 def _field(declared: dataclasses.Field[Any], hint: Any) -> Field:
     optional = isinstance(hint, types.UnionType)
     if optional:
-        (hint,) = (part for part in typing.get_args(hint) if part is not types.NoneType)
+        hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)  # float of "float | str"
     many = typing.get_origin(hint) is tuple
     kind = typing.get_args(hint)[0] if many else hint
     return Field(declared.name, kind, many, optional, declared.default, **declared.metadata)
@@ -160,6 +165,11 @@ def _plain(field: Field, value: Any) -> Any:
 
 
 def _allowed(field: Field, value: Any) -> bool:
+    if field.prefix and isinstance(value, str):
+        try:
+            value = float(value.removeprefix(field.prefix)) if value.startswith(field.prefix) else None
+        except ValueError:
+            return False
     if not isinstance(value, field.kind) or (isinstance(value, bool) and field.kind is not bool):
         return False
     if field.choices:

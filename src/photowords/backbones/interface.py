@@ -138,6 +138,16 @@ class Backbone(ABC):
         """The whole words among a text encoder's tokens and their vectors (``TextEncoder.vocabulary``)."""
         return self.text_encoders[encoder].vocabulary(self.world.known_words if self.world else None)
 
+    def word_size(self, encoder: str) -> float:
+        """The root mean square of a typical word's coordinates in a text encoder: the median of its vocabulary's.
+
+        The vocabulary's, so that it is the same for every start; of a small world the words that it has seen, since
+        the others' vectors are still what they were drawn as.
+        """
+        _, vectors = self.vocabulary(encoder)
+        rows = vectors if len(vectors) else self.text_encoders[encoder].table.float()
+        return float(rows.square().mean(1).sqrt().median())
+
     def unknown_words(self, text: str) -> list[str]:
         """Words of the text that the model is known never to have seen; empty where that is not known."""
         return [word for word in words_in(text) if word not in self.world.known_words] if self.world else []

@@ -18,7 +18,7 @@ from photowords.cli.words import add_starts, chosen, options_of
 from photowords.errors import UserError
 from photowords.fields import fields
 from photowords.jobs import SAMPLES_AT, Job
-from photowords.published import PUBLISHED, explained, like, published
+from photowords.recipes import RECIPES, explained, named, recipe
 from photowords.settings import InvertSettings
 from photowords.starts import STARTS, Start
 
@@ -59,9 +59,9 @@ def add(commands: Any) -> None:
     )
     learning = command.add_argument_group("learning")
     learning.add_argument(
-        "--like",
-        metavar="SOURCE",
-        help=f"the settings and precision of a source, what you give wins: {', '.join(PUBLISHED)}",
+        "--recipe",
+        metavar="NAME",
+        help=f"the settings, precision and start of a recipe, what you give wins: {', '.join(RECIPES)}",
     )
     add_fields(learning, fields(InvertSettings).values())
     add_selection(command)
@@ -74,7 +74,7 @@ def add(commands: Any) -> None:
 
 ABOUT = ("name", "init", "model", "samples")
 OPTIONS = options_of(STARTS.values())
-STARTING = ("like", "click", "off", "box", "mask", "segmenter", *(set(OPTIONS) - {"words", "seed"}))
+STARTING = ("recipe", "click", "off", "box", "mask", "segmenter", *(set(OPTIONS) - {"words", "seed"}))
 """What only the beginning of a run looks at."""
 
 
@@ -89,8 +89,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             if getattr(args, option) is not None:
                 raise UserError(f"`{option}` is for the beginning of a run; resume it without")
     else:
-        start = chosen(args, args.init or ("caption" if args.words is None else "words"), OPTIONS)
         settings = _settings(args, told)
+        start = chosen(args, args.init or ("caption" if args.words is None else "words"), OPTIONS)
         if args.background_weight is not None and not (args.mask or args.click or args.off or args.box):
             raise UserError("--background-weight needs a selected object: add --click, --box or --mask")
     try:
@@ -118,13 +118,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _settings(args: argparse.Namespace, told: dict[str, Any]) -> InvertSettings:
-    """The settings that the user told, over those of ``--like``, whose precision counts where no other is asked for."""
-    if args.like is None:
+    """The settings that the user told, over those of ``--recipe``, whose precision and start count where no other is
+    asked for."""
+    if args.recipe is None:
         return InvertSettings(**told)
-    settings = like(args.like, **told)
-    say(args, f"like           {args.like}: {explained(args.like)}")
+    settings, chosen = recipe(args.recipe, **told), named(args.recipe)
+    say(args, f"recipe         {args.recipe}: {explained(args.recipe)}")
     if args.dtype == "auto":
-        args.dtype = published(args.like).precision or "auto"
+        args.dtype = chosen.precision or "auto"
+    if args.words is None:
+        args.init = args.init or chosen.init
     return settings
 
 

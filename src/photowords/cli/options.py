@@ -94,7 +94,8 @@ def _reader(field: Field) -> Any:
 
         return convert
     if field.kind in (int, float):
-        return number(field.kind)
+        plain = number(field.kind)
+        return lambda text: text if field.prefix and text.startswith(field.prefix) else plain(text)
     return str if field.kind is str else _picture
 
 

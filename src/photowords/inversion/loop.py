@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from PIL.Image import Image
@@ -13,7 +13,8 @@ from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.inversion.problem import Problem
-from photowords.inversion.step import Step, by_word, restore, state_of
+from photowords.inversion.rule import State, learned
+from photowords.inversion.step import Step, by_word, packed, unpacked
 from photowords.settings import InvertSettings
 
 
@@ -36,47 +37,78 @@ def invert(
     (a Step of an earlier run, ``held_out`` not needed) goes on to the same bits.
     Raises UserError as ``Problem`` does and when the concept does not fit the context; Diverged on NaN.
     """
-    problem = Problem(backbone, start, photos, masks, settings)
-    settings = problem.settings
+    one = Inversion(Problem(backbone, start, photos, masks, settings), resume)
+    if resume is None:
+        yield one.begin()
+    while not one.finished:
+        rows = one.rows()
+        loss = one.problem.loss(one.problem.vectors(rows), one.problem.draw(one.index + 1)).mean()
+        gradients = torch.autograd.grad(loss, list(rows.values()))
+        yield one.step(loss, gradients)
 
-    # The only parameters there are. The vectors of frozen words are put back over them at each use.
-    concept = resume.concept if resume else start
-    leaves = {name: concept.vectors(name).to(backbone.device).requires_grad_() for name in start.encoders}
-    original = {name: start.vectors(name).to(backbone.device) for name in start.encoders}
-    trainable = {name: start.trainable_rows(name).to(backbone.device) for name in start.encoders}
-    optimizer = torch.optim.AdamW(leaves.values(), settings.learning_rate, weight_decay=settings.weight_decay)
 
-    def vectors() -> dict[str, Tensor]:
-        return {name: torch.where(trainable[name], leaves[name], original[name]) for name in leaves}
+class Inversion:
+    """One inversion between its steps: the vectors that learn, and what the rule keeps of them.
 
-    if resume:
-        restore(optimizer, leaves, resume.state)
-    else:
-        losses = problem.held_out(vectors())
+    Attributes:
+        problem: what it minimises.
+        index: steps taken.
+    """
+
+    def __init__(self, problem: Problem, resume: Step | None = None) -> None:
+        self.problem, self.index = problem, resume.index if resume else 0
+        self._sample_steps = resume.sample_steps if resume else 0
+        device, concept = problem.backbone.device, problem.concept
+        self._states: dict[str, State] = {
+            name: (unpacked(resume.state, name, device) if resume else {}) or {"rows": problem.trained(name)}
+            for name in concept.encoders
+        }
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.index >= self.problem.settings.steps
+
+    def rows(self) -> dict[str, Tensor]:
+        """The only parameters there are, each text encoder's, as leaves of a new graph."""
+        return {name: state["rows"].detach().requires_grad_() for name, state in self._states.items()}
+
+    def begin(self) -> Step:
+        """Step 0. Raises Diverged where the loss is no number before any training."""
+        losses = self._held_out()
+        concept = self.problem.concept
         if not losses.isfinite().all():
-            raise Diverged(f"the loss of {start.sentence!r} is no number before any training; try `dtype` fp32")
-        yield Step(0, None, losses, start, None, settings.held_out, {})
+            raise Diverged(f"the loss of {concept.sentence!r} is no number before any training; try `dtype` fp32")
+        return Step(0, None, losses, concept, None, self._sample_steps, {})
 
-    first, sample_steps = (resume.index, resume.sample_steps) if resume else (0, settings.held_out)
-    for index in range(first + 1, settings.steps + 1):
-        loss = problem.loss(vectors(), problem.draw(index)).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        sample_steps += settings.batch
+    def step(self, loss: Tensor, gradients: Sequence[Tensor]) -> Step:
+        """Make the next step, and report it. Raises Diverged instead of reporting what is not finite."""
+        problem, settings = self.problem, self.problem.settings
+        self.index += 1
+        slopes = dict(zip(self._states, gradients, strict=True))
+        self._states = {
+            name: problem.rule.step(state, slopes[name], *problem.rates[name], self.index, settings.steps)
+            for name, state in self._states.items()
+        }
+        self._sample_steps += settings.batch
 
-        # Report. A loss that is not finite ends the run before its step is yielded.
         value = loss.item()
-        moved = {name: table.detach().cpu() for name, table in vectors().items()}
-        evaluated, scores = None, {}
-        if settings.is_evaluated(index):
-            evaluated = problem.held_out(vectors())
-            sample_steps += settings.held_out
-            scores = {"held_out_loss": evaluated.mean().item()}
+        held_out = self._held_out() if settings.is_evaluated(self.index) else None
+        scores = {} if held_out is None else {"held_out_loss": held_out.mean().item()}
+        moved = {name: table.cpu() for name, table in self._learned().items()}
         finite = all(bool(table.isfinite().all()) for table in moved.values())
         if not (finite and all(map(math.isfinite, (value, *scores.values())))):
             raise Diverged(
-                f"the loss became {value} at step {index}; the concept of step {index - 1} is kept; try a lower `lr`"
+                f"the loss became {value} at step {self.index}; the concept of step {self.index - 1} is kept; "
+                "try a lower `lr`"
             )
-        learned = start.with_vectors(moved, step=index, scores=scores)
-        yield Step(index, value, evaluated, learned, by_word(start, leaves), sample_steps, state_of(optimizer, leaves))
+        concept = problem.concept.with_vectors(moved, step=self.index, scores=scores)
+        slope = by_word(problem.concept, slopes)
+        return Step(self.index, value, held_out, concept, slope, self._sample_steps, packed(self._states))
+
+    def _learned(self) -> Mapping[str, Tensor]:
+        return self.problem.vectors({name: learned(state) for name, state in self._states.items()})
+
+    def _held_out(self) -> Tensor:
+        self._sample_steps += self.problem.settings.held_out
+        return self.problem.held_out(self._learned())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from photowords.backbones import Backbone, Conditioning
@@ -30,6 +33,19 @@ class Batch:
         """The same samples in batches of at most ``size``."""
         parts = zip(*(tensor.split(size) for tensor in vars(self).values()), strict=True)
         return [Batch(*part) for part in parts]
+
+    def first(self, size: int) -> Batch:
+        """The first ``size`` samples."""
+        return self.split(size)[0]
+
+    def mirrored(self) -> Batch:
+        """The same samples, each with the negative of its noise."""
+        return dataclasses.replace(self, noise=-self.noise)
+
+    @staticmethod
+    def cat(batches: Sequence[Batch]) -> Batch:
+        """The samples of all batches, one after the other."""
+        return Batch(*(torch.cat(parts) for parts in zip(*(vars(b).values() for b in batches), strict=True)))
 
 
 def denoising_loss(backbone: Backbone, batch: Batch, conditioning: Conditioning) -> Tensor:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from photowords.backbones import Backbone
+from photowords.backbones import Backbone, Conditioning
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.inversion.loss import Batch, denoising_loss
+from photowords.inversion.rule import Rule
 from photowords.inversion.views import views
 from photowords.prompts import in_template
 from photowords.settings import InvertSettings
@@ -25,6 +28,36 @@ Vectors = Mapping[str, Tensor]
 """Text encoder's name -> all vectors of a concept there, (rows, width)."""
 
 
+class Rate(NamedTuple):
+    """How long steps are in one text encoder.
+
+    Attributes:
+        rho: against the length of a typical word's vector there.
+        size: the root mean square of such a vector's coordinates (``Backbone.word_size``); lr = rho x size.
+    """
+
+    rho: float
+    size: float
+
+    @property
+    def told(self) -> dict[str, float]:
+        """Both ways to state it, four digits each."""
+        return {"rho": float(f"{self.rho:.4g}"), "lr": float(f"{self.rho * self.size:.4g}")}
+
+
+def rates(settings: InvertSettings, backbone: Backbone) -> dict[str, Rate]:
+    """The rate in each text encoder of a model."""
+    sizes = {name: backbone.word_size(name) for name in backbone.text_encoders}
+    rho = settings.rho
+    return {name: Rate(float(settings.lr or 0) / size if rho is None else rho, size) for name, size in sizes.items()}
+
+
+def told(settings: InvertSettings, backbone: Backbone) -> dict[str, Any]:
+    """What a concept's provenance says of how it is learned: the settings, and the rates that they come to."""
+    found = {name: rate.told for name, rate in rates(settings, backbone).items()}
+    return {"settings": dataclasses.asdict(settings), "rates": found}
+
+
 class Problem:
     """Photos and a sentence as equation 1 sees them.
 
@@ -32,6 +65,8 @@ class Problem:
     for a mask that does not fit its photo.
 
     Attributes:
+        rule: what decides on a step beside the loss; that of the settings, where no other is given.
+        rates: text encoder's name -> its rate.
         prompts: the sentence in each template.
         held_out_batch: the fixed tuples of the held-out loss, on posterior-mean latents of the photos as they are. The
             noise comes from a generator of its own, so that every run on the same photos is measured on the same
@@ -45,6 +80,7 @@ class Problem:
         photos: Sequence[Image],
         masks: Sequence[Image | None] = (),
         settings: InvertSettings | None = None,
+        rule: Rule | None = None,
     ) -> None:
         self.settings = settings or InvertSettings()
         if not photos:
@@ -54,6 +90,10 @@ class Problem:
             raise UserError(f"every word of {concept.sentence!r} is frozen, so there is nothing to learn; free one")
         self.backbone, self.concept = backbone, concept
         told = self.settings
+        self.rule, self.rates = rule or Rule.of(told), rates(told, backbone)
+        self._start = {name: concept.vectors(name).to(backbone.device) for name in concept.encoders}
+        free = {name: concept.trainable_rows(name).squeeze(1).nonzero().squeeze(1) for name in concept.encoders}
+        self._free = {name: index.to(backbone.device) for name, index in free.items()}
         self.prompts = [
             in_template(template, concept) for template in templates(told.learnable_property, told.templates)
         ]
@@ -62,26 +102,40 @@ class Problem:
         if told.flip:
             self._views += views(backbone, photos, masks, told.background_weight, mirrored=True, resize=told.resize)
 
+    def trained(self, encoder: str) -> Tensor:
+        """The start vectors of the words that learn, (trainable rows, width)."""
+        return self._start[encoder][self._free[encoder]]
+
+    def vectors(self, trained: Vectors) -> Vectors:
+        """All words' vectors, with those that learn in their places."""
+        return {name: self._start[name].index_copy(0, self._free[name], rows) for name, rows in trained.items()}
+
     def draw(self, index: int) -> Batch:
         """The draws of step ``index``, from a generator seeded by (seed, index) alone."""
-        size, device = self.settings.batch, self.backbone.device
         generator = torch.Generator().manual_seed((self.settings.seed * 1_000_003 + index) % HELD_OUT_SEED)
-        view = torch.randint(len(self._views), (size,), generator=generator)
-        prompt = torch.randint(len(self.prompts), (size,), generator=generator)
-        t = self.backbone.objective.timesteps(torch.rand(size, generator=generator))
-        shape = (size, *self._views[0].latents.mean.shape[1:])
-        posterior_noise = torch.randn(shape, generator=generator).to(device)
-        noise = torch.randn(shape, generator=generator).to(device)
-        drawn = [self._views[i] for i in view.tolist()]
-        z = torch.cat([v.latents.sample(posterior_noise[k : k + 1]) for k, v in enumerate(drawn)])
-        return Batch(z, noise, t.to(device), torch.cat([v.weight for v in drawn]), prompt.to(device))
+
+        def samples(size: int) -> Batch:
+            view = torch.randint(len(self._views), (size,), generator=generator)
+            prompt = torch.randint(len(self.prompts), (size,), generator=generator)
+            t = self.backbone.objective.timesteps(torch.rand(size, generator=generator))
+            shape, device = (size, *self._views[0].latents.mean.shape[1:]), self.backbone.device
+            posterior_noise = torch.randn(shape, generator=generator).to(device)
+            noise = torch.randn(shape, generator=generator).to(device)
+            drawn = [self._views[i] for i in view.tolist()]
+            z = torch.cat([v.latents.sample(posterior_noise[k : k + 1]) for k, v in enumerate(drawn)])
+            return Batch(z, noise, t.to(device), torch.cat([v.weight for v in drawn]), prompt.to(device))
+
+        return self.rule.draws(samples, self.settings.batch)
+
+    def conditioning(self, vectors: Vectors, batch: Batch) -> Conditioning:
+        """What the network is told of each sample; each distinct prompt is encoded once."""
+        distinct, which = batch.prompt.unique(return_inverse=True)
+        prompts = [self.prompts[i] for i in distinct.tolist()]
+        return self.backbone.encode_prompt(prompts, self.concept.embeddings(vectors)).pick(which)
 
     def loss(self, vectors: Vectors, batch: Batch) -> Tensor:
         """Equation 1 for each sample of a batch, (b,); differentiable in the vectors."""
-        distinct, which = batch.prompt.unique(return_inverse=True)  # each distinct prompt is encoded once
-        prompts = [self.prompts[i] for i in distinct.tolist()]
-        conditioning = self.backbone.encode_prompt(prompts, self.concept.embeddings(vectors))
-        return denoising_loss(self.backbone, batch, conditioning.pick(which))
+        return denoising_loss(self.backbone, batch, self.conditioning(vectors, batch))
 
     @torch.no_grad()
     def held_out(self, vectors: Vectors, batch: int | None = None) -> Tensor:

@@ -23,7 +23,7 @@ class Step:
         gradient: norm of the training loss's gradient in each word's vectors, (words,), all text encoders together;
             0 for frozen ones, None at step 0.
         sample_steps: network passes so far: steps x batch, plus one for each held-out tuple evaluated.
-        state: the optimiser's tensors; with ``concept``, all that continuing needs.
+        state: what the rule keeps, "ENCODER.NAME" -> tensor; all that continuing needs. Empty at step 0.
     """
 
     index: int
@@ -35,34 +35,29 @@ class Step:
     state: Mapping[str, Tensor]
 
 
-def by_word(concept: Concept, leaves: Mapping[str, Tensor]) -> Tensor:
-    """Norm of the gradient in each word's vectors, all text encoders together, (words,)."""
+def by_word(concept: Concept, gradients: Mapping[str, Tensor]) -> Tensor:
+    """Norm of the gradient in each word's vectors, all text encoders together, (words,).
+
+    ``gradients``: of the rows that learn, (trainable rows, width) for each encoder.
+    """
     squares = torch.zeros(len(concept))
-    for name, leaf in leaves.items():
-        if leaf.grad is not None:
-            rows = leaf.grad.square().sum(1).cpu().split(concept.sizes(name))
-            squares += torch.stack([own.sum() for own in rows])
+    for name, gradient in gradients.items():
+        words = concept.trainable_rows(name).squeeze(1).nonzero().squeeze(1)
+        owner = torch.arange(len(concept)).repeat_interleave(torch.tensor(concept.sizes(name)))[words]
+        squares.index_add_(0, owner, gradient.square().sum(1).cpu())
     return squares.sqrt()
 
 
-def state_of(optimizer: torch.optim.Optimizer, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies of the vectors and of what the optimiser remembers of them, on the CPU."""
-    state = {f"{name}.leaf": leaf.detach().cpu().clone() for name, leaf in leaves.items()}
-    for name, leaf in leaves.items():
-        state |= {f"{name}.{key}": value.detach().cpu().clone() for key, value in optimizer.state[leaf].items()}
-    return state
+def packed(states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Every encoder's state as one mapping, copied to the CPU."""
+    return {
+        f"{encoder}.{name}": tensor.detach().cpu().clone()
+        for encoder, state in states.items()
+        for name, tensor in state.items()
+    }
 
 
-def restore(optimizer: torch.optim.Optimizer, leaves: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
-    """Put back what ``state_of`` copied; nothing of a run that was stopped at step 0."""
-    with torch.no_grad():
-        for name, leaf in leaves.items():
-            if f"{name}.leaf" not in state:  # a run that was stopped at step 0
-                continue
-            leaf.copy_(state[f"{name}.leaf"])
-            keys = [key.removeprefix(f"{name}.") for key in state if key.startswith(f"{name}.")]
-            optimizer.state[leaf] = {
-                key: state[f"{name}.{key}"].to("cpu" if key == "step" else leaf.device).clone()
-                for key in keys
-                if key != "leaf"
-            }
+def unpacked(state: Mapping[str, Tensor], encoder: str, device: torch.device) -> dict[str, Tensor]:
+    """One encoder's part of what ``packed`` made."""
+    start = f"{encoder}."
+    return {name.removeprefix(start): tensor.to(device) for name, tensor in state.items() if name.startswith(start)}

@@ -16,6 +16,7 @@ from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.initializers import start
 from photowords.inversion import Run
+from photowords.inversion.problem import told
 from photowords.inversion.run import check_free
 from photowords.inversion.views import square
 from photowords.jobs import SAMPLES_AT, Job
@@ -69,7 +70,7 @@ def begin(
                 **concept.provenance,
                 "photos_sha256": hashes,
                 **({"masks": [each and each.provenance() for each in chosen]} if any(chosen) else {}),
-                "settings": dataclasses.asdict(settings),
+                **told(settings, backbone),
                 **here(backbone),
             },
         )

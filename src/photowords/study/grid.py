@@ -26,7 +26,7 @@ from photowords.templates import templates
 
 STRIP = 4
 """Pictures of each prompt that are kept at most, seeds 0, 1, ..."""
-METHOD = ("steps", "batch", "weight_decay", "learnable_property", "held_out")
+METHOD = ("steps", "batch", "optimizer", "weight_decay", "learnable_property", "held_out")
 """Settings that always stand in a spec; others do where they are not the default, so that a new one moves no id."""
 UNTOLD = ("captioner", "reranker", "classifier", "refiner")
 """Options that a spec does not hold as they are: readers stand there by their weights, and an address is no result."""
@@ -167,9 +167,9 @@ def _readers(how: Start, backbone: Backbone) -> dict[str, str]:
 
 
 def _told(settings: InvertSettings) -> dict[str, Any]:
-    """The settings as a spec has them: the rate as AdamW gets it, without what the study says itself."""
+    """The settings as a spec has them: the rate as it comes out, without what the study says itself."""
     default = InvertSettings()
     own = {key: getattr(settings, key) for key in SETTINGS}
     kept = {key: value for key, value in own.items() if key in METHOD or value != getattr(default, key)}
     kept.pop("evaluate_every", None)
-    return {**kept, "lr": settings.learning_rate}
+    return {**kept, "lr": settings.lr if settings.rho is None else f"rho:{settings.rho:g}"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photowords import fields, published, starts
+from photowords import fields, recipes, starts
 from photowords.errors import UserError
 from photowords.report import blocks
 from photowords.report.blocks.gallery import Gallery
@@ -129,7 +129,7 @@ def _study(table: Table, folder: Path) -> Study:
 def _arms(table: Table, scored: bool) -> list[Arm]:
     steps = {at: tables.listed(table, at, int, "the study") for at in STEPS}
     own = tables.get(table, "settings", dict, {}, "the study")
-    tables.only(own, ("like", *SETTINGS), "[settings]")
+    tables.only(own, ("recipe", *SETTINGS), "[settings]")
     with tables.within("[settings]"):
         shared = _settings(own)
         fields.make(InvertSettings, shared)
@@ -189,7 +189,7 @@ def _arm(table: Table, shared: Table, steps: Mapping[str, list[int] | None], sco
     where = f"arm {name}"
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise UserError(f"the arm's name {name!r} may hold only small letters, digits and '-'")
-    tables.only(table, ("name", "init", "label", *sorted(OPTIONS), "like", *SETTINGS), where)
+    tables.only(table, ("name", "init", "label", *sorted(OPTIONS), "recipe", *SETTINGS), where)
     init = tables.get(table, "init", str, None, where)
     with tables.within(where):
         start = starts.make(init, {key: table[key] for key in table if key in OPTIONS})
@@ -216,9 +216,9 @@ def _arm(table: Table, shared: Table, steps: Mapping[str, list[int] | None], sco
 
 
 def _settings(table: Table) -> dict[str, Any]:
-    """The inversion's settings that a table gives: those of the source that it is ``like``, and its own over them."""
-    like = published.published(tables.get(table, "like", str, None, "it")).settings if "like" in table else {}
-    return {key: value for key, value in {**like, **table}.items() if key in SETTINGS}
+    """The inversion's settings that a table gives: those of the ``recipe`` that it names, and its own over them."""
+    named = recipes.named(tables.get(table, "recipe", str, None, "it")).settings if "recipe" in table else {}
+    return {key: value for key, value in {**named, **table}.items() if key in SETTINGS}
 
 
 def _check_start(arm: Arm, concepts: Sequence[ConceptSource]) -> None:

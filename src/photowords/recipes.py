@@ -1,4 +1,4 @@
-"""What the sources of the method state about how they ran, as settings: what ``--like`` stands for."""
+"""Recipes: named settings of an inversion, ours and what the method's sources state. What ``--recipe`` stands for."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ from photowords.settings import InvertSettings
 
 
 @dataclass(frozen=True)
-class Published:
-    """A paper or a script, by what it says itself.
+class Recipe:
+    """A paper, a script or a way of ours, by what it says itself.
 
     Attributes:
         stated: settings of ``InvertSettings`` that it gives.
-        dtype: the precision that it computes in; None where it does not say.
-        base: the source on whose code it builds, which gives what it does not say itself.
         where: in which text or file all that stands.
+        dtype: the precision that it computes in; None where it does not say.
+        base: the recipe on which it builds, which gives what it does not say itself.
+        init: the start that it takes; None where it leaves that open.
     """
 
     stated: Mapping[str, Any]
-    dtype: str | None
-    base: str | None
     where: str
+    dtype: str | None = None
+    base: str | None = None
+    init: str | None = None
 
     @property
     def inherited(self) -> dict[str, Any]:
         """What the base gives and the source itself does not."""
         if self.base is None:
             return {}
-        base = PUBLISHED[self.base]
+        base = RECIPES[self.base]
         return {name: value for name, value in {**base.stated, **base.inherited}.items() if name not in self.stated}
 
     @property
@@ -43,7 +45,7 @@ class Published:
     @property
     def precision(self) -> str | None:
         """Its own dtype, or the base's."""
-        return self.dtype or (PUBLISHED[self.base].precision if self.base else None)
+        return self.dtype or (RECIPES[self.base].precision if self.base else None)
 
     @property
     def unstated(self) -> tuple[str, ...]:
@@ -51,65 +53,70 @@ class Published:
         return tuple(name for name in fields.fields(InvertSettings) if name not in self.settings)
 
 
-# The original scales its base rate of 5e-3 by batch and GPUs (one here), keeps AdamW's own weight decay, and squashes
-# and mirrors photos where no option says otherwise.
-_ORIGINAL = {
-    "steps": 6100,
+# All of them take AdamW at one rate. The original scales its base rate of 5e-3 by batch and GPUs (one here), keeps
+# AdamW's own weight decay, and squashes and mirrors photos where no option says otherwise.
+_ADAMW = {
+    "optimizer": "adamw",
+    "schedule": "constant",
+    "noise": "independent",
+    "average": 0.0,
     "weight_decay": 0.01,
+}
+_ORIGINAL = {
+    **_ADAMW,
+    "steps": 6100,
     "seed": 23,
     "templates": "textual-inversion",
     "resize": "squash",
     "flip": True,
 }
 
-PUBLISHED = {
-    "paper": Published(
-        {"steps": 100}, None, "textual-inversion-ldm", "An Image is Worth One Sentence, its project page"
+RECIPES = {
+    "paper": Recipe({"steps": 100}, "An Image is Worth One Sentence, its project page", base="textual-inversion-ldm"),
+    "vanilla": Recipe(
+        {"steps": 5000}, "Gal et al. 2022, section 4: one star", base="textual-inversion-ldm", init="star"
     ),
-    "textual-inversion-ldm": Published(
+    "textual-inversion-ldm": Recipe(
         {"batch": 4, "lr": 0.02, **_ORIGINAL},
-        "fp32",
-        None,
         "rinongal/textual_inversion: configs/latent-diffusion/txt2img-1p4B-finetune.yaml, ldm/data/personalized.py",
-    ),
-    "textual-inversion-sd": Published(
-        {"batch": 2, "lr": 0.01, **_ORIGINAL},
         "fp32",
-        None,
-        "rinongal/textual_inversion: configs/stable-diffusion/v1-finetune.yaml, ldm/data/personalized.py",
     ),
-    "diffusers": Published(
+    "textual-inversion-sd": Recipe(
+        {"batch": 2, "lr": 0.01, **_ORIGINAL},
+        "rinongal/textual_inversion: configs/stable-diffusion/v1-finetune.yaml, ldm/data/personalized.py",
+        "fp32",
+    ),
+    "diffusers": Recipe(
         {
+            **_ADAMW,
             "steps": 5000,
             "batch": 16,
             "lr": 1e-4,
-            "weight_decay": 0.01,
             "templates": "diffusers",
             "resize": "squash",
             "flip": True,
         },
-        "fp32",
-        None,
         "huggingface/diffusers: the defaults of examples/textual_inversion/textual_inversion.py",
+        "fp32",
     ),
 }
 
 
-def published(name: str) -> Published:
-    """A source by name. Raises UserError, which names all, for another."""
-    if name not in PUBLISHED:
-        raise UserError(f"nothing is known as `like` {name!r}; choose from {', '.join(PUBLISHED)}")
-    return PUBLISHED[name]
+def named(name: str) -> Recipe:
+    """A recipe by name. Raises UserError, which names all, for another."""
+    if name not in RECIPES:
+        raise UserError(f"there is no `recipe` {name!r}; choose from {', '.join(RECIPES)}")
+    return RECIPES[name]
 
 
-def like(name: str, **told: Any) -> InvertSettings:
-    """The settings of a source; those that are ``told`` win. Raises UserError for an unknown source or setting."""
-    return fields.make(InvertSettings, {**published(name).settings, **told})
+def recipe(name: str, **told: Any) -> InvertSettings:
+    """A recipe's settings; those that are ``told`` win. Raises UserError for an unknown recipe or setting."""
+    return fields.make(InvertSettings, {**named(name).settings, **told})
 
 
 def explained(name: str) -> str:
-    """What a source states, what its base gives and what stays ours, in a sentence."""
-    told = published(name)
+    """What a recipe states, what its base gives and what stays ours, in a sentence."""
+    told = named(name)
 
     def listed(settings: Mapping[str, Any]) -> str:
         ordered = [name for name in (*fields.fields(InvertSettings), "dtype") if name in settings]
