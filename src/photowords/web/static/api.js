@@ -1,0 +1,103 @@
+// Talking to the server: JSON in and out, problems as exceptions, runs and pictures followed as they change.
+
+import { byId } from "./dom.js";
+
+/** What the server refused: one sentence, and the field that it is about where there is one. */
+export class Problem extends Error {
+  constructor(sentence, field = null, status = 0) {
+    super(sentence);
+    this.field = field;
+    this.status = status;
+  }
+}
+
+async function ask(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, { credentials: "same-origin", ...options });
+  } catch (failure) {
+    if (failure.name === "AbortError") throw failure;
+    byId("offline").hidden = false;
+    throw new Problem("The server does not answer; is photowords web still running?");
+  }
+  byId("offline").hidden = true;
+  const told = await answer.json().catch(() => ({}));
+  if (answer.ok) return told;
+  throw new Problem(told.error ?? `The server refused this (${answer.status}).`, told.field ?? null, answer.status);
+}
+
+export const get = (path) => ask(path, {});
+
+/** POST a JSON body; ``signal`` takes the question back. */
+export const post = (path, body = {}, signal = undefined) =>
+  ask(path, {
+    method: "POST",
+    signal,
+    headers: { "Content-Type": "application/json", "X-Photowords": "1" },
+    body: JSON.stringify(body),
+  });
+
+/** POST a picture's bytes. */
+export const upload = (file) =>
+  ask("/api/photos", {
+    method: "POST",
+    headers: { "Content-Type": file.type || "application/octet-stream", "X-Photowords": "1" },
+    body: file,
+  });
+
+/**
+ * Follow what changes on the server. ``changed`` gets each new state; ``gone`` the Problem when there is no such thing.
+ * Returns the function that stops. A server that was killed and came back is found again.
+ */
+export function follow(path, event, changed, gone = () => {}) {
+  let source = null;
+  let timer = 0;
+  let over = false;
+  const open = () => {
+    source = new EventSource(path);
+    source.addEventListener(event, (message) => {
+      byId("offline").hidden = true;
+      changed(JSON.parse(message.data));
+    });
+    source.onerror = () => {
+      if (over) return;
+      source.close();
+      timer = setTimeout(again, 1500);
+    };
+  };
+  const again = async () => {
+    try {
+      await get(path.replace(/\/events$/, ""));
+    } catch (problem) {
+      if (problem.status === 404) return gone(problem);
+    }
+    if (!over) open();
+  };
+  open();
+  return () => {
+    over = true;
+    clearTimeout(timer);
+    source?.close();
+  };
+}
+
+/** Ask again every so many milliseconds while the page is looked at. Returns the function that stops. */
+export function poll(path, milliseconds, changed) {
+  let over = false;
+  const round = async () => {
+    if (over) return;
+    if (!document.hidden) {
+      try {
+        const told = await get(path);
+        if (!over) changed(told);
+      } catch {
+        /* the banner says it */
+      }
+    }
+    if (!over) setTimeout(round, milliseconds);
+  };
+  round();
+  return () => {
+    over = true;
+  };
+}

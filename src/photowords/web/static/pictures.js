@@ -1,0 +1,94 @@
+// Pictures that are asked for, followed while they are drawn, and shown in a grid with what they were made of.
+
+import { follow, post } from "./api.js";
+import { byId, h, put, speak } from "./dom.js";
+
+/** Ask for pictures and show them in ``place`` as they come. Returns their id; throws the Problem of a refusal. */
+export async function draw(asked, place) {
+  put(place, h("p", { class: "hint" }, "Asking for the pictures…"));
+  try {
+    const { pictures } = await post("/api/pictures", asked);
+    watch(pictures, place);
+    return pictures;
+  } catch (refused) {
+    put(place, h("p", { class: "problem", role: "alert" }, refused.message));
+    throw refused;
+  }
+}
+
+/** Follow pictures that were asked for, into ``place``; ``again`` is offered for those that are there. */
+export function watch(id, place, again = null) {
+  const stop = follow(
+    `/api/pictures/${id}/events`,
+    "pictures",
+    (told) => {
+      put(place, batch(told, again));
+      if (told.state === "done") speak(`${told.pictures.length} pictures are drawn`);
+      if (told.state === "done" || told.state === "failed") stop();
+    },
+    () => place.replaceChildren(),
+  );
+  return stop;
+}
+
+const WAITS = { queued: "Waiting for its turn…", drawing: "Drawing…" };
+
+function batch(told, again) {
+  const settings = Object.entries(told.settings ?? {}).filter(([, value]) => value !== null && value !== "");
+  return [
+    h(
+      "div",
+      { class: "batch-head" },
+      h("p", { class: "prompt" }, told.prompt),
+      WAITS[told.state] && h("p", { class: "hint waiting" }, WAITS[told.state]),
+      told.error && h("p", { class: "problem", role: "alert" }, told.error),
+      (told.warnings ?? []).map((text) => h("p", { class: "hint" }, text)),
+    ),
+    h(
+      "ul",
+      { class: "grid" },
+      told.state === "done"
+        ? told.pictures.map((one) => h("li", {}, picture(one, told)))
+        : told.state !== "failed" && told.seeds.map(() => h("li", { class: "blank" })),
+    ),
+    again && h(
+      "details",
+      {},
+      h("summary", {}, "How these were made"),
+      h(
+        "dl",
+        {},
+        [["Prompt for the command line", told.typed], ["Not in the picture", told.negative], ...settings]
+          .filter(([, value]) => value)
+          .map(([name, value]) => [h("dt", {}, String(name).replaceAll("_", " ")), h("dd", {}, String(value))]),
+      ),
+      h("button", { type: "button", onclick: () => again(told) }, "Start from this prompt"),
+    ),
+  ];
+}
+
+function picture(one, told) {
+  const alt = `${told.prompt}, seed ${one.seed}`;
+  return h(
+    "button",
+    { type: "button", class: "picture", onclick: () => enlarge(one, alt) },
+    h("img", { src: one.url, alt, loading: "lazy" }),
+    h("span", { class: "seed" }, `seed ${one.seed}`),
+  );
+}
+
+function enlarge(one, alt) {
+  const dialog = byId("big");
+  put(
+    dialog,
+    h("h2", { id: "big-title" }, alt),
+    h("img", { src: one.url, alt }),
+    h(
+      "div",
+      { class: "tools" },
+      h("a", { class: "button", href: one.url, download: `${one.seed}.png` }, "Save the picture"),
+      h("button", { type: "button", onclick: () => dialog.close() }, "Close"),
+    ),
+  );
+  dialog.showModal();
+}

@@ -1,0 +1,162 @@
+// A run as its folder tells it: the photo and its words, the curve, the pictures on the way, and what can be done now.
+
+import { follow, post, upload } from "./api.js";
+import { curves } from "./curve.js";
+import { draft } from "./draft.js";
+import { byId, duration, gain, h, put, speak } from "./dom.js";
+import { report } from "./report.js";
+import * as use from "./use.js";
+
+const SAID = {
+  queued: "Waiting for its turn",
+  starting: "Starting: the model is loaded, the plain words are measured",
+  learning: "Learning",
+  stopping: "Stopping after this step; what was reached is kept",
+  stopped: "Stopped; what was reached is kept",
+  done: "Learned",
+  failed: "It went wrong",
+  interrupted: "Interrupted; it can go on from its last checkpoint",
+};
+
+/** Show a run and follow it until the returned function is called; ``go`` opens another address. */
+export function show(name, about, go) {
+  const view = { name, about, go, key: "", said: "", tenth: -1, use: null };
+  for (const id of ["stage", "sentence", "learn", "use"]) put(byId(id));
+  put(byId("learn"), h("h2", { id: "learn-title" }, "Learn"), h("p", { class: "hint" }, "Opening the run…"));
+  const gone = () => put(byId("learn"), h("h2", { id: "learn-title" }, "No such run"), h("p", {}, "There is no run of this name any more. ", h("a", { href: "/?view=runs", "data-route": true }, "See all runs")));
+  const stop = follow(`/api/runs/${encodeURIComponent(name)}/events`, "run", (run) => update(view, run), gone);
+  return () => {
+    stop();
+    view.use?.();
+    document.title = "photowords";
+  };
+}
+
+function update(view, run) {
+  if (view.key === "") begin(view, run);
+  progress(view, run);
+  curves(view.curve, [{ name: run.name, losses: run.losses, steps: run.steps }]);
+  samples(view, run);
+  const key = `${run.state} ${run.can.use}`;
+  if (key !== view.key) {
+    view.key = key;
+    if (run.can.use && !view.use) view.use = use.show(run, view.about);
+    put(view.actions, actions(view, run));
+    if (run.can.use && ["done", "stopped", "failed", "interrupted"].includes(run.state)) report(view.words, run);
+  }
+}
+
+/** What does not change while a run learns. */
+function begin(view, run) {
+  const photo = run.overlay_url ?? run.photos[0] ?? run.photo_url;
+  put(
+    byId("stage"),
+    h("h2", { id: "stage-title" }, "The photo"),
+    h("div", { class: "surface still" }, photo && h("img", { src: photo, alt: `The photo of ${run.name}` })),
+    h("div", { class: "tools" }, h("button", { type: "button", onclick: () => anew(view, run) }, "Change the words, learn again")),
+  );
+  view.words = h("div", {});
+  put(
+    byId("sentence"),
+    h("h2", { id: "sentence-title" }, "Its sentence"),
+    h(
+      "ol",
+      { class: "chips", "aria-label": "The words of the sentence" },
+      run.words.map((word) => h("li", { class: `chip still ${word.trainable ? "learned" : "kept"}` }, word.text)),
+    ),
+    view.words,
+  );
+  view.state = h("p", { class: "state" });
+  view.bar = h("progress", { max: 1, value: 0, "aria-label": "Progress of learning" });
+  view.found = h("p", { class: "found" });
+  view.curve = h("div", { class: "curve-place" });
+  view.samples = h("ol", { class: "samples" });
+  view.actions = h("div", { class: "actions" });
+  view.problem = h("p", { class: "problem", role: "alert" });
+  put(
+    byId("learn"),
+    h("h2", { id: "learn-title" }, "Learn"),
+    view.state,
+    view.bar,
+    view.actions,
+    view.problem,
+    view.found,
+    h(
+      "figure",
+      { class: "chart" },
+      h("figcaption", {}, "How well the words explain the photo: lower is better. Bars are the uncertainty of the gain. The thin line below is each step’s own loss, which jumps with its noise."),
+      view.curve,
+    ),
+    view.samples,
+  );
+}
+
+function progress(view, run) {
+  const share = run.steps ? run.step / run.steps : 0;
+  const place = run.state === "queued" && run.queue ? `, ${run.queue} in line` : "";
+  const left = run.state === "learning" && run.time_left !== null ? `, about ${duration(run.time_left)} left` : "";
+  const steps = ["queued", "starting"].includes(run.state) ? "" : `: step ${run.step} of ${run.steps}`;
+  view.state.textContent = `${SAID[run.state] ?? run.state}${place}${steps}${left}`;
+  view.state.className = `state ${run.state}`;
+  view.bar.value = share;
+  view.bar.hidden = run.state === "done";
+  document.title = `${run.state === "learning" ? `${Math.round(100 * share)} % ` : ""}${run.name} · photowords`;
+  view.problem.textContent = [run.error, ...run.warnings].filter(Boolean).join(" ");
+  const measured = run.start_loss !== null && run.loss !== null && run.loss !== run.start_loss;
+  view.found.textContent = measured ? `The photo’s held-out loss is ${gain(run.start_loss, run.loss)} than with the plain words.` : "";
+  const tenth = Math.floor(10 * share);
+  if (view.said !== run.state || (run.state === "learning" && tenth !== view.tenth)) speak(view.state.textContent);
+  [view.said, view.tenth] = [run.state, tenth];
+}
+
+/** The pictures at the checkpoints; those that are there stay as they are. */
+function samples(view, run) {
+  for (const one of run.samples.slice(view.samples.children.length)) {
+    const what = one.step === 0 ? "the plain words" : `step ${one.step}`;
+    view.samples.append(
+      h("li", {}, h("span", { class: "when" }, what), h("img", { src: one.url, alt: `What the model draws: ${what}`, loading: "lazy" })),
+    );
+  }
+}
+
+function actions(view, run) {
+  const act = (what, body) => async () => {
+    view.problem.textContent = "";
+    try {
+      update(view, await post(`/api/runs/${encodeURIComponent(run.run)}/${what}`, body?.()));
+    } catch (refused) {
+      view.problem.textContent = refused.message;
+    }
+  };
+  const toUse = () => {
+    byId("use").scrollIntoView();
+    byId("use").querySelector("select, input").focus({ preventScroll: true });
+  };
+  const more = h("input", { id: "more", type: "number", min: 1, step: 1, value: 100 });
+  return [
+    run.can.use && h("button", { type: "button", class: run.can.resume ? "" : "main", onclick: toUse }, "Draw with it"),
+    run.can.stop && h("button", { type: "button", onclick: act("stop") }, run.state === "queued" ? "Take it out of the queue" : "Stop here"),
+    run.can.resume && h("button", { type: "button", class: "main", onclick: act("resume") }, "Go on"),
+    run.can.more &&
+      h(
+        "span",
+        { class: "more" },
+        h("label", { for: "more" }, "More steps"),
+        more,
+        h("button", { type: "button", onclick: act("resume", () => ({ steps: run.steps + Number(more.value) })) }, "Learn more"),
+      ),
+  ];
+}
+
+/** Begin again from a run's photo and words: with the clicks where this tab made them. */
+async function anew(view, run) {
+  try {
+    if (draft.ran !== run.run) {
+      const photo = await upload(await (await fetch(run.photos[0])).blob());
+      draft.begin({ photo, words: run.words.map(({ text, trainable }) => ({ text, trainable })), touched: true, name: run.name });
+    }
+    view.go("/");
+  } catch (refused) {
+    view.problem.textContent = refused.message;
+  }
+}

@@ -1,0 +1,116 @@
+// The third moment: the sentence that the photo becomes, and what the model draws for its words before it learned them.
+
+import { post } from "./api.js";
+import { chips } from "./chips.js";
+import { draft } from "./draft.js";
+import { byId, h, later, put, speak } from "./dom.js";
+import { form } from "./forms.js";
+import { draw, watch } from "./pictures.js";
+
+let asked = null; // the AbortController of the sentence that is on its way
+
+/** Show the draft's sentence. ``about`` is what the server says of itself. */
+export function show(about) {
+  const list = h("ol", { class: "chips", "aria-label": "The words of the sentence" });
+  const beside = h("div", { class: "beside" });
+  const problem = h("p", { class: "problem", role: "alert" });
+  const waiting = h("p", { class: "hint" });
+  const drawn = h("div", { class: "drawn" });
+  const plain = h("button", { type: "button", onclick: () => drawPlain(drawn) }, "See what the model draws for these words already");
+  put(
+    byId("sentence"),
+    h("h2", { id: "sentence-title" }, "Its sentence"),
+    h("p", { class: "hint" }, "Each coloured word will learn from your photo. Change what is wrong; a word kept as it is stays plain."),
+    list,
+    waiting,
+    problem,
+    beside,
+    otherStarts(about),
+    h("div", { class: "step-zero" }, plain, drawn),
+  );
+  const changed = (words) => draft.set({ words, touched: true });
+  const redraw = () => {
+    if (!list.contains(document.activeElement)) chips(list, draft.words.slice(), changed);
+    plain.disabled = !draft.words.some((word) => word.text);
+  };
+  draft.when(["words"], redraw);
+  draft.when(["said", "label", "touched"], () => put(beside, said()));
+  draft.when(["photo", "mask", "start"], later(300, () => draft.photo && !draft.touched && draft.read !== key() && read()));
+  if (draft.drawn) watch(draft.drawn, drawn);
+}
+
+const key = () => JSON.stringify([draft.selection, draft.start]);
+
+async function read() {
+  asked?.abort();
+  asked = new AbortController();
+  const mine = asked;
+  const card = byId("sentence");
+  const [waiting, problem] = [card.querySelector(".chips + .hint"), card.querySelector(".problem")];
+  problem.textContent = "";
+  waiting.textContent = "Reading the photo…";
+  try {
+    const asking = key();
+    const question = { ...draft.selection, start: draft.start };
+    const { words, label, said, warnings } = await post("/api/sentence", question, mine.signal);
+    draft.set({ words, label, said, touched: false, read: asking, drawn: null });
+    put(card.querySelector(".drawn"));
+    problem.textContent = warnings.join(" ");
+    speak(`The sentence: ${words.map((word) => word.text).join(" ")}`);
+  } catch (refused) {
+    if (refused.name !== "AbortError") problem.textContent = refused.message;
+  }
+  if (mine === asked) waiting.textContent = "";
+}
+
+function said() {
+  const again = () => {
+    draft.set({ touched: false });
+    read();
+  };
+  const { label } = draft;
+  return [
+    label && h("p", {}, "Looks like: ", h("strong", {}, label.name), h("span", { class: "hint" }, ` ${Math.round(100 * label.confidence)} % sure`)),
+    draft.said && h("p", { class: "hint" }, `The captioner said: “${draft.said}”`),
+    draft.touched && h("p", {}, h("button", { type: "button", onclick: again }, "Read the photo again (your changes go)")),
+  ];
+}
+
+/** A choice of where the words come from, each with the options that it has. */
+function otherStarts(about) {
+  const problem = h("p", { class: "problem", role: "alert" });
+  const options = h("div", { class: "fields" });
+  let fields = null;
+  const choose = h("select", { id: "start-kind", onchange: () => open(choose.value) });
+  choose.append(...about.starts.map((one) => h("option", { value: one.init }, `${one.init}: ${one.help}`)));
+  const open = (kind) => {
+    fields = form(about.fields.starts[kind] ?? [], "start", kind === draft.start.kind ? draft.start : {});
+    put(options, fields.shown);
+  };
+  const use = () => {
+    try {
+      draft.set({ touched: false, read: null, start: { ...fields.values(), kind: choose.value } });
+      problem.textContent = "";
+    } catch (wrong) {
+      problem.textContent = wrong.message;
+    }
+  };
+  choose.value = draft.start.kind;
+  open(draft.start.kind);
+  return h(
+    "details",
+    {},
+    h("summary", {}, "Find the words in another way"),
+    h("div", { class: "field" }, h("label", { for: "start-kind" }, "Where the words come from"), choose),
+    options,
+    problem,
+    h("button", { type: "button", onclick: use }, "Find the words"),
+  );
+}
+
+async function drawPlain(place) {
+  const sentence = draft.words.map((word) => word.text).filter(Boolean).join(" ");
+  const asked = { prompt: [`a photo of a ${sentence}`], runs: [], negative: "", seeds: [0, 1, 2, 3], settings: {} };
+  const id = await draw(asked, place);
+  if (id) draft.set({ drawn: id });
+}
