@@ -35,8 +35,13 @@ OTHER_SCENES = ("underwater", "snow", "night", "desert", "brick", "grass", "beac
 
 
 def views(spec: Spec) -> list[Spec]:
-    """The five drawings of an instance: view 0 and four other scenes, slightly moved and tilted."""
-    index = [instance for _, instance in BANK.values()].index(spec)
+    """The five drawings of an instance of the bank."""
+    return views_of(spec, [instance for _, instance in BANK.values()].index(spec))
+
+
+def views_of(spec: Spec, index: int) -> list[Spec]:
+    """The five drawings of an instance: view 0 and four other scenes, slightly moved and tilted; of another index
+    other scenes."""
     scenes = [OTHER_SCENES[(index + k) % len(OTHER_SCENES)] for k in range(len(OTHER_SCENES))]
     scenes = [scene for scene in scenes if scene != spec.scene][:4]
     return [spec.moved(scene_seed=index)] + [
@@ -57,21 +62,25 @@ def is_held_out(spec: Spec) -> bool:
 
 
 def main() -> None:
-    for name, (paper_class, spec) in BANK.items():
-        folder = PACKAGE / "bank" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        drawings = views(spec)
-        for number, view in enumerate(drawings):
-            draw(view, PICTURE).save(folder / f"view_{number}.png", optimize=True)
-        record = {
-            "paper_class": paper_class,
-            "object": spec.object,
-            "description": describe(spec),
-            "captions": [caption(view) for view in drawings],
-            "views": [dataclasses.asdict(view) for view in drawings],
-        }
-        (folder / "spec.json").write_text(json.dumps(record, indent=1) + "\n")
+    for index, (name, (paper_class, spec)) in enumerate(BANK.items()):
+        save(PACKAGE / "bank" / name, paper_class, spec, index)
         print(f"{name}: {describe(spec)}")
+
+
+def save(folder: Path, paper_class: str, spec: Spec, index: int) -> None:
+    """Draw an instance's views into a folder, with what they show in ``spec.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawings = views_of(spec, index)
+    for number, view in enumerate(drawings):
+        draw(view, PICTURE).save(folder / f"view_{number}.png", optimize=True)
+    record = {
+        "paper_class": paper_class,
+        "object": spec.object,
+        "description": describe(spec),
+        "captions": [caption(view) for view in drawings],
+        "views": [dataclasses.asdict(view) for view in drawings],
+    }
+    (folder / "spec.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

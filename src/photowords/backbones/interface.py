@@ -42,6 +42,11 @@ class Conditioning:
         """The conditioning of the prompts numbered ``rows`` (n,), in that order; rows may repeat."""
         return Conditioning({name: tensor[rows] for name, tensor in self.tensors.items()})
 
+    @staticmethod
+    def cat(parts: Sequence[Conditioning]) -> Conditioning:
+        """The prompts of all parts, one after the other."""
+        return Conditioning({name: torch.cat([part[name] for part in parts]) for name in parts[0].tensors})
+
     def repeat(self, times: int) -> Conditioning:
         """The same prompts, each as often."""
         return self.pick(torch.arange(len(self)).repeat_interleave(times))
@@ -185,7 +190,7 @@ class Backbone(ABC):
     def sample(
         self, conditioning: Conditioning, negative: Conditioning, seeds: Sequence[int], settings: GenerateSettings
     ) -> Tensor:
-        """Pictures (seeds, 3, h, w) in [-1, 1], one for each seed, from one prompt's conditioning.
+        """Pictures (seeds, 3, h, w) in [-1, 1], one for each seed, from one prompt's conditioning or a row for each.
 
         ``settings`` as ``settle`` gives them.
         """

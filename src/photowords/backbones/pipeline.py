@@ -201,7 +201,8 @@ class PipelineBackbone(Backbone):
             part = seeds[first : first + settings.batch]
             # On the CPU, so that a seed gives the same noise on every device.
             generators = [torch.Generator().manual_seed(seed) for seed in part]
-            prompt, without = (given.repeat(len(part)) for given in (conditioning, negative))
+            rows = torch.arange(first, first + len(part))
+            prompt, without = (given.pick(rows % len(given)) for given in (conditioning, negative))
             batches.append(self._draw(prompt, without, generators, settings).float().cpu())
         return torch.cat(batches)
 

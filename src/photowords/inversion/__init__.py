@@ -1,9 +1,9 @@
 """The method itself: the loss, the problem, the loop, and the folder that a run leaves."""
 
-from photowords.inversion.loop import Diverged, Inversion, invert
+from photowords.inversion.loop import Diverged, Inversion, invert, together
 from photowords.inversion.problem import Problem, rates, stratified
 from photowords.inversion.rule import Rule
 from photowords.inversion.run import Run
 from photowords.inversion.step import Step
 
-__all__ = ["Diverged", "Inversion", "Problem", "Rule", "Run", "Step", "invert", "rates", "stratified"]
+__all__ = ["Diverged", "Inversion", "Problem", "Rule", "Run", "Step", "invert", "rates", "stratified", "together"]

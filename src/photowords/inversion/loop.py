@@ -9,9 +9,10 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from photowords.backbones import Backbone
+from photowords.backbones import Backbone, Conditioning
 from photowords.concept import Concept
 from photowords.errors import UserError
+from photowords.inversion.loss import Batch, denoising_loss
 from photowords.inversion.problem import Problem
 from photowords.inversion.rule import State, learned
 from photowords.inversion.step import Step, by_word, packed, unpacked
@@ -45,6 +46,27 @@ def invert(
         loss = one.problem.loss(one.problem.vectors(rows), one.problem.draw(one.index + 1)).mean()
         gradients = torch.autograd.grad(loss, list(rows.values()))
         yield one.step(loss, gradients)
+
+
+def together(inversions: Sequence[Inversion]) -> Iterator[list[Step]]:
+    """Advance inversions of one model and as many steps, each by one step at a time: their samples share a pass of the
+    network. The vectors are those of each alone but for rounding. Raises as ``invert`` does, for all."""
+    problems = [one.problem for one in inversions]
+    while not any(one.finished for one in inversions):
+        rows = [one.rows() for one in inversions]
+        batches = [problem.draw(one.index + 1) for one, problem in zip(inversions, problems, strict=True)]
+        told = [
+            problem.conditioning(problem.vectors(own), batch)
+            for problem, own, batch in zip(problems, rows, batches, strict=True)
+        ]
+        losses = denoising_loss(problems[0].backbone, Batch.cat(batches), Conditioning.cat(told))
+        means = [part.mean() for part in losses.split([len(batch.t) for batch in batches])]
+        leaves = [leaf for own in rows for leaf in own.values()]
+        gradients = iter(torch.autograd.grad(torch.stack(means).sum(), leaves))
+        yield [
+            one.step(mean, [next(gradients) for _ in own])
+            for one, mean, own in zip(inversions, means, rows, strict=True)
+        ]
 
 
 class Inversion:

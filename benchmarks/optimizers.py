@@ -1,0 +1,74 @@
+"""Parts of a rule that were tried and are not in the package; ``benchmarks.recipes`` compares them with its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from photowords.inversion.rule import Optimizer, State
+
+
+@dataclass(frozen=True)
+class Kept:
+    """After each step of another optimiser, every vector is brought back to the length that it began with."""
+
+    inner: Optimizer
+
+    def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
+        moved = self.inner(state, gradient, rho, size, index)
+        length = state["rows"].norm(dim=1, keepdim=True)
+        return {**moved, "rows": moved["rows"] * length / moved["rows"].norm(dim=1, keepdim=True)}
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """Another optimiser with a pull on every vector towards where it began, ``strength`` times its gradient's norm for
+    each of the vector's own lengths that it has gone."""
+
+    inner: Optimizer
+    strength: float
+
+    def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
+        start = state.get("start", state["rows"])
+        away = (state["rows"] - start) / start.norm(dim=1, keepdim=True)
+        pulled = gradient + self.strength * gradient.norm(dim=1, keepdim=True) * away
+        return {**self.inner(state, pulled, rho, size, index), "start": start}
+
+
+@dataclass(frozen=True)
+class Heavy:
+    """Another optimiser that is given a running mean of the gradients, each first brought to length 1."""
+
+    inner: Optimizer
+    beta: float = 0.9
+
+    def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
+        unit = gradient / gradient.norm().clamp_min(1e-30)
+        mean = state.get("mean", torch.zeros_like(unit)).lerp(unit, 1 - self.beta)
+        return {**self.inner(state, mean, rho, size, index), "mean": mean}
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """The gradient of all vectors together at length rho x a typical word's, for each of them."""
+
+    def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
+        rows = state["rows"]
+        return {"rows": rows - rho * size * rows.numel() ** 0.5 * gradient / gradient.norm().clamp_min(1e-30)}
+
+
+@dataclass(frozen=True)
+class Muon:
+    """Jordan 2024: a running mean of the gradients with all its singular values made 1. ``largest``: the others 0."""
+
+    beta: float = 0.9
+    largest: int | None = None
+
+    def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
+        rows = state["rows"]
+        mean = self.beta * state.get("mean", torch.zeros_like(gradient)) + gradient
+        left, _, right = torch.linalg.svd(gradient.lerp(mean, self.beta), full_matrices=False)
+        step = left[:, : self.largest] @ right[: self.largest]
+        return {"rows": rows - rho * size * rows.shape[1] ** 0.5 * step, "mean": mean}

@@ -1,0 +1,42 @@
+"""Several concepts in one batch of the network are what each is alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from PIL import Image
+
+from photowords.backbones import Backbone, Conditioning
+from photowords.initializers import start
+from photowords.inversion import Inversion, Problem, invert, together
+from photowords.settings import GenerateSettings, InvertSettings
+from photowords.starts import Words
+
+SETTINGS = InvertSettings(steps=3, batch=3, held_out=4, evaluate_every=2, optimizer="tangent", noise="antithetic")
+
+
+def test_concepts_learned_together_are_those_learned_alone(tiny: Backbone, mug: Image.Image) -> None:
+    asked = [("blue checkered mug", 0, mug), ("red mug", 5, mug.rotate(90))]
+    problems, alone = [], []
+    for text, seed, photo in asked:
+        concept = start(Words(words=text), [], tiny, "it")
+        settings = dataclasses.replace(SETTINGS, seed=seed)
+        problems.append(Problem(tiny, concept, [photo], (), settings))
+        alone.append(list(invert(tiny, concept, [photo], settings))[1:])
+    found = list(together([Inversion(problem) for problem in problems]))
+    assert [[step.index for step in steps] for steps in found] == [[1, 1], [2, 2], [3, 3]]
+    for steps, *single in zip(found, *alone, strict=True):
+        for one, other in zip(steps, single, strict=True):
+            assert torch.allclose(one.concept.vectors("clip_l"), other.concept.vectors("clip_l"), atol=1e-6)
+            assert one.loss is not None and other.loss is not None
+            assert abs(one.loss - other.loss) < 1e-5 and (one.held_out is None) == (other.held_out is None)
+
+
+def test_pictures_of_several_prompts_are_drawn_in_one_batch(tiny: Backbone) -> None:
+    how = tiny.settle(GenerateSettings(steps=2, batch=2))
+    told = [tiny.encode_prompt([[text]], {}) for text in ("a red mug", "a blue mug", "mug")]
+    nothing = tiny.encode_negative_prompt([], {})
+    batch = tiny.sample(Conditioning.cat(told), nothing, [3, 1, 3], how)
+    for row, (one, seed) in enumerate(zip(told, [3, 1, 3], strict=True)):
+        assert torch.allclose(batch[row], tiny.sample(one, nothing, [seed], how)[0], atol=1e-3)
