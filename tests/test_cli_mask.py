@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photowords import formats, pocket, segmentation
+from photowords import formats, pocket
 from photowords.segmentation.graphcut import GraphCut
 from tests.command import MUG, refused, run
 
@@ -167,7 +167,7 @@ def test_a_run_does_not_say_in_which_folder_its_segmenter_was(
     class Folder(GraphCut):
         source = str(tmp_path)
 
-    monkeypatch.setattr(segmentation, "load", lambda source, device: Folder())
+    monkeypatch.setattr("photowords.segmentation.selector.load", lambda source, device: Folder())
     options = ("--click", "120,170", "--segmenter", tmp_path, "--steps", 1, "--held-out", 2, "--samples", 0)
     status, printed, _ = run(capsys, "invert", photo, "--out", tmp_path / "run", *options)
     assert status == 0 and "overlay.png" in printed

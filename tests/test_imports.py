@@ -40,6 +40,7 @@ LAYERS = {
     "backbones": 1,
     "segmentation": 1,
     **dict.fromkeys(METHOD, 2),
+    "describe": 3,  # what the readers say of a photo
     "word_report": 3,  # what became of each word of a run
     "learning": 3,  # from photos to a run folder: the whole job
     "evaluation": 3,  # a concept, sampled and scored

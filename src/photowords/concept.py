@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,8 +11,7 @@ import torch
 from torch import Tensor
 
 from photowords.errors import UserError
-
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+from photowords.settings import check_name
 
 
 class WordRef(NamedTuple):
@@ -70,11 +68,7 @@ class Concept:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
-            raise UserError(
-                f"the concept's name {self.name!r} cannot be used in a prompt; "
-                "use letters, digits, '-' and '_', beginning with a letter"
-            )
+        check_name(self.name)
         if not self.words:
             raise ValueError("a concept has at least one word")
         object.__setattr__(self, "provenance", dict(self.provenance))

@@ -2,7 +2,7 @@
 
 A prompt becomes a list of pieces: plain text, or a word of a concept. ``{mug}`` is the whole concept;
 ``{mug:checkered=striped}`` is the concept with the plain word "striped" in the place of the learned word that
-started from "checkered".
+started from "checkered"; ``{mug:<2>=striped}`` names that word by its place, for sentences that have it twice.
 """
 
 from __future__ import annotations
@@ -48,7 +48,13 @@ def in_template(template: str, concept: Concept) -> list[Piece]:
 
 
 def find_words(concept: Concept, phrase: str) -> range:
-    """The run of words that started from a word or phrase. Raises UserError when there is none."""
+    """The run of words that started from a word or phrase, or the word of a name such as "<2>".
+
+    Raises UserError when there is none.
+    """
+    if phrase.strip() in concept.names:
+        place = concept.names.index(phrase.strip())
+        return range(place, place + 1)
     wanted = "".join(phrase.lower().split())
     texts = [text.lower().replace(" ", "") for text in concept.texts]
     for first in range(len(texts)):

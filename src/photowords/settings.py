@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -183,6 +184,18 @@ class GenerateSettings:
 
     def __post_init__(self) -> None:
         fields.check(self)
+
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
+def check_name(name: str) -> None:
+    """Raise UserError unless prompts can call a concept so."""
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"the concept's `name` {name!r} cannot be used in a prompt; "
+            "use letters, digits, '-' and '_', beginning with a letter"
+        )
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     from photowords import backbones, images
-    from photowords.initializers import start
+    from photowords.describe import describe
 
     caption = chosen(args, "caption", fields(Caption))
     # Words to drop or freeze are the caption's.
@@ -40,20 +40,19 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     selection = selected(args, [args.photo])
     mask = selection[0].mask if selection else None
     backbone = backbones.load(model_for(args, [photo], [mask]), args.device, args.dtype, args.offload)
-    said = start(caption, [photo], backbone, mask=mask)
-    classified = start(label, [photo], backbone, mask=mask)
-    confidence = classified.provenance.get("class_confidence")
+    found = describe(caption, label, photo, backbone, mask)
+    said, classified, confidence = found.concept, found.labelled, found.confidence
     if selection:
         say(args, f"object    {selection[0].provenance()['share']:.1%} of the photo (see: photowords mask)")
-    say(args, f"caption   {said.provenance['caption']}")
-    for candidate, score in said.provenance.get("candidates", []):
+    say(args, f"caption   {found.said}")
+    for candidate, score in found.candidates:
         say(args, f"          {score:.3f} {candidate}")
     say(args, f"sentence  {said.sentence}")
     words = zip(said.names, said.words, strict=True)
     say(args, "words     " + " ".join(f"{name}={w.text}{'' if w.trainable else '(frozen)'}" for name, w in words))
     say(args, f"class     {classified.sentence}" + ("" if confidence is None else f" ({confidence:.0%})"))
     return {
-        "caption": said.provenance["caption"],
+        "caption": found.said,
         "sentence": said.sentence,
         "words": [
             {

@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from photowords.cli.options import add_device, add_json, say
 from photowords.errors import UserError
 from photowords.settings import EXPORTS
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 def add(commands: Any) -> None:
@@ -131,43 +128,21 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_export(args: argparse.Namespace) -> dict[str, Any]:
-    from photowords import formats, images
+    from photowords import formats
 
     whole = formats.read(args.concept)
-    picture = None if args.per_word else _sample(args.concept)  # which shows no single word
-    usual = next(iter(formats.TOOLS[args.to].files))
-    target = args.out / f"{formats.default_stem(whole.name)}{usual}" if args.out.is_dir() else args.out
-    written, phrases = [], []
-    for concept in formats.per_word(whole, args.to) if args.per_word else [whole]:
-        path = target
-        if args.per_word:
-            path = target.with_stem(f"{target.stem}{concept.name.removeprefix(whole.name)}")
-        formats.write(concept, path, args.to, picture)
-        use = formats.use(concept, path, args.to)
+    path = formats.target(whole, args.out, args.to)
+    made = formats.export(whole, path, args.to, formats.sample_of(args.concept), args.per_word)
+    written = []
+    for file, concept, use in made.files:
         tokens = ", ".join(f"{count} for {encoder}" for encoder, count in use.tokens.items())
-        say(args, f"{path}  ({concept.sentence or 'no sentence is known'}; tokens of a prompt: {tokens})")
+        say(args, f"{file}  ({concept.sentence or 'no sentence is known'}; tokens of a prompt: {tokens})")
         for step in use.steps:
             say(args, f"  {step}")
-        written.append({"file": str(path), "phrase": use.phrase, "tokens": use.tokens, "steps": use.steps})
-        phrases.append(use.phrase)
-    if args.per_word:  # a frozen word is itself
-        learned = iter(phrases)
-        phrases = [next(learned) if word.trainable else word.text for word in whole.words]
-    prompt = f"a photo of {' '.join(phrases)}"
-    say(args, f"prompt  {prompt}")
-    result = {"tool": args.to, "files": written, "prompt": prompt}
-    if picture is not None and args.to != "photowords" and target.suffix not in (".png", ".webp"):
-        preview = target.with_suffix(".preview.png")
-        images.save_png(picture, preview)
-        say(args, f"preview {preview}")
-        result["preview"] = str(preview)
+        written.append({"file": str(file), "phrase": use.phrase, "tokens": use.tokens, "steps": use.steps})
+    say(args, f"prompt  {made.prompt}")
+    result = {"tool": args.to, "files": written, "prompt": made.prompt}
+    if made.preview is not None:
+        say(args, f"preview {made.preview}")
+        result["preview"] = str(made.preview)
     return result
-
-
-def _sample(source: Path) -> Image | None:
-    """The first of the last pictures that a run drew; None for a file, and for a run without samples."""
-    from photowords import images
-
-    rows = sorted((source / "samples").glob("step_*.png"))
-    row = images.load_photo(rows[-1]) if rows else None
-    return row and row.crop((0, 0, row.height, row.height))  # squares, side by side

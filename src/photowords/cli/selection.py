@@ -70,7 +70,6 @@ def selected(args: argparse.Namespace, photos: Sequence[Path]) -> list[Selection
     if not (args.mask or clicked):
         return []
     from photowords import backbones, images, segmentation
-    from photowords.pretrained import portable_name
     from photowords.segmentation import Selection
 
     if args.mask:
@@ -80,8 +79,5 @@ def selected(args: argparse.Namespace, photos: Sequence[Path]) -> list[Selection
             for path, size in zip(args.mask, sizes, strict=True)
         ]
     clicks = segmentation.Clicks(tuple(args.click or ()), tuple(args.off or ()), args.box)
-    photo = images.load_photo(photos[0])
-    clicks.check(photo.size)  # before a segmenter is loaded
-    segmenter = segmentation.load(args.segmenter, str(backbones.choose_device(args.device)))
-    mask = segmenter.open(photo)(clicks)
-    return [Selection(mask, portable_name(segmenter.source), clicks, segmenter.revision)]
+    selector = segmentation.Selector(args.segmenter, str(backbones.choose_device(args.device)))
+    return [selector.select(images.load_photo(photos[0]), clicks)]

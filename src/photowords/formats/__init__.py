@@ -3,10 +3,24 @@
 To write for one more tool, add a row to ``TOOLS``.
 """
 
+from photowords.formats.exporting import Exported, export, sample_of, target
 from photowords.formats.names import default_stem
 from photowords.formats.reading import read
 from photowords.formats.tools import TOOLS, Tool
 from photowords.formats.use import Use, use
 from photowords.formats.writing import per_word, write
 
-__all__ = ["TOOLS", "Tool", "Use", "default_stem", "per_word", "read", "use", "write"]
+__all__ = [
+    "TOOLS",
+    "Exported",
+    "Tool",
+    "Use",
+    "default_stem",
+    "export",
+    "per_word",
+    "read",
+    "sample_of",
+    "target",
+    "use",
+    "write",
+]

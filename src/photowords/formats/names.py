@@ -8,8 +8,8 @@ import warnings
 from dataclasses import dataclass
 from typing import Literal
 
-from photowords.concept import NAME
 from photowords.errors import PhotowordsWarning, UserError
+from photowords.settings import NAME
 
 PREFIX = "pw-"
 """Makes a name that is no word and, having a hyphen, no single token of CLIP, which splits letters from marks."""

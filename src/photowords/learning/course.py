@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import torch
+from PIL.Image import Image
 
 from photowords import __version__, files, follow, images
 from photowords.backbones import Backbone
@@ -44,6 +45,7 @@ def course(run: Run, backbone: Backbone, steps: int | None = None) -> Iterator[I
 def taken(run: Run, backbone: Backbone, steps: int | None = None) -> Generator[Step]:
     """``course`` for a process that holds the run's folder already."""
     _check_same(run, backbone)
+    photos, masks = run.photos(), run.masks()  # raises where one is gone, before anything is changed
     last = run.last_step()
     if steps is not None and steps != run.settings.steps:
         if last is not None and steps < last.index:
@@ -52,7 +54,7 @@ def taken(run: Run, backbone: Backbone, steps: int | None = None) -> Generator[S
         last = run.last_step()
     (run.folder / follow.RESULT).unlink(missing_ok=True)
     run.save_losses()  # without those after the checkpoint
-    yield from _advance(run, backbone, last, Clock(follow.seconds(run.folder)))
+    yield from _advance(run, backbone, last, photos, masks, Clock(follow.seconds(run.folder)))
 
 
 def _check_same(run: Run, backbone: Backbone) -> None:
@@ -89,13 +91,20 @@ def here(backbone: Backbone) -> dict[str, str]:
     }
 
 
-def _advance(run: Run, backbone: Backbone, resume: Step | None, clock: Clock) -> Generator[Step]:
+def _advance(
+    run: Run,
+    backbone: Backbone,
+    resume: Step | None,
+    photos: Sequence[Image],
+    masks: Sequence[Image | None],
+    clock: Clock,
+) -> Generator[Step]:
     last, shown = resume, 0.0
     with clock("invert"):
         if resume is None:  # before anything is learned: what the words alone draw is looked at first
             _sample(run, backbone, run.start(), clock)
         try:
-            for step in invert(backbone, run.start(), run.photos(), run.settings, resume, run.masks()):
+            for step in invert(backbone, run.start(), photos, run.settings, resume, masks):
                 run.record(step)
                 last = step
                 if run.about.get("samples_at") == "checkpoints" and step.held_out is not None and step.index:

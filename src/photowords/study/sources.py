@@ -10,9 +10,9 @@ from typing import Any
 from PIL.Image import Image
 
 from photowords import pocket, segmentation
-from photowords.concept import NAME
 from photowords.errors import UserError
 from photowords.segmentation import Clicks
+from photowords.settings import NAME
 from photowords.study import tables
 from photowords.study.tables import Table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from photowords import fields, images, starts
@@ -51,7 +52,7 @@ def _described(field: Field) -> dict[str, Any]:
     return {
         "name": field.name,
         "label": field.name.replace("_", " "),
-        "kind": "choice" if field.choices else KINDS[field.kind],
+        "kind": "choice" if field.choices else "text" if field.prefix else KINDS[field.kind],
         "many": field.many,
         "choices": list(field.choices),
         "default": list(field.default) if isinstance(field.default, tuple) else field.default,
@@ -77,13 +78,22 @@ def given(cls: type, told: object) -> dict[str, Any]:
     """What the page told of a settings class, checked by the class itself. Raises UserError for what cannot be."""
     if not isinstance(told, Mapping):
         raise Refused("the settings are no JSON object", field="settings")
-    found = {name: value for name, value in told.items() if value is not None}
+    found = {name: _plain(cls, name, value) for name, value in told.items() if value is not None}
     if unknown := sorted(set(found) - set(offered(cls))):
         raise Refused(f"{unknown[0]!r} is not offered here", field=str(unknown[0]))
     for name, value in found.items():
         _check_size(name, value)
     fields.make(cls, found)
     return found
+
+
+def _plain(cls: type, name: object, value: object) -> object:
+    """A number that was typed where a text may stand as well."""
+    field = offered(cls).get(str(name))
+    if field is not None and field.prefix and isinstance(value, str):
+        with suppress(ValueError):
+            return float(value)
+    return value
 
 
 def start(told: object) -> tuple[str, dict[str, Any]]:

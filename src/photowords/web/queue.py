@@ -1,0 +1,97 @@
+"""Who learns next. Each run is a process of its own, which outlives the server; one of them learns at a time.
+
+Nothing of this is kept in memory but the process that was just started: whose turn it is stands in the runs' folders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from photowords import follow, jobs
+from photowords.web.config import Config
+from photowords.web.runs import Runs
+from photowords.web.shown import LOG
+
+EVERY = 0.5
+"""Seconds between two looks at the folder of runs."""
+NICE = 5
+"""So much less of the processor than what answers clicks."""
+STOPPING_SECONDS = 5.0
+
+
+class Queue:
+    """Starts the runs that wait, in the order in which they were asked for."""
+
+    def __init__(self, config: Config, runs: Runs) -> None:
+        self._config, self._runs = config, runs
+        self._started: tuple[Path, subprocess.Popen[bytes]] | None = None
+
+    async def work(self) -> None:
+        """Look whose turn it is, for ever."""
+        while True:
+            with suppress(OSError):  # a full disk: perhaps there is room later
+                await asyncio.to_thread(self.look)
+            await asyncio.sleep(EVERY)
+
+    def waiting(self) -> list[Path]:
+        """The runs that wait, the first one first."""
+        found = []
+        for folder in self._runs.folders():
+            with suppress(OSError):
+                found.append(((folder / follow.QUEUED).stat().st_mtime_ns, folder))
+        return [folder for _, folder in sorted(found) if follow.state(folder) == "queued"]
+
+    def places(self) -> dict[str, int]:
+        """Whose turn comes when, from 1."""
+        return {folder.name: place for place, folder in enumerate(self.waiting(), 1)}
+
+    def look(self) -> None:
+        """Start the first that waits, unless one learns."""
+        if self._started is not None:
+            folder, process = self._started
+            if process.poll() is None:
+                return
+            self._started = None
+            if (folder / follow.QUEUED).exists():  # it never came to begin, and would not the next time
+                follow.fail(folder, _last_error(folder))
+        if any(follow.state(folder) in ("starting", "learning", "stopping") for folder in self._runs.folders()):
+            return
+        if waiting := self.waiting():
+            self._started = waiting[0], self._start(waiting[0])
+
+    def _start(self, folder: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "photowords", "invert", "--out", str(folder), "--resume"]
+        if not jobs.is_waiting(folder):  # a job says its own
+            steps = (folder / follow.QUEUED).read_text().strip()
+            command += ["--device", self._config.device]
+            command += ["--steps", str(int(steps))] if steps.isdecimal() else []
+        with (folder / LOG).open("ab") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        with suppress(OSError, AttributeError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
+        return process
+
+    def stop(self, folder: Path) -> None:
+        """Ask a run to stop, or take it out of the queue."""
+        follow.stop(folder)
+        if self._started is None or self._started[0] != folder or self._started[1].poll() is not None:
+            return
+        if follow.state(folder) == "stopped":  # it was started and has not come to hold its folder: it need not
+            process = self._started[1]
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOPPING_SECONDS)
+            follow.stop(folder)
+
+
+def _last_error(folder: Path) -> str:
+    said = [line for line in follow.whole_lines(folder / LOG) if line.strip()]
+    errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+    return errors[-1] if errors else f"the process could not begin: {said[-1][:300] if said else 'it said nothing'}"
