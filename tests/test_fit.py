@@ -165,7 +165,6 @@ def test_sub_word_tokens_and_glued_punctuation_belong_to_their_word(tiny: Backbo
     words = align(text, tiny)
     assert [word.text for word in words] == text.split() and words[0].tokens("clip_l") == 2
     assert torch.equal(torch.cat([word.vectors["clip_l"] for word in words]), clip.word_vectors(text))
-    assert "".join(clip.tokenize(text)) == "".join(text.split())
 
 
 def test_the_vocabulary_is_whole_words_with_their_frozen_vectors(tiny: Backbone, pocket_model: Backbone) -> None:
@@ -176,6 +175,6 @@ def test_the_vocabulary_is_whole_words_with_their_frozen_vectors(tiny: Backbone,
         assert {"a", "mug", "teapot", "checkered"} <= set(words) and not {"*", "s", "2", "Mug"} & set(words)
         for i in range(0, len(words), 7):
             assert torch.equal(clip.word_vectors(words[i]), vectors[i : i + 1]), words[i]
-            assert clip.tokenize(words[i]) == [words[i]]
+            assert len(clip.ids(words[i])) == 1
     known = pocket_model.vocabulary("clip_l")[0]
     assert pocket_model.unknown_words(" ".join(known)) == [] and len(known) == 112

@@ -6,14 +6,16 @@ import argparse
 import json
 import shutil
 import typing
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from photowords import formats, images, pocket
 from photowords.cli import evaluate as command
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.evaluation import measures
 from photowords.metrics import METRICS, Suite
 from tests.evaluation.fast import call
@@ -178,3 +180,18 @@ def test_a_folder_that_is_no_run(tmp_path: Path, mug_concept: Any) -> None:
     formats.write(mug_concept, tmp_path / "concept.safetensors", "photowords")
     with pytest.raises(UserError, match="is not a run of photowords"):
         call(tmp_path)
+
+
+def test_a_photo_of_another_world_is_warned_of(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The start warns of a photo of the open world; so do scores that are taken beside one."""
+    noise = Image.effect_noise((256, 256), 90).convert("RGB")
+    noise.save(tmp_path / "real.png")
+    options = ("--samples", 1, "--steps", 2, "--metrics", "lpips,psnr")
+    file = run.folder / "concept.safetensors"
+    with pytest.warns(PhotowordsWarning) as said:
+        call(file, "--photo", tmp_path / "real.png", "--truth", tmp_path / "real.png", *options)
+    assert [str(warning.message).split(" lies ")[0] for warning in said] == ["the photo", "the true view"]
+    assert all("expect scores that say little" in str(warning.message) for warning in said)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PhotowordsWarning)
+        call(file, "--photo", pocket.view("mug"), "--truth", pocket.view("mug", 1), *options)

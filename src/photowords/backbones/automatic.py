@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL.Image import Image
 
-from photowords import images
 from photowords.backbones import ALIASES, POCKET, load
+from photowords.backbones.familiar import is_familiar
 from photowords.concept import Concept
 from photowords.errors import UserError
 
@@ -20,9 +20,7 @@ def for_photos(photos: Sequence[Image], masks: Sequence[Image | None] = ()) -> s
     ``masks`` as for an inversion. Raises UserError, saying what to download, when a real photo has no real model.
     """
     pocket = load(POCKET, "cpu")
-    boxes = [images.square_box(p.size, m) for p, m in zip(photos, masks or [None] * len(photos), strict=True)]
-    pictures = [images.to_tensor(photo, pocket.picture_size, box) for photo, box in zip(photos, boxes, strict=True)]
-    if all(pocket.is_familiar(picture) for picture in pictures):
+    if all(is_familiar(pocket, *seen) for seen in zip(photos, masks or [None] * len(photos), strict=True)):
         return POCKET
     if cached := [alias for alias, model in ALIASES.items() if alias != POCKET and is_cached(model.source)]:
         return cached[0]

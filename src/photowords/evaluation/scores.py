@@ -12,6 +12,7 @@ from torch import Tensor
 
 from photowords import formats
 from photowords.backbones import Backbone
+from photowords.backbones.familiar import warn_of_strangers
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.evaluation import measures
@@ -78,6 +79,8 @@ def evaluate(
             the backbone's own CLIP, the published DINOs, and the folders of ``metrics.weights.find``.
         suite: in which names are understood; None is the backbone's own.
 
+    Warns of photos and true views that the backbone is known not to know.
+
     Raises:
         UserError: an unknown metric, missing weights or pictures (all before anything is sampled), or what
             ``generate`` raises.
@@ -85,6 +88,7 @@ def evaluate(
     asked = resolved(metrics, backbone, suite)
     if of_runs := [metric.name for metric in asked if metric.measure == "run"]:
         raise UserError(f"{of_runs[0]} is a metric of a run; evaluate the run's folder")
+    _warn_of_strangers(backbone, photos, truth)
     measured = _pictures(backbone, concept, photos, asked, protocol or Protocol(), truth, sources)
     return {name: each.score() for name, each in measured.items()}
 
@@ -107,6 +111,7 @@ def evaluate_run(
     if "training-loss" in metrics:
         raise UserError("training-loss is what the run's losses.jsonl holds for each step; ask for held-out-loss")
     squares = [framed(photo, mask, run.settings.resize) for photo, mask in zip(run.photos(), run.masks(), strict=True)]
+    _warn_of_strangers(backbone, squares, truth)
     of_pictures = [metric for metric in asked if metric.measure != "run"]
     protocol = protocol or Protocol.for_property(run.settings.learnable_property)
     concepts = run.start(), formats.read(run.concept_file)
@@ -157,6 +162,12 @@ class _Measured:
             how=self.how,
             parts={} if of_pictures else dict(zip(THIRDS, losses.by_thirds(values), strict=True)),
         )
+
+
+def _warn_of_strangers(backbone: Backbone, photos: Sequence[Image], truth: Sequence[Image]) -> None:
+    """Scores are taken beside photos and true views; both should be of the model's world."""
+    for pictures, called in ((photos, "photo"), (truth, "true view")):
+        warn_of_strangers(backbone, pictures, called=called, expect="scores that say little")
 
 
 def _pictures(

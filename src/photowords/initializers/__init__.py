@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL.Image import Image
 
-from photowords import images
 from photowords.backbones import Backbone
+from photowords.backbones.familiar import warn_of_strangers
 from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning
 from photowords.initializers.align import align
@@ -79,16 +79,7 @@ def start(
     that leaves no room for the templates, for words to drop that are not there, and when every word is frozen.
     """
     how = of(init)() if isinstance(init, str) else init
-    for number, photo in enumerate(photos):
-        box = images.square_box(photo.size, mask if number == 0 else None)
-        if not backbone.is_familiar(images.to_tensor(photo, backbone.picture_size, box)):
-            which = "the photo" if len(photos) == 1 else f"photo {number + 1}"
-            warnings.warn(
-                f"{which} lies outside the small world that {backbone.name} and its readers know: expect wrong words "
-                "and a poor likeness (real photos want a real model, for instance `model` sd15)",
-                PhotowordsWarning,
-                stacklevel=2,
-            )
+    warn_of_strangers(backbone, photos, [mask])
 
     # Photos and a start become a text. What a model read is fitted; the user's words and the controls' stay.
     found = INITIALIZERS[type(how)](how, photos, backbone, mask)

@@ -64,16 +64,6 @@ class TextEncoder(ABC):
         found: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
         return found
 
-    def tokenize(self, text: str) -> list[str]:
-        """Each token's own piece of the text, without begin and end."""
-        how = {"add_special_tokens": False, "return_offsets_mapping": True, "verbose": False}  # it may yet be cut
-        pieces, done = [], 0
-        for first, last in self._tokenizer(text, **how).offset_mapping:
-            # The bytes of one letter may be several tokens: the first of them shows it.
-            pieces.append(text[max(first, done) : last].strip())
-            done = max(done, last)
-        return pieces
-
     def word_vectors(self, text: str) -> Tensor:
         """The frozen vectors of a text's tokens, (tokens, width), float32."""
         return self._table[self.ids(text)].float()

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from photowords.report import figures, statistics
-from photowords.report.blocks.block import Block, Metric
+from photowords.report.blocks.block import Block, MetricName
 from photowords.report.document import Drawing, Part, Record, Section, Table, Text
 from photowords.report.figures import Strip
 from photowords.report.results import ArmLabel, Results
@@ -30,7 +30,7 @@ class Ablation(Block):
 
     kind: ClassVar[str] = "ablation"
 
-    metric: Metric
+    metric: MetricName
     by: Literal["seed", "arm"]
     step: int | None = None
 

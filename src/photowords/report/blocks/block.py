@@ -1,7 +1,8 @@
 """What a [[report]] table of a study's file may say: each kind of block is a dataclass, its keys are the fields.
 
-A field's type says what its key takes: ``Metric`` and ``ArmName`` are names that must exist, a ``Literal`` is a choice,
-a tuple is a list in TOML (a single number or choice may stand for a list of one), and None is a key that was left out.
+A field's type says what its key takes: ``MetricName`` and ``ArmName`` are names that must exist, a ``Literal`` is a
+choice, a tuple is a list in TOML (a single number or choice may stand for a list of one), and None is a key that was
+left out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from photowords.metrics import metric_names
 from photowords.report.document import Section
 from photowords.report.results import ArmLabel, Results
 
-Metric = NewType("Metric", str)
+MetricName = NewType("MetricName", str)
 """A metric's name, or its formula's: "lpips"."""
 ArmName = NewType("ArmName", str)
 
@@ -85,7 +86,7 @@ def _read(value: Any, kind: Any, what: str, where: str, arms: Sequence[str]) -> 
         raise UserError(f"{what} is {value!r}, but it must be {CALLED[plain]}")
     if kind is ArmName and value not in arms:
         raise UserError(f"{where} names the arm {value!r}, which the study has not; its arms are {', '.join(arms)}")
-    if kind is Metric and value not in metric_names():
+    if kind is MetricName and value not in metric_names():
         names = ", ".join(metric_names())
         raise UserError(f"{where} names the metric {value!r}, which does not exist; choose from {names}")
     return value

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from photowords.report import figures, statistics
-from photowords.report.blocks.block import Block, Metric
+from photowords.report.blocks.block import Block, MetricName
 from photowords.report.document import Drawing, Part, Record, Section
 from photowords.report.figures import Series
 from photowords.report.results import SMOOTHED, ArmLabel, Results
@@ -30,7 +30,7 @@ class Curves(Block):
 
     kind: ClassVar[str] = "curves"
 
-    metrics: tuple[Metric, ...]
+    metrics: tuple[MetricName, ...]
     x: Literal["steps", "training-sample-steps"] = "steps"
     log: bool = False
 

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from photowords.report import figures, statistics
-from photowords.report.blocks.block import Block, Metric
+from photowords.report.blocks.block import Block, MetricName
 from photowords.report.document import Drawing, Part, Record, Section, Table
 from photowords.report.figures import Series
 from photowords.report.results import ArmLabel, Results
@@ -47,8 +47,8 @@ class Frontier(Block):
 
     kind: ClassVar[str] = "frontier"
 
-    x: Metric
-    y: Metric
+    x: MetricName
+    y: MetricName
 
     def make(self, results: Results, name: str) -> Section:
         metrics = results.metric(self.x), results.metric(self.y)

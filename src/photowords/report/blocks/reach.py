@@ -11,13 +11,13 @@ from typing import ClassVar
 import numpy as np
 
 from photowords.report import figures, statistics
-from photowords.report.blocks.block import ArmName, Block, Metric
+from photowords.report.blocks.block import ArmName, Block, MetricName
 from photowords.report.document import Drawing, Record, Section, Table
 from photowords.report.figures import Strip
 from photowords.report.results import ArmLabel, Results, TrialResult
 from photowords.report.wording import Row, absent, called, cost, limits, named_arm, ratio
 
-HELD_OUT = Metric("held-out-loss")
+HELD_OUT = MetricName("held-out-loss")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Reach(Block):
     kind: ClassVar[str] = "reach"
 
     reference: ArmName
-    metric: Metric = HELD_OUT
+    metric: MetricName = HELD_OUT
 
     def make(self, results: Results, name: str) -> Section:
         metric = results.metric(self.metric)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from photowords.report import statistics
-from photowords.report.blocks.block import ArmName, Block, Metric
+from photowords.report.blocks.block import ArmName, Block, MetricName
 from photowords.report.document import Part, Record, Section, Strong, Table
 from photowords.report.results import ArmLabel, Results
 from photowords.report.statistics import Comparison, Estimate
@@ -35,7 +35,7 @@ class Scores(Block):
 
     kind: ClassVar[str] = "table"
 
-    metrics: tuple[Metric, ...]
+    metrics: tuple[MetricName, ...]
     step: tuple[int, ...] = ()
     reference: ArmName | None = None
 
