@@ -16,6 +16,7 @@ PACKAGE = ROOT / "src" / "photowords"
 
 NOUNS = (
     "errors",
+    "threads",
     "fields",
     "settings",
     "recipes",

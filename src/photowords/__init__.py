@@ -5,7 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from photowords import threads
+
 __version__ = "0.1.0"
+
+threads.prepare()  # before anything imports torch
 
 # Loaded on first use, so that importing the package does not import torch.
 _HOME = {

@@ -1,4 +1,4 @@
-"""Where a pipeline's parts are while they work. The moving itself is diffusers' and accelerate's."""
+"""Where a pipeline's parts are while they work, and with which kernels. The moving is diffusers' and accelerate's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from photowords.backbones import kernels
 from photowords.errors import UserError
 
 OFFLOADS = ("auto", "none", "model", "sequential")
@@ -25,6 +26,7 @@ def place(pipe: Any, device: torch.device, offload: str) -> None:
     """
     if offload not in OFFLOADS:
         raise UserError(f"`offload` is {offload!r}, but it must be one of {', '.join(OFFLOADS)}")
+    kernels.choose(pipe, device)
     how = _automatic(_sizes(pipe), device) if offload == "auto" else offload
     if how == "none":
         pipe.to(device)
