@@ -11,8 +11,9 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
-from photowords import images, pocket
+from photowords import clip, images, pocket
 from photowords.backbones import Backbone
+from photowords.errors import UserError
 from photowords.evaluation import DEFAULTS, PROMPTS, Protocol, evaluate, measures, scores
 from photowords.metrics import METRICS
 from photowords.settings import GenerateSettings
@@ -141,3 +142,23 @@ def test_the_standard_error_is_over_seeds_because_prompts_share_them() -> None:
     assert one.spread == pytest.approx(2**0.5) and one.standard_error is None
     endless = score("psnr", [[float("inf"), 3.0]])
     assert endless.value == float("inf") and endless.spread is endless.standard_error is None
+
+
+def test_likeness_to_the_true_views_is_to_them_alone(
+    pocket_model: Backbone, mug_concept: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, *views = (images.load_photo(pocket.view("mug", k)) for k in range(5))
+    monkeypatch.setattr(measures, "generate", lambda *told: [photo for _ in told[3]])
+    names = ["clip-views", "clip-i", "clip-reconstruction"]
+    found = evaluate(pocket_model, mug_concept, [photo], names, FAST, views)
+    judge = clip.load(str(pocket.CLIP))
+    cosines = judge.images(views) @ judge.images([photo])[0]
+    assert found["pocket-clip-views"].value == pytest.approx(cosines.mean().item(), abs=1e-6)
+    assert 0.5 < found["pocket-clip-views"].value < 0.99
+    assert found["pocket-clip-i"].value == found["pocket-clip-views"].value, "of other prompts, here the same pictures"
+    assert found["pocket-clip-reconstruction"].value == pytest.approx(1, abs=1e-6), "which is to the photo"
+    assert "with 4 true views" in found["pocket-clip-views"].how
+    with pytest.raises(UserError, match="pocket-clip-views compares with true views, and none was given"):
+        evaluate(pocket_model, mug_concept, [photo], ["clip-views"], FAST)
+    others = [images.load_photo(pocket.view("clock", k)) for k in range(1, 5)]
+    assert evaluate(pocket_model, mug_concept, [photo], ["clip-views"], FAST, others)["pocket-clip-views"].value < 0.5

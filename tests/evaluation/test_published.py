@@ -31,9 +31,10 @@ def test_every_published_metric_runs_through_the_real_loading_paths(
     sources = {family: save_dino(tmp_path / family, family) for family in ("dino", "dinov2")}
     sources |= {"clip": clip_folder, "weights": str(weight_folder)}
     names = ["lpips-vgg", "lpips-alex", "sifid", "clip-reconstruction", "clip-editability", "clip-i", "clip-t"]
-    names += ["dino", "dinov2", "psnr", "ssim", "word-swap"]
+    names += ["clip-views", "dino", "dinov2", "psnr", "ssim", "word-swap"]
     losses = {"training-loss", "held-out-loss", "held-out-gain"}
-    assert {*names, *POCKETS, "pocket-word-swap"} | losses == set(METRICS)
+    others = {"pocket-word-swap", "pocket-clip-i", "pocket-clip-views"}
+    assert {*names, *POCKETS} | others | losses == set(METRICS)
     protocol = dataclasses.replace(FAST, swap="mug=cat", class_word="mug")
     scores = evaluate(pocket_model, mug_concept, [mug], names, protocol, [mug], sources, suite="published")
     assert list(scores) == names

@@ -87,9 +87,9 @@ def test_a_bad_file_gets_one_sentence(tmp_path: Path, old: str, new: str, said: 
 
 def test_true_views_are_missed_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "mine.png").write_bytes(pocket.view("mug").read_bytes())
-    text = SMALL.replace("pocket-lpips", "psnr")
-    assert plan.read(write(tmp_path, text)).metrics == ("psnr",)  # the bank's concepts have other views
-    with pytest.raises(UserError, match=r"psnr compares with true views, and concept mine has none; add truth"):
+    text = SMALL.replace("pocket-lpips", "clip-views")
+    assert plan.read(write(tmp_path, text)).metrics == ("clip-views",)  # the bank's concepts have other views
+    with pytest.raises(UserError, match=r"clip-views compares with true views, and concept mine has none; add truth"):
         plan.read(write(tmp_path, text.replace('"cup"', '"mine.png"')))
 
 

@@ -116,6 +116,14 @@ _RECONSTRUCTION = Metric(
     load=_published_clip,
     source="clip",
 )
+_VIEWS = replace(
+    _RECONSTRUCTION,
+    name="clip-views",
+    formula="clip-views",
+    compares="pictures from the first reconstruction prompt with the true views, which training never saw",
+    protocol="mean cosine of all pairs of image embeddings (photowords' own)",
+    truth="needs",
+)
 _EDITABILITY = replace(
     _RECONSTRUCTION,
     name="clip-editability",
@@ -201,6 +209,7 @@ METRICS = {
         ),
         _SIFID,
         _RECONSTRUCTION,
+        _VIEWS,
         _EDITABILITY,
         _LIKENESS,
         replace(
@@ -242,7 +251,7 @@ METRICS = {
         ),
         *(
             _pockets(metric, _pockets_clip, f"{metric.protocol}, by the pocket's CLIP")
-            for metric in (_RECONSTRUCTION, _EDITABILITY, _SWAP)
+            for metric in (_RECONSTRUCTION, _VIEWS, _EDITABILITY, _LIKENESS, _SWAP)
         ),
     )
 }

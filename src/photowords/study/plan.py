@@ -12,6 +12,7 @@ from typing import Any
 
 from photowords import fields, recipes, starts
 from photowords.errors import UserError
+from photowords.metrics import METRICS
 from photowords.report import blocks
 from photowords.report.blocks.gallery import Gallery
 from photowords.settings import InvertSettings, parse_seeds
@@ -155,7 +156,8 @@ def _prompts(table: Table, key: str) -> list[str]:
 def _check_concepts(study: Study) -> None:
     """Raise UserError where the study asks for what a concept lacks: true views, or a mask."""
     blind = [concept.name for concept in study.concepts if not concept.truth]
-    if blind and (seen := [name for name in study.metrics if name in ("psnr", "ssim")]):
+    needing = {name for metric in METRICS.values() if metric.truth == "needs" for name in (metric.formula, metric.name)}
+    if blind and (seen := [name for name in study.metrics if name in needing]):
         raise UserError(f"{seen[0]} compares with true views, and concept {blind[0]} has none; add truth = [...] to it")
     photos = [photo for concept in study.concepts for photo in concept.photos]
     if study.segmenter and not any(photo.clicks for photo in photos):
