@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
-PATIENCE = 120_000  # milliseconds: the tests' machine may be busy, and the first answer loads torch
+import photowords
+
+PATIENCE = 60_000  # milliseconds: the tests' machine may be busy, and the first answer loads torch
 NARROW, WIDE = {"width": 390, "height": 844}, {"width": 1600, "height": 1000}
 
 
@@ -35,7 +37,8 @@ def browser() -> Iterator[Browser]:
 def start(runs: Path) -> tuple[subprocess.Popen[str], str]:
     """Start the server on a folder. Returns its process and the address that it prints, token and all."""
     command = [sys.executable, "-m", "photowords", "web", "--runs", str(runs), "--port", "0"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    package = Path(photowords.__file__).parents[1]  # the server is of the same tree as the tests
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(package)}
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     assert server.stdout is not None
     lines: Queue[str] = Queue()

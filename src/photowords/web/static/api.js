@@ -59,6 +59,10 @@ export function follow(path, event, changed, gone = () => {}) {
       byId("offline").hidden = true;
       changed(JSON.parse(message.data));
     });
+    source.addEventListener("gone", () => {
+      source.close();
+      gone(new Problem("This is not there any more.", null, 404));
+    });
     source.onerror = () => {
       if (over) return;
       source.close();

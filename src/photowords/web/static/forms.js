@@ -42,7 +42,7 @@ function row(field, id, given, changed) {
     said.textContent = "";
     changed();
   });
-  const label = h("label", { for: id }, field.label);
+  const label = h("label", { for: id }, field.label[0].toUpperCase() + field.label.slice(1));
   const help = h("p", { class: "hint", id: `${id}-help` }, field.help + (field.many ? ", separated by commas" : ""));
   return {
     input,
@@ -74,7 +74,7 @@ function control(field, id, given) {
 function read(field, input) {
   if (field.kind === "bool") return input.checked === Boolean(field.default) ? undefined : input.checked;
   const text = input.value.trim();
-  if (input.validity.badInput) return NaN; // a number field that holds no number; the server says what it wants
+  if (input.validity.badInput) return "?"; // a number field that holds no number: the server says what it wants
   if (field.many) {
     const items = text.split(",").map((one) => one.trim()).filter(Boolean);
     const same = JSON.stringify(items) === JSON.stringify((field.default ?? []).map(String));

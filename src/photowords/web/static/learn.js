@@ -6,6 +6,7 @@ import { byId, h, put } from "./dom.js";
 import { form } from "./forms.js";
 
 const MAIN = ["steps"]; // what shows at once; the rest stands under "More settings"
+const PLACES = { words: "sentence", photos: "stage", clicks: "stage", box: "stage" }; // where errors of no field of ours stand
 
 /** Show the form that begins a run; ``open`` goes to the run. */
 export function show(about, open) {
@@ -49,7 +50,8 @@ export function show(about, open) {
       if (refused.field === "name") {
         saidOfName.textContent = refused.message;
         name.focus();
-      } else if (!settings.problem(refused.field, refused.message)) problem.textContent = refused.message;
+      } else if (PLACES[refused.field]) byId(PLACES[refused.field]).querySelector(".problem").textContent = refused.message;
+      else if (!settings.problem(refused.field, refused.message)) problem.textContent = refused.message;
     }
     go.disabled = !ready();
   };

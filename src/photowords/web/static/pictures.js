@@ -1,14 +1,14 @@
 // Pictures that are asked for, followed while they are drawn, and shown in a grid with what they were made of.
 
-import { follow, post } from "./api.js";
+import { follow, get, post } from "./api.js";
 import { byId, h, put, speak } from "./dom.js";
 
 /** Ask for pictures and show them in ``place`` as they come. Returns their id; throws the Problem of a refusal. */
-export async function draw(asked, place) {
+export async function draw(asked, place, again = null) {
   put(place, h("p", { class: "hint" }, "Asking for the pictures…"));
   try {
     const { pictures } = await post("/api/pictures", asked);
-    watch(pictures, place);
+    watch(pictures, place, again);
     return pictures;
   } catch (refused) {
     put(place, h("p", { class: "problem", role: "alert" }, refused.message));
@@ -24,13 +24,28 @@ export function watch(id, place, again = null) {
     (told) => {
       put(place, batch(told, again));
       if (told.state === "done") speak(`${told.pictures.length} pictures are drawn`);
-      if (told.state === "done" || told.state === "failed") stop();
+      if (ended(told)) stop();
     },
     () => place.replaceChildren(),
   );
-  return stop;
 }
 
+/** Show pictures that were asked for before, newest first, into ``place``: a few, and the rest on demand. */
+export async function past(ids, place, again) {
+  const found = await Promise.allSettled(ids.map((id) => get(`/api/pictures/${id}`)));
+  const all = found.filter((one) => one.status === "fulfilled").map((one) => one.value).sort((one, other) => other.when - one.when);
+  const one = (told) => {
+    const article = h("article", { class: "batch" }, ended(told) && batch(told, again));
+    if (!ended(told)) watch(told.id, article, again);
+    return article;
+  };
+  const rest = all.slice(FEW);
+  const more = h("button", { type: "button", onclick: () => more.replaceWith(...rest.map(one)) }, `Show ${rest.length} older`);
+  place.append(...all.slice(0, FEW).map(one), ...(rest.length ? [more] : []));
+}
+
+const FEW = 6;
+const ended = (told) => told.state === "done" || told.state === "failed";
 const WAITS = { queued: "Waiting for its turn…", drawing: "Drawing…" };
 
 function batch(told, again) {

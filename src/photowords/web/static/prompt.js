@@ -22,6 +22,12 @@ export class Prompt {
       .filter((part) => part !== "");
   }
 
+  /** The same with nothing learned: every word that would be as learned is plain. */
+  get plainPieces() {
+    const plain = (use) => (use.use === "learned" ? { use: "plain" } : use);
+    return this.pieces.map((piece) => (typeof piece === "string" ? piece : { ...piece, words: piece.words.map(plain) }));
+  }
+
   get runs() {
     return [...new Set(this.parts.filter((part) => typeof part !== "string").map((part) => part.run))];
   }

@@ -20,14 +20,13 @@ const SAID = {
 
 /** Show a run and follow it until the returned function is called; ``go`` opens another address. */
 export function show(name, about, go) {
-  const view = { name, about, go, key: "", said: "", tenth: -1, use: null };
+  const view = { name, about, go, key: "", said: "", tenth: -1 };
   for (const id of ["stage", "sentence", "learn", "use"]) put(byId(id));
   put(byId("learn"), h("h2", { id: "learn-title" }, "Learn"), h("p", { class: "hint" }, "Opening the run…"));
   const gone = () => put(byId("learn"), h("h2", { id: "learn-title" }, "No such run"), h("p", {}, "There is no run of this name any more. ", h("a", { href: "/?view=runs", "data-route": true }, "See all runs")));
   const stop = follow(`/api/runs/${encodeURIComponent(name)}/events`, "run", (run) => update(view, run), gone);
   return () => {
     stop();
-    view.use?.();
     document.title = "photowords";
   };
 }
@@ -40,7 +39,7 @@ function update(view, run) {
   const key = `${run.state} ${run.can.use}`;
   if (key !== view.key) {
     view.key = key;
-    if (run.can.use && !view.use) view.use = use.show(run, view.about);
+    if (run.can.use && byId("use").childElementCount === 0) use.show(run, view.about);
     put(view.actions, actions(view, run));
     if (run.can.use && ["done", "stopped", "failed", "interrupted"].includes(run.state)) report(view.words, run);
   }

@@ -35,17 +35,19 @@ export function show(chosen, remember) {
   const cards = new Map();
   const stop = follow("/api/events", "runs", ({ runs }) => {
     if (runs.length === 0) return put(list, h("li", { class: "hint" }, "No run yet. ", h("a", { href: "/", "data-route": true }, "Begin with a photo")));
+    let moved = false;
     const wanted = runs.map((run) => {
       const known = cards.get(run.run);
       const now = JSON.stringify(run);
       if (known?.now === now) return known.element;
+      moved ||= ticked.has(run.run);
       const element = card(run, ticked.has(run.run), tick, problem);
       cards.set(run.run, { now, element });
       return element;
     });
     place(list, wanted);
+    if (moved) compare(compared, [...ticked]);
   });
-  if (ticked.size > 0) compare(compared, [...ticked]);
   return stop;
 }
 

@@ -35,9 +35,16 @@ export function show(about) {
   };
   draft.when(["words"], redraw);
   draft.when(["said", "label", "touched"], () => put(beside, said()));
-  draft.when(["photo", "mask", "start"], later(300, () => draft.photo && !draft.touched && draft.read !== key() && read()));
+  const stale = () => draft.photo !== null && !draft.touched && draft.read !== key();
+  const soon = later(300, () => (stale() ? read() : busy(false)));
+  draft.when(["photo", "mask", "start"], () => {
+    busy(stale());
+    soon();
+  });
   if (draft.drawn) watch(draft.drawn, drawn);
 }
+
+const busy = (now) => byId("sentence").setAttribute("aria-busy", now);
 
 const key = () => JSON.stringify([draft.selection, draft.start]);
 
@@ -49,6 +56,7 @@ async function read() {
   const [waiting, problem] = [card.querySelector(".chips + .hint"), card.querySelector(".problem")];
   problem.textContent = "";
   waiting.textContent = "Reading the photo…";
+  busy(true);
   try {
     const asking = key();
     const question = { ...draft.selection, start: draft.start };
@@ -60,7 +68,9 @@ async function read() {
   } catch (refused) {
     if (refused.name !== "AbortError") problem.textContent = refused.message;
   }
-  if (mine === asked) waiting.textContent = "";
+  if (mine !== asked) return;
+  waiting.textContent = "";
+  busy(false);
 }
 
 function said() {

@@ -4,10 +4,10 @@ import { get } from "./api.js";
 import { byId, h, put } from "./dom.js";
 import { exports } from "./exports.js";
 import { form } from "./forms.js";
-import { draw, watch } from "./pictures.js";
+import { draw, past } from "./pictures.js";
 import { conceptOf, Prompt, seedsOf } from "./prompt.js";
 
-/** Show what can be done with a run. Returns the function that stops. */
+/** Show what can be done with a run. */
 export function show(run, about) {
   const key = `photowords-use-${run.run}`;
   const kept = remembered(key);
@@ -34,8 +34,12 @@ export function show(run, about) {
     keep();
   };
   const go = h("button", { type: "submit", class: "main" }, "Draw");
-  const begin = async (event) => {
+  const plain = h("button", { type: "button", onclick: () => ask(prompt.plainPieces) }, "Draw with the plain words, to compare");
+  const begin = (event) => {
     event.preventDefault();
+    ask(prompt.pieces);
+  };
+  const ask = async (pieces) => {
     problem.textContent = saidOfSeeds.textContent = "";
     settings.problem("", "");
     let numbers;
@@ -46,18 +50,18 @@ export function show(run, about) {
       seeds.focus();
       return;
     }
-    const asked = { prompt: prompt.pieces, runs: prompt.runs, negative: negative.value.trim(), seeds: numbers, settings: settings.values() };
+    const asked = { prompt: pieces, runs: prompt.runs, negative: negative.value.trim(), seeds: numbers, settings: settings.values() };
     const batch = h("article", { class: "batch" });
     batches.prepend(batch);
-    go.disabled = true;
+    go.disabled = plain.disabled = true;
     try {
-      watch(await draw(asked, batch), batch, again);
+      await draw(asked, batch, again);
     } catch (refused) {
       batch.remove();
       if (refused.field === "seeds") saidOfSeeds.textContent = refused.message;
       else if (!settings.problem(refused.field, refused.message)) problem.textContent = refused.message;
     }
-    go.disabled = false;
+    go.disabled = plain.disabled = false;
   };
   const again = (told) => {
     seeds.value = told.seeds.join(", ");
@@ -96,18 +100,13 @@ export function show(run, about) {
         another(run, prompt),
       ),
       settings.details,
-      h("div", { class: "tools" }, go),
+      h("div", { class: "tools" }, go, plain),
       problem,
     ),
     batches,
     exports(run, about),
   );
-  for (const id of run.pictures ?? []) {
-    const batch = h("article", { class: "batch" });
-    batches.append(batch);
-    watch(id, batch, again);
-  }
-  return () => {};
+  past(run.pictures, batches, again);
 }
 
 function remembered(key) {
