@@ -28,7 +28,10 @@ INSTEAD = {"FILE.toml": "kettles.toml", "DIR": "kettles", "RUN": "learned"}
 ELSEWHERE = {
     "make demo": "sets up an environment; test_demo.py runs what it calls",
     "make test": "sets up an environment; it is what runs this test",
+    "make web": "sets up an environment and answers for ever; tests/web has the server",
+    "photowords web": "answers for ever; tests/web has the server",
     "pip install torch": "installs",
+    "pip install photowords[web]": "installs",
     "pip install photowords[ray]": "installs",
 }
 """Command -> why no test can run it as it stands."""

@@ -27,6 +27,7 @@ from photowords.web.guard import Guard
 from photowords.web.making import Making
 from photowords.web.queue import Queue
 from photowords.web.runs import Runs
+from photowords.web.studies import Studies
 from photowords.web.using import Using
 from photowords.web.worker import Worker
 
@@ -61,6 +62,7 @@ def create(config: Config) -> ASGIApp:
         *Making(config, runs, worker).routes(),
         *Using(config, runs, worker, streams).routes(),
         *Following(config, runs, queue, streams).routes(),
+        *Studies(config, streams).routes(),
     ]
     handlers: Any = {UserError: _refuse, HTTPException: _nothing_there, OSError: _no_room, Exception: _fail}
     return Guard(Starlette(routes=routes, exception_handlers=handlers, lifespan=living), config)

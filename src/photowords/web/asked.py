@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from photowords.web.forms import LIMITS
 from photowords.web.runs import Runs
 from photowords.web.shown import Shown
 
+FARTHEST = 1e6  # pixels that a click can be from a photo's corner
 MARKS = " .,;:!?\"'"
 """What may stand around a word and is none of it."""
 SYNTAX = re.compile(r"[{}=,<>]")
@@ -71,7 +71,7 @@ def clicks(told: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _number(told: object, field: str) -> float:
-    if not isinstance(told, int | float) or isinstance(told, bool) or not math.isfinite(told):
+    if not isinstance(told, int | float) or isinstance(told, bool) or not abs(told) < FARTHEST:  # nor NaN
         raise Refused(f"{field}: {str(told)[:40]} is not a number of pixels", field=field)
     return float(told)
 

@@ -99,8 +99,8 @@ class Following:
     def delete(self, request: Request) -> Response:
         """Into the trash folder among the runs; nothing is destroyed."""
         folder = self._found(request)
-        self._queue.stop(folder)
         if files.is_locked(folder):
             raise Refused("that run is at work; stop it first", 409)
+        self._queue.stop(folder)
         os.replace(folder, self._config.trash / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9}")
         return JSONResponse({"run": folder.name})

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from photowords import follow, jobs
@@ -24,12 +25,21 @@ NICE = 5
 STOPPING_SECONDS = 5.0
 
 
+@dataclass(frozen=True)
+class Started:
+    """The process that was started for a run, and what it was that it waited with."""
+
+    folder: Path
+    mark: int | None
+    process: subprocess.Popen[bytes]
+
+
 class Queue:
     """Starts the runs that wait, in the order in which they were asked for."""
 
     def __init__(self, config: Config, runs: Runs) -> None:
         self._config, self._runs = config, runs
-        self._started: tuple[Path, subprocess.Popen[bytes]] | None = None
+        self._started: Started | None = None
 
     async def work(self) -> None:
         """Look whose turn it is, for ever."""
@@ -53,16 +63,19 @@ class Queue:
     def look(self) -> None:
         """Start the first that waits, unless one learns."""
         if self._started is not None:
-            folder, process = self._started
-            if process.poll() is None:
+            before = self._started
+            if before.process.poll() is None:
                 return
             self._started = None
-            if (folder / follow.QUEUED).exists():  # it never came to begin, and would not the next time
-                follow.fail(folder, _last_error(folder))
+            if before.mark is not None and before.mark == _mark(
+                before.folder
+            ):  # it never came to begin, and would not the next time
+                follow.fail(before.folder, _last_error(before.folder))
         if any(follow.state(folder) in ("starting", "learning", "stopping") for folder in self._runs.folders()):
             return
         if waiting := self.waiting():
-            self._started = waiting[0], self._start(waiting[0])
+            mark = _mark(waiting[0])
+            self._started = Started(waiting[0], mark, self._start(waiting[0]))
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "photowords", "invert", "--out", str(folder), "--resume"]
@@ -81,14 +94,22 @@ class Queue:
     def stop(self, folder: Path) -> None:
         """Ask a run to stop, or take it out of the queue."""
         follow.stop(folder)
-        if self._started is None or self._started[0] != folder or self._started[1].poll() is not None:
+        started = self._started
+        if started is None or started.folder != folder or started.process.poll() is not None:
             return
         if follow.state(folder) == "stopped":  # it was started and has not come to hold its folder: it need not
-            process = self._started[1]
-            process.terminate()
+            started.process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(STOPPING_SECONDS)
+                started.process.wait(STOPPING_SECONDS)
             follow.stop(folder)
+
+
+def _mark(folder: Path) -> int | None:
+    """What tells one asking to learn from the next; None where a run does not wait."""
+    try:
+        return (folder / follow.QUEUED).stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _last_error(folder: Path) -> str:

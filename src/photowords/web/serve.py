@@ -49,6 +49,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
+        found.listen(BACKLOG)  # before the address is said
     except (OSError, OverflowError) as error:
         found.close()
         reason = getattr(error, "strerror", None) or error

@@ -1,0 +1,120 @@
+"""Studies: how far each is, and its report. Read from the study's folder; a study is started on the command line."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from photowords import files
+from photowords.web import answers
+from photowords.web.answers import Streams, missing
+from photowords.web.config import Config
+
+PLAN, TRIALS, REPORT = "plan.json", "trials", "report/report.html"
+SHOWN = re.compile(r"(report|pictures|photos)(/[\w][\w.-]*){1,4}\.(html|svg|png|pdf|csv|md|tex|json)", re.ASCII)
+"""What of a study's folder the page may see."""
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""For a report, which has its style in itself and no script."""
+
+
+class Studies:
+    """The studies right in one folder. A link to elsewhere is none."""
+
+    def __init__(self, config: Config, streams: Streams) -> None:
+        self._folder, self._streams = config.studies, streams
+
+    def routes(self) -> list[Route]:
+        one = "/api/studies/{study}"
+        return [
+            Route("/api/studies", self.every),
+            Route(one, self.one),
+            Route(one + "/events", self.follow),
+            Route(one + "/files/{path:path}", self.file),
+        ]
+
+    def _find(self, name: str) -> Path:
+        folder = self._folder / name
+        if name.startswith(".") or re.search(r"[/\\\x00]", name) or len(name) > 200 or not _is_study(folder):
+            raise missing("study")
+        return folder
+
+    def every(self, request: Request) -> Response:
+        found = []
+        with suppress(OSError), os.scandir(self._folder) as entries:
+            found = sorted(Path(entry.path) for entry in entries if not entry.name.startswith("."))
+        told = [shown(folder) for folder in found if _is_study(folder)]
+        return JSONResponse([{key: one[key] for key in SUMMARY} for one in told if one])
+
+    def one(self, request: Request) -> Response:
+        folder = self._find(request.path_params["study"])
+        if (told := shown(folder)) is None:
+            raise missing("study that can be read")
+        return JSONResponse(told)
+
+    def follow(self, request: Request) -> Response:
+        folder = self._find(request.path_params["study"])
+
+        def look() -> object:
+            places = (folder / TRIALS, folder / REPORT, folder / PLAN)
+            return [path.stat().st_mtime_ns if path.exists() else 0 for path in places], files.is_locked(folder)
+
+        return self._streams.stream("study", look, lambda: shown(folder))
+
+    def file(self, request: Request) -> Response:
+        folder, path = self._find(request.path_params["study"]), request.path_params["path"]
+        if not SHOWN.fullmatch(path) or any((folder / part).is_symlink() for part in Path(path).parents):
+            raise missing("file")
+        answer = answers.file(folder / path)
+        answer.headers["content-security-policy"] = POLICY
+        return answer
+
+
+SUMMARY = ("study", "question", "state", "trials", "done", "failed")
+
+
+def _is_study(folder: Path) -> bool:
+    return not folder.is_symlink() and (folder / PLAN).is_file() and (folder / TRIALS).is_dir()
+
+
+def shown(folder: Path) -> dict[str, Any] | None:
+    """A study as the page shows it; None for one whose plan cannot be read."""
+    try:
+        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        concepts = [str(concept["name"]) for concept in plan["concepts"]]
+        arms = [str(arm["name"]) for arm in plan["arms"]]
+        seeds, trials = [int(seed) for seed in plan["seeds"]], [str(trial) for trial in plan["trials"]]
+        question = str(plan["question"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    present = {path.stem for path in (folder / TRIALS).glob("*.json")}
+    cells = [
+        {"concept": concept, "arm": arm, "seed": seed, "state": "done" if trial in present else "waiting"}
+        for trial, (seed, concept, arm) in zip(trials, itertools.product(seeds, concepts, arms), strict=False)
+    ]
+    done = len(present.intersection(trials))
+    running = files.is_locked(folder)
+    return {
+        "study": folder.name,
+        "question": question,
+        "state": "running" if running else "done" if done == len(trials) else "stopped",
+        "trials": len(trials),
+        "done": done,
+        "failed": 0,
+        "concepts": concepts,
+        "arms": arms,
+        "cells": cells,
+        "report_url": f"/api/studies/{quote(folder.name)}/files/{REPORT}" if (folder / REPORT).is_file() else None,
+    }

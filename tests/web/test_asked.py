@@ -1,0 +1,100 @@
+"""What a page asks for becomes the library's own prompts, words and settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from photowords import fields
+from photowords.errors import UserError
+from photowords.settings import GenerateSettings, InvertSettings
+from photowords.starts import STARTS, OtherCaption
+from photowords.web import asked, forms
+from photowords.web.config import Config
+from photowords.web.runs import Runs
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    """Two runs of one name; the sentence of the second says a word twice."""
+    for run, words in (("one", ["red", "mug"]), ("two", ["the", "cat", "on", "the", "mat"])):
+        (tmp_path / run).mkdir()
+        about = {
+            "name": "mug",
+            "model": "pocket",
+            "sentence": " ".join(words),
+            "words": [[word, True] for word in words],
+        }
+        record = {"settings": {"steps": 4}, "about": about}
+        (tmp_path / run / "settings.json").write_text(json.dumps(record))
+    return Runs(Config(tmp_path, tmp_path))
+
+
+def uses(*told: str) -> list[Any]:
+    return [{"use": one} if one in ("learned", "plain") else {"use": "another", "text": one} for one in told]
+
+
+def test_a_prompt_of_pieces_is_typed_as_on_the_command_line(runs: Runs) -> None:
+    pieces = [
+        "a ",
+        {"run": "one", "words": uses("plain", "tea cup")},
+        " and ",
+        {"run": "two", "use": "learned"},
+        " here",
+    ]
+    found = asked.prompt(pieces, runs)
+    assert found.typed == "a {mug:red=red,mug=tea cup} and {mug-2} here"
+    assert found.readable == "a red tea cup and the cat on the mat here"
+    assert {name: path.name for name, path in found.concepts.items()} == {"mug": "one", "mug-2": "two"}
+
+
+def test_a_word_that_stands_twice_is_named_by_its_place(runs: Runs) -> None:
+    pieces = [{"run": "two", "words": uses("learned", "dog", "learned", "a", "learned")}]
+    assert asked.prompt(pieces, runs).typed == "{mug:cat=dog,<3>=a}"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [
+        ([{"run": "one", "words": uses("learned")}], "that run has 2 words, not 1"),
+        ([{"run": "one", "words": uses("learned", "a=b")}], "leave out"),
+        ([{"run": "one", "words": uses("learned", "a,mug=b")}], "leave out"),
+        ([{"run": "one", "words": uses("learned", "")}], "write the word that is to stand for mug"),
+        ([{"run": "one", "words": [{"use": "learned"}, {"use": "eaten"}]}], "learned, plain or another"),
+        ([{"run": "three", "use": "learned"}], "no such run"),
+        ([" "], "the prompt is empty"),
+        (["a {mug}"], "no braces"),
+    ],
+)
+def test_a_prompt_that_makes_no_sense_is_refused(runs: Runs, pieces: list[Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        asked.prompt(pieces, runs)
+
+
+def test_what_was_typed_as_several_words_is_several() -> None:
+    told = [{"text": " red  tea ", "trainable": True}, {"text": "kettle.", "trainable": False}, {"text": "!"}]
+    assert asked.words(told) == (("red", True), ("tea", True), ("kettle", False))
+
+
+def test_the_forms_are_the_fields() -> None:
+    told = forms.forms()
+    assert [field["name"] for field in told["invert"]] == list(fields.fields(InvertSettings))
+    assert {field["name"] for field in told["generate"]} == set(fields.fields(GenerateSettings)) - {"batch"}
+    assert set(told["starts"]) == {init for init, cls in STARTS.items() if cls is not OtherCaption}
+    for init, offered in told["starts"].items():
+        assert {field["name"] for field in offered} <= set(fields.fields(STARTS[init]))
+    rate = next(field for field in told["invert"] if field["name"] == "lr")
+    assert rate["kind"] == "text" and forms.given(InvertSettings, {"lr": "0.02"}) == {"lr": 0.02}
+    assert forms.given(InvertSettings, {"lr": "rho:0.1"}) == {"lr": "rho:0.1"}
+
+
+def test_no_form_lets_the_page_name_a_file_a_model_or_an_address() -> None:
+    """A new option of a start is not offered until somebody has said that it is harmless."""
+    offered = {field["name"] for one in forms.forms()["starts"].values() for field in one}
+    assert offered == set(forms.OFFERED)
+    for cls in STARTS.values():
+        for name, field in fields.fields(cls).items():
+            assert name not in offered or field.metavar not in ("NAME", "URL", "PHOTO", "FILE"), name
