@@ -45,6 +45,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "words": ("a white mug", "a white mug"),
     "num_vectors": ("3", 3),
     "seed": ("7", 7),
+    "caption_noise": ("1", 1.0),
+    "wrong_words": ("1", 1),
     "other": (str(pocket.view("teapot")), None),
 }
 """Option -> how the command line writes it, and what a study's file says."""
@@ -202,6 +204,11 @@ def test_the_budget_is_for_a_class_too(pocket_model: Backbone) -> None:
         (lambda: ClassRepeated(class_name="mug", labels=("a", "b")), "`labels` asks for the class, which `class_name`"),
         (lambda: Class(class_name=" "), "`class_name` holds no word"),
         (lambda: starts.MultiStar(num_vectors=2, drop=("a",)), "`drop` is about the caption, which `num_vectors`"),
+        (
+            lambda: starts.Caption(caption_noise=0.5, wrong_words=1),
+            "`caption_noise` and `wrong_words` both say how many",
+        ),
+        (lambda: starts.Caption(caption_noise=1.5), "`caption_noise` is 1.5, but it must be a number from 0 to 1"),
         (lambda: starts.Caption(reranker="x"), "`reranker` chooses among candidates"),
         (lambda: starts.Caption(refiner_model="x"), "`refiner_model` needs `refiner` beside it"),
         (lambda: starts.Caption(budget="3"), "`budget` is '3', but it must be a whole number of at least 1"),  # type: ignore[arg-type]

@@ -57,12 +57,25 @@ class Captioned(Budgeted):
     refiner: str | None = option(None, "chat endpoint (OpenAI's protocol) that shortens the caption", metavar="URL")
     refiner_model: str | None = option(None, "the model that the endpoint is asked for", metavar="NAME")
     refiner_instruction: str | None = option(None, "what it is told to do", unset="shorten the caption", metavar="TEXT")
-    seed: int = option(0, "of random choices: sampled candidates, the controls' order and words", least=0, metavar="N")
+    caption_noise: float = option(
+        0.0,
+        "probability of each content word of the caption to be replaced by one near it in the model's vocabulary: an "
+        "imperfect captioner, for studies",
+        least=0,
+        most=1,
+        metavar="RATE",
+    )
+    wrong_words: int = option(0, "replace just so many content words instead", least=0, metavar="N")
+    seed: int = option(
+        0, "of random choices: sampled candidates, noise, the controls' order and words", least=0, metavar="N"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.reranker is not None and self.candidates == 1:
             raise UserError("`reranker` chooses among candidates; add `candidates` of 2 or more")
+        if self.caption_noise and self.wrong_words:
+            raise UserError("`caption_noise` and `wrong_words` both say how many words are replaced; leave out one")
         for name, needed in (
             ("refiner", "refiner_model"),
             ("refiner_model", "refiner"),

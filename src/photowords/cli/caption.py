@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     say(args, f"caption   {found.said}")
     for candidate, score in found.candidates:
         say(args, f"          {score:.3f} {candidate}")
+    for old, new in said.provenance.get("replaced", ()):
+        say(args, f"noise     {old} is replaced by {new}")
     say(args, f"sentence  {said.sentence}")
     words = zip(said.names, said.words, strict=True)
     say(args, "words     " + " ".join(f"{name}={w.text}{'' if w.trainable else '(frozen)'}" for name, w in words))

@@ -25,6 +25,7 @@ from photowords.initializers.controls import (
 )
 from photowords.initializers.fit import check_room, fit_as
 from photowords.initializers.found import Found
+from photowords.initializers.noise import with_noise
 from photowords.initializers.star import star
 from photowords.initializers.words import words
 from photowords.starts import (
@@ -87,6 +88,9 @@ def start(
     if isinstance(how, Caption | Class):
         fitted = fit_as(how, found.text, backbone)
         sentence, changes = fitted.text, {"fitting": list(fitted.notes)}
+    if isinstance(how, Caption):
+        noisy = with_noise(how, sentence, backbone)
+        sentence, changes = noisy.text, {**changes, **noisy.provenance}
     check_room(sentence, backbone)
     if unknown := backbone.unknown_words(sentence):
         warnings.warn(

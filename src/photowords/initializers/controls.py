@@ -23,6 +23,7 @@ from photowords.initializers.captioner import caption
 from photowords.initializers.classify import classify
 from photowords.initializers.fit import check_room, count_tokens, fit, fit_as
 from photowords.initializers.found import Found
+from photowords.initializers.noise import shared_vocabulary, with_noise
 from photowords.starts import (
     Captioned,
     ClassRepeated,
@@ -38,7 +39,8 @@ from photowords.starts import (
 def fitted_caption(how: Captioned, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
     """The sentence that ``caption`` starts from, and its provenance: what a control is measured by."""
     said = caption(how, photos, backbone, mask)
-    return Found(fit_as(how, said.text, backbone).text, said.provenance)
+    noisy = with_noise(how, fit_as(how, said.text, backbone).text, backbone)
+    return Found(noisy.text, {**said.provenance, **noisy.provenance})
 
 
 def multi_star(how: MultiStar, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
@@ -92,8 +94,7 @@ def random_words(how: RandomWords, photos: Sequence[Image], backbone: Backbone, 
     """
     said = fitted_caption(how, photos, backbone, mask)
     count, own = count_tokens(said.text, backbone), said.text.casefold()
-    shared = set.intersection(*(set(backbone.vocabulary(encoder)[0]) for encoder in backbone.text_encoders))
-    others = sorted(word for word in shared if word not in own)  # nor the inside of a word: no "tea" for a teapot
+    others = [word for word in shared_vocabulary(backbone) if word not in own]  # nor inside a word: no "tea" in teapot
     if len(others) < count:
         raise UserError(f"{backbone.name} knows {len(others)} words beside the caption's, but {count} are wanted")
     words = random.Random(how.seed).sample(others, count)
