@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from photowords import backbones, formats, pocket
+from photowords import backbones, formats, pocket, workers
 from photowords.backbones import automatic
 from photowords.cli import main
 from photowords.starts import STARTS
-from photowords.study import workers
 from tests.documents import DOCUMENTS, ELSEWHERE, ROOT, arguments, commands
 from tests.study.small_study import SMALL, serially
 

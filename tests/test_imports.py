@@ -17,6 +17,7 @@ PACKAGE = ROOT / "src" / "photowords"
 NOUNS = (
     "errors",
     "threads",
+    "workers",
     "fields",
     "settings",
     "recipes",

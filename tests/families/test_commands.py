@@ -15,16 +15,15 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from photowords import backbones, formats, pocket
+from photowords import backbones, formats, pocket, workers
 from photowords.backbones import FAMILIES
 from photowords.cli import main
 from photowords.concept import Concept
 from photowords.formats import TOOLS
 from photowords.initializers import start
 from photowords.starts import Words
-from photowords.study import workers
 from photowords.study.trial import work
-from photowords.study.workers import Event
+from photowords.workers import Event
 from tests import small_models, small_parts
 from tests.small_models import HARD
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from photowords import files, study
-from photowords.study import runner, workers
+from photowords import files, study, workers
+from photowords.study import runner
 from tests.study.small_study import Silent, prepare, results, serially, write
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from photowords import files, study
 from photowords.study.trial import Outcome, work
-from photowords.study.workers import Event
+from photowords.workers import Event
 
 DEAD = 2**22 + 1  # a process number that Linux never gives
 SMALL = """

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from photowords import study
+from photowords import study, workers
 from photowords.cli import main
-from photowords.study import workers
 from tests.study.small_study import serially
 
 

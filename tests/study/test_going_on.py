@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from photowords import files, study
+from photowords import files, study, workers
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.study import runner, workers
+from photowords.study import runner
 from photowords.study.trial import Outcome, work
-from photowords.study.workers import Event
+from photowords.workers import Event
 from tests.study.small_study import DEAD, SMALL, Silent, prepare, results, serially, write
 
 

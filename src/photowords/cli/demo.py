@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    from photowords.cli.invert import Bar
+    from photowords.cli.bar import Bar
     from photowords.demo import demo
 
     settings = InvertSettings(**given(args, LEARNING))

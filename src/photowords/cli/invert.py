@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 import time
-from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from photowords import follow, jobs
+from photowords.cli import each
+from photowords.cli.bar import Bar
 from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, model_for, number, say
 from photowords.cli.selection import add_selection, selected
 from photowords.cli.words import add_starts, chosen, options_of
@@ -21,9 +21,6 @@ from photowords.jobs import SAMPLES_AT, Job
 from photowords.recipes import RECIPES, explained, named, recipe
 from photowords.settings import InvertSettings
 from photowords.starts import STARTS, Start
-
-if TYPE_CHECKING:
-    from photowords.inversion import Run, Step
 
 
 def add(commands: Any) -> None:
@@ -57,6 +54,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--resume", action="store_true", help="continue the run in RUN, to the same bits as if never stopped"
     )
+    each.add_options(command)
     learning = command.add_argument_group("learning")
     learning.add_argument(
         "--recipe",
@@ -83,6 +81,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError("no photo was given; write photowords invert PHOTO --out RUN")
     if args.samples is not None and not 0 <= args.samples <= 4:
         raise UserError(f"--samples is {args.samples}, but it must be from 0 to 4")
+    each.check(args)
     told = given(args, fields(InvertSettings))
     if args.resume:
         for option in STARTING:
@@ -93,6 +92,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         start = chosen(args, args.init or ("caption" if args.words is None else "words"), OPTIONS)
         if args.background_weight is not None and not (args.mask or args.click or args.off or args.box):
             raise UserError("--background-weight needs a selected object: add --click, --box or --mask")
+        if args.each:
+            return each.run(args, settings, start)
     try:
         with Bar(args) as bar:
             result = _resume(args, told, bar) if args.resume else _begin(args, settings, start, bar)
@@ -201,50 +202,3 @@ def _begin_job(args: argparse.Namespace, bar: Bar) -> dict[str, Any]:
         with closing(learning.taken(run, backbone)) as taken:
             bar.watch(run, taken)
     return run.result()
-
-
-class Bar:
-    """The sentence before training; then a live bar on stderr: steps, losses, time left; silent where that is no
-    terminal."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        self._args = args
-        self._task: Any = None
-        self._progress: Any = None
-        self._held_out = ""
-
-    def __enter__(self) -> Bar:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[losses]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def begin(self, steps: int) -> None:
-        """Show an empty bar of so many steps."""
-        self._task = self._progress.add_task("learning", total=steps, losses="")
-
-    def watch(self, run: Run, taken: Iterable[Step]) -> None:
-        """Take a run's steps, and show each."""
-        words = run.about["words"]
-        for step in taken:
-            if step.index == 0:
-                frozen = [text for text, trainable in words if not trainable]
-                shown = run.about["sentence"] or f"none: {len(words)} random vectors"
-                say(self._args, f"sentence       {shown}" + (f"  (frozen: {', '.join(frozen)})" if frozen else ""))
-            if step.held_out is not None:
-                self._held_out = f"held out {step.held_out.mean():.4f}"
-            loss = "" if step.loss is None else f"loss {step.loss:.3f}  "
-            self._progress.update(self._task, completed=step.index, losses=loss + self._held_out)

@@ -72,6 +72,24 @@ def add_device(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best one here)")
 
 
+def add_workers(command: Any) -> None:
+    """--workers and --ray."""
+    command.add_argument(
+        "--workers", type=number(int), metavar="N", help="processes (default: one for each CPU; one on a GPU)"
+    )
+    command.add_argument(
+        "--ray", metavar="ADDRESS", help="run on a Ray cluster instead: auto, local, HOST:PORT or ray://HOST:PORT"
+    )
+
+
+def check_workers(args: argparse.Namespace) -> None:
+    """Raise UserError for a number of processes that cannot be."""
+    if args.workers is not None and args.workers < 1:
+        raise UserError(f"--workers is {args.workers}, but it must be at least 1")
+    if args.workers is not None and args.ray is not None:
+        raise UserError("--workers is for processes of this machine; a Ray cluster says itself how many it has")
+
+
 def add_json(command: argparse.ArgumentParser) -> None:
     """--json."""
     command.add_argument("--json", action="store_true", help="print one JSON object on stdout, and nothing else")

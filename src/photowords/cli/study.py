@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_json, add_model, number, say
+from photowords.cli.options import add_json, add_model, add_workers, check_workers, say
 from photowords.errors import UserError
 
 
@@ -23,12 +23,7 @@ def add(commands: Any) -> None:
     )
     command.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the study, such as studies/quick.toml")
     command.add_argument("--out", type=Path, metavar="DIR", help="folder of the study, to make or to go on with")
-    command.add_argument(
-        "--workers", type=number(int), metavar="N", help="processes (default: one for each CPU; one on a GPU)"
-    )
-    command.add_argument(
-        "--ray", metavar="ADDRESS", help="run on a Ray cluster instead: auto, local, HOST:PORT or ray://HOST:PORT"
-    )
+    add_workers(command)
     command.add_argument("--dry-run", action="store_true", help="list the trials and how long they take; run none")
     command.add_argument(
         "--check", type=Path, metavar="DIR", help="compute a study's tables again from its trials and compare them"
@@ -45,10 +40,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError("no study was given; write photowords study FILE.toml --out DIR")
     if args.out is None and not args.dry_run:
         raise UserError("the study needs a folder; add --out DIR")
-    if args.workers is not None and args.workers < 1:
-        raise UserError(f"--workers is {args.workers}, but it must be at least 1")
-    if args.workers is not None and args.ray is not None:
-        raise UserError("--workers is for processes of this machine; a Ray cluster says itself how many it has")
+    check_workers(args)
     from photowords import study
 
     prepared = study.prepare(args.file, args.model, args.device, args.dtype)
@@ -72,14 +64,14 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _list(args: argparse.Namespace, prepared: Any) -> dict[str, Any]:
-    from photowords import study
+    from photowords import workers
     from photowords.study.cost import Meter
 
-    workers = args.workers or (1 if args.ray else study.default_workers(prepared.device))
-    seconds = Meter(prepared.trials, prepared.study.samples, prepared.seconds_per_pass, workers).seconds_left
+    count = args.workers or (1 if args.ray else workers.default(prepared.device))
+    seconds = Meter(prepared.trials, prepared.study.samples, prepared.seconds_per_pass, count).seconds_left
     for trial in prepared.trials:
         say(args, f"{trial.id}  {trial.arm.settings.steps} steps")
-    say(args, f"{len(prepared.trials)} trials, about {_span(seconds)} on {_many(workers, 'worker')}")
+    say(args, f"{len(prepared.trials)} trials, about {_span(seconds)} on {_many(count, 'worker')}")
     return {"trials": [trial.id for trial in prepared.trials], "seconds": round(seconds)}
 
 

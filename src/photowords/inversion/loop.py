@@ -41,32 +41,44 @@ def invert(
     one = Inversion(Problem(backbone, start, photos, masks, settings), resume)
     if resume is None:
         yield one.begin()
-    while not one.finished:
-        rows = one.rows()
-        loss = one.problem.loss(one.problem.vectors(rows), one.problem.draw(one.index + 1)).mean()
-        gradients = torch.autograd.grad(loss, list(rows.values()))
-        yield one.step(loss, gradients)
+    for (step,) in together([one]):
+        yield step
 
 
 def together(inversions: Sequence[Inversion]) -> Iterator[list[Step]]:
-    """Advance inversions of one model and as many steps, each by one step at a time: their samples share a pass of the
-    network. The vectors are those of each alone but for rounding. Raises as ``invert`` does, for all."""
-    problems = [one.problem for one in inversions]
+    """Advance inversions of one model and as many steps, each by one step at a time. Raises as ``invert``, for all."""
     while not any(one.finished for one in inversions):
-        rows = [one.rows() for one in inversions]
-        batches = [problem.draw(one.index + 1) for one, problem in zip(inversions, problems, strict=True)]
-        told = [
-            problem.conditioning(problem.vectors(own), batch)
-            for problem, own, batch in zip(problems, rows, batches, strict=True)
-        ]
-        losses = denoising_loss(problems[0].backbone, Batch.cat(batches), Conditioning.cat(told))
-        means = [part.mean() for part in losses.split([len(batch.t) for batch in batches])]
-        leaves = [leaf for own in rows for leaf in own.values()]
-        gradients = iter(torch.autograd.grad(torch.stack(means).sum(), leaves))
-        yield [
-            one.step(mean, [next(gradients) for _ in own])
-            for one, mean, own in zip(inversions, means, rows, strict=True)
-        ]
+        made = advance(inversions)
+        for outcome in made:
+            if isinstance(outcome, Diverged):
+                raise outcome
+        yield [step for step in made if isinstance(step, Step)]
+
+
+def advance(inversions: Sequence[Inversion]) -> list[Step | Diverged]:
+    """One step of each of some inversions of one model: their samples share a pass of the network.
+
+    The vectors are those of each alone but for rounding. One that diverges is answered with the reason, and leaves the
+    others as they are.
+    """
+    rows = [one.rows() for one in inversions]
+    batches = [one.problem.draw(one.index + 1) for one in inversions]
+    told = [
+        one.problem.conditioning(one.problem.vectors(own), batch)
+        for one, own, batch in zip(inversions, rows, batches, strict=True)
+    ]
+    losses = denoising_loss(inversions[0].problem.backbone, Batch.cat(batches), Conditioning.cat(told))
+    means = [part.mean() for part in losses.split([len(batch.t) for batch in batches])]
+    leaves = [leaf for own in rows for leaf in own.values()]
+    gradients = iter(torch.autograd.grad(torch.stack(means).sum(), leaves))
+    made: list[Step | Diverged] = []
+    for one, mean, own in zip(inversions, means, rows, strict=True):
+        slopes = [next(gradients) for _ in own]
+        try:
+            made.append(one.step(mean, slopes))
+        except Diverged as error:
+            made.append(error)
+    return made
 
 
 class Inversion:

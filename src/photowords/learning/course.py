@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import torch
@@ -23,26 +23,30 @@ from photowords.inversion.summary import plot, summary
 from photowords.settings import GenerateSettings
 from photowords.templates import templates
 
+Inverting = Callable[..., Iterator[Step]]
+"""``invert``, or what takes the same and gives the same steps."""
 SAMPLE_SEEDS = (0, 1, 2, 3)
 SHOW_EVERY = 1.0  # seconds between what a follower is told of the time taken
 
 
 @contextmanager
-def course(run: Run, backbone: Backbone, steps: int | None = None) -> Iterator[Iterator[Step]]:
+def course(
+    run: Run, backbone: Backbone, steps: int | None = None, inverting: Inverting = invert
+) -> Iterator[Iterator[Step]]:
     """The steps of a run from where it stands to its end, each taken when it is asked for; this process holds the run.
 
     A run that was begun goes on from its last checkpoint, to the same bits as if it had never stopped. ``steps`` may
     ask for more than the run was made for. The same bits hold for the same device and version of PyTorch; others are
-    warned about. However this ends, what was reached is kept.
+    warned about. However this ends, what was reached is kept. ``inverting`` makes the steps, as ``invert`` does.
 
     Raises UserError when another process works on the run, when the backbone is another one or in another precision,
     and when the run already has more than ``steps``; Stopped when it is asked to stop through its folder.
     """
-    with follow.hold(run.folder), closing(taken(run, backbone, steps)) as found:
+    with follow.hold(run.folder), closing(taken(run, backbone, steps, inverting)) as found:
         yield found
 
 
-def taken(run: Run, backbone: Backbone, steps: int | None = None) -> Generator[Step]:
+def taken(run: Run, backbone: Backbone, steps: int | None = None, inverting: Inverting = invert) -> Generator[Step]:
     """``course`` for a process that holds the run's folder already."""
     _check_same(run, backbone)
     photos, masks = run.photos(), run.masks()  # raises where one is gone, before anything is changed
@@ -54,7 +58,7 @@ def taken(run: Run, backbone: Backbone, steps: int | None = None) -> Generator[S
         last = run.last_step()
     (run.folder / follow.RESULT).unlink(missing_ok=True)
     run.save_losses()  # without those after the checkpoint
-    yield from _advance(run, backbone, last, photos, masks, Clock(follow.seconds(run.folder)))
+    yield from _advance(run, backbone, last, photos, masks, Clock(follow.seconds(run.folder)), inverting)
 
 
 def _check_same(run: Run, backbone: Backbone) -> None:
@@ -98,13 +102,14 @@ def _advance(
     photos: Sequence[Image],
     masks: Sequence[Image | None],
     clock: Clock,
+    inverting: Inverting,
 ) -> Generator[Step]:
     last, shown = resume, 0.0
     with clock("invert"):
         if resume is None:  # before anything is learned: what the words alone draw is looked at first
             _sample(run, backbone, run.start(), clock)
         try:
-            for step in invert(backbone, run.start(), photos, run.settings, resume, masks):
+            for step in inverting(backbone, run.start(), photos, run.settings, resume, masks):
                 run.record(step)
                 last = step
                 if run.about.get("samples_at") == "checkpoints" and step.held_out is not None and step.index:

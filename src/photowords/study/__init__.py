@@ -2,6 +2,6 @@
 
 from photowords.study.grid import Trial
 from photowords.study.plan import Study, read
-from photowords.study.runner import Prepared, Watcher, default_workers, prepare, run
+from photowords.study.runner import Prepared, Watcher, prepare, run
 
-__all__ = ["Prepared", "Study", "Trial", "Watcher", "default_workers", "prepare", "read", "run"]
+__all__ = ["Prepared", "Study", "Trial", "Watcher", "prepare", "read", "run"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -14,11 +13,11 @@ from typing import Any, Protocol
 import torch
 from PIL.Image import Image
 
-from photowords import backbones, images, segmentation
+from photowords import backbones, images, segmentation, workers
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.inversion.views import square
-from photowords.study import cost, folder, grid, plan, tables, workers
+from photowords.study import cost, folder, grid, plan, tables
 from photowords.study.grid import Trial
 from photowords.study.plan import Study
 from photowords.study.sources import Photo
@@ -138,11 +137,11 @@ def run(
 ) -> dict[str, Any]:
     """Run the trials that ``out`` lacks and make the report; a summary as plain JSON values.
 
-    ``count`` processes (default: ``default_workers``), or the Ray cluster at the address ``ray``.
+    ``count`` processes (default: ``workers.default``), or the Ray cluster at the address ``ray``.
     Raises UserError when ``out`` is another study's or no study's, when it cannot be written, and, once all the
     others are done and reported, for trials that failed.
     """
-    count = None if ray else (count or default_workers(prepared.device))
+    count = None if ray else (count or workers.default(prepared.device))
     with folder.open_(out, prepared.record, prepared.file.read_bytes(), prepared.squares()):
         done = [trial for trial in prepared.trials if folder.is_done(out, trial)]
         kept = {trial.id for trial in done}
@@ -203,10 +202,3 @@ def report(out: Path) -> dict[str, Any]:
     from photowords.report.build import write  # matplotlib
 
     return write(out)
-
-
-def default_workers(device: str) -> int:
-    """Processes where none were asked for: one for each CPU that may be used, or one on a GPU."""
-    if device != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -52,6 +52,12 @@ class Job:
     device: str
     dtype: str
 
+    def work(self) -> Outcome:
+        return work(self)
+
+    def lost(self, how: str) -> Outcome:
+        return Outcome(failure=how)
+
 
 @dataclass(frozen=True)
 class Outcome:

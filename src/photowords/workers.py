@@ -1,4 +1,4 @@
-"""Where trials run: processes of this machine, or a Ray cluster. Both answer with the same events."""
+"""Where jobs run: processes of this machine, or a Ray cluster. Both answer with the same events."""
 
 from __future__ import annotations
 
@@ -12,23 +12,44 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from photowords.errors import UserError, reason
 
-if TYPE_CHECKING:
-    from photowords.study.trial import Job, Outcome
-
 TRIES = 2
-"""A trial whose worker dies is tried once more, on a fresh worker."""
+"""A job whose worker dies is tried once more, on a fresh worker."""
+
+
+class Job(Protocol):
+    """What can be sent to another process, and is done there."""
+
+    @property
+    def device(self) -> str:
+        """What it computes on, as ``backbones.load`` takes it."""
+
+    def work(self) -> Any:
+        """Do it, and say what came of it. A failure is an answer, not an error."""
+
+    def lost(self, how: str) -> Any:
+        """The answer when it could not be done, for a reason that is not its own."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """A trial, by its place among the jobs, has begun (``outcome`` None) or ended."""
+    """A job, by its place among them, has begun (``outcome`` None) or ended with what its ``work`` returned."""
 
     index: int
-    outcome: Outcome | None = None
+    outcome: Any = None
+
+
+def default(device: str) -> int:
+    """Processes where none were asked for: one for each CPU that may be used, or one on a GPU."""
+    return 1 if device != "cpu" else cpus()
+
+
+def cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def on_processes(jobs: Sequence[Job], count: int) -> Generator[Event, None, None]:
@@ -56,7 +77,7 @@ def on_processes(jobs: Sequence[Job], count: int) -> Generator[Event, None, None
                     if worker.attempt < TRIES:
                         waiting.appendleft((worker.index, worker.attempt + 1))
                         continue
-                    outcome = _lost(died)
+                    outcome = jobs[worker.index].lost(f"its worker {died}, {TRIES} times")
                 else:
                     idle.append(worker)
                 yield Event(worker.index, outcome)
@@ -98,11 +119,9 @@ def _serve(pipe: Connection) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    from photowords.study.trial import work
-
     while True:
         try:
-            pipe.send(work(pipe.recv()))
+            pipe.send(pipe.recv().work())
         except (EOFError, OSError):
             return
 
@@ -114,7 +133,7 @@ def _end_with(parent: Any) -> None:
 
 
 def on_ray(jobs: Sequence[Job], address: str) -> Generator[Event, None, None]:
-    """Run jobs as tasks of a Ray cluster, one CPU each, and one GPU where the study is on cuda.
+    """Run jobs as tasks of a Ray cluster, one CPU each, and one GPU where they are on cuda.
 
     ``address``: "auto" for the cluster at hand, "local" for one on this machine, host:port, or ray://host:port.
     Its machines need photowords and the model. Raises UserError without Ray, and where no cluster answers.
@@ -154,7 +173,7 @@ def on_ray(jobs: Sequence[Job], address: str) -> Generator[Event, None, None]:
                     if attempt < TRIES:
                         waiting.appendleft((index, attempt + 1))
                         continue
-                    outcome = _lost(f"failed ({reason(error)})")
+                    outcome = jobs[index].lost(f"its worker failed ({reason(error)}), {TRIES} times")
                 yield Event(index, outcome)
     finally:
         for reference in busy:
@@ -170,13 +189,5 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=5).close()
 
 
-def _work(job: Job) -> Outcome:
-    from photowords.study.trial import work
-
-    return work(job)
-
-
-def _lost(how: str) -> Outcome:
-    from photowords.study.trial import Outcome
-
-    return Outcome(failure=f"its worker {how}, {TRIES} times")
+def _work(job: Job) -> Any:
+    return job.work()

@@ -1,0 +1,171 @@
+"""Many photos, one model: a run folder of its own for each photo, several of them learned in one batch at a time."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from photowords import backbones, follow, images, workers
+from photowords.backbones import Backbone
+from photowords.errors import PhotowordsWarning, UserError
+from photowords.follow import sentence
+from photowords.inversion import Lockstep, Run, Step
+from photowords.learning.beginning import begin
+from photowords.learning.course import course
+from photowords.settings import InvertSettings
+from photowords.starts import Start
+
+SAMPLES = 16
+"""Of the network's batch: on two cores it does these in little more time than a fourth of them."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A photo, and the run folder that it shall have."""
+
+    photo: Path
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process does at a time: tasks that are learned in one batch, all in the same way (see ``begin``).
+
+    Attributes:
+        model, device, dtype, offload: as ``backbones.load`` takes them.
+        threads: of a process on the CPU.
+    """
+
+    tasks: Sequence[Task]
+    init: Start
+    name: str
+    settings: InvertSettings
+    samples: int
+    samples_at: str
+    model: str
+    device: str
+    dtype: str
+    offload: str
+    threads: int = 1
+
+    def work(self) -> Ended:
+        """Learn all of them in this process."""
+        if self.device == "cpu":
+            torch.set_num_threads(self.threads)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", PhotowordsWarning)
+            try:
+                backbone = _backbone(self.model, self.device, self.dtype, self.offload)
+                failures = together(self, backbone)
+            except UserError as error:
+                failures = dict.fromkeys(self.tasks, str(error))
+        said = dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, PhotowordsWarning))
+        return Ended(failures, tuple(said))
+
+    def lost(self, how: str) -> Ended:
+        """Of those that were not done yet."""
+        return Ended({task: None if follow.state(task.folder) == "done" else how for task in self.tasks})
+
+
+class Ended(NamedTuple):
+    """What a process answers: why each task failed, None where it did not; and what it warned of."""
+
+    failures: Mapping[Task, str | None]
+    warnings: tuple[str, ...] = ()
+
+
+def each(
+    tasks: Sequence[Task], how: Share, at_once: int | None = None, count: int | None = None, ray: str | None = None
+) -> Iterator[tuple[Task, str | None]]:
+    """Learn a concept of each photo; yield each task as it ends, with why it failed or None.
+
+    What ends well leaves an ordinary run folder. Those that are done already come first, those that were begun go on.
+    ``how`` says what to do with a share of the tasks, ``at_once`` how many make a batch (default: as make ``SAMPLES``
+    samples), ``count`` on how many processes (default: ``workers.default``), or ``ray`` on which cluster, whose
+    machines need the same folders. Raises UserError without Ray, and where no cluster answers.
+    """
+    todo = []
+    for task in tasks:
+        try:
+            begun = _begun(task, how)
+        except UserError as error:
+            yield task, str(error)
+            continue
+        if begun and follow.state(task.folder) == "done":
+            yield task, None
+        else:
+            todo.append(task)
+    count = count or workers.default(how.device)
+    size = min(at_once or max(1, SAMPLES // how.settings.batch), -(-len(todo) // count) or 1)
+    parts = [todo[first : first + size] for first in range(0, len(todo), size)]
+    how = replace(how, threads=max(1, workers.cpus() // count))
+    shares = [replace(how, tasks=part, device=_device(how.device, number)) for number, part in enumerate(parts)]
+    events = workers.on_ray(shares, ray) if ray else workers.on_processes(shares, count)
+    with closing(events):
+        for event in events:
+            if event.outcome is not None:
+                for said in event.outcome.warnings:
+                    warnings.warn(said, PhotowordsWarning, stacklevel=2)
+                yield from event.outcome.failures.items()
+
+
+def together(share: Share, backbone: Backbone) -> dict[Task, str | None]:
+    """Learn the tasks of a share in step with each other; why each failed, None where it did not."""
+    lockstep, failures = Lockstep(), dict[Task, str | None]()
+    courses = {task: _course(task, share, backbone, lockstep) for task in share.tasks}
+    while courses:
+        for task, steps in list(courses.items()):
+            try:
+                if next(steps, None) is not None:
+                    continue
+                failures[task] = None
+            except (Exception, follow.Stopped) as error:  # whatever it is, the others go on
+                failures[task] = sentence(error)
+            del courses[task]
+    return failures
+
+
+def _course(task: Task, share: Share, backbone: Backbone, lockstep: Lockstep) -> Iterator[Step]:
+    run = _begun(task, share)
+    if run is None:
+        run = begin(
+            backbone,
+            [task.photo],
+            task.folder,
+            share.init,
+            share.name,
+            share.settings,
+            share.samples,
+            samples_at=share.samples_at,
+        )
+    with course(run, backbone, inverting=lockstep.invert) as taken:
+        yield from taken
+
+
+def _begun(task: Task, share: Share) -> Run | None:
+    """The run of a task that was begun before. Raises UserError where it is another photo's, or learned otherwise."""
+    if not (task.folder / follow.SETTINGS).exists():
+        return None
+    run = Run.open(task.folder)
+    if run.start().provenance["photos_sha256"] != [images.sha256(task.photo)]:
+        raise UserError(f"{task.folder} holds another photo's run; give another folder as `out`")
+    if run.settings != share.settings or run.about["init"] != share.init.init:
+        raise UserError(f"{task.folder} was begun with other settings; repeat those, or give another folder as `out`")
+    return run
+
+
+def _device(name: str, number: int) -> str:
+    """The device of a share: the GPUs of this machine in turn, where it has several and none was chosen."""
+    return f"cuda:{number % torch.cuda.device_count()}" if name == "cuda" else name
+
+
+@functools.lru_cache(maxsize=1)
+def _backbone(model: str, device: str, dtype: str, offload: str) -> Backbone:
+    return backbones.load(model, device, dtype, offload)

@@ -1,0 +1,178 @@
+"""Many photos, one model: each as if it were alone, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from photowords import formats, images, learning, pocket, workers
+from photowords.backbones import Backbone
+from photowords.errors import UserError
+from photowords.inversion import Diverged, Inversion, Lockstep, Run, Step, invert
+from photowords.learning.each import Share, Task, each
+from photowords.settings import InvertSettings
+from photowords.starts import Words
+from tests.command import refused, run
+
+SETTINGS = InvertSettings(steps=4, batch=2, held_out=4, evaluate_every=2)
+
+
+def share(folder: Path, **other: Any) -> Share:
+    told: dict[str, Any] = {"settings": SETTINGS, "samples": 0, **other}
+    where: dict[str, Any] = {"model": str(folder), "device": "cpu", "dtype": "fp32", "offload": "auto"}
+    return Share((), Words(words="red mug"), "it", samples_at="ends", **told, **where)
+
+
+def serially(shares: Sequence[Share], count: int) -> Iterator[workers.Event]:
+    """As workers.on_processes, here."""
+    for index, one in enumerate(shares):
+        yield workers.Event(index)
+        yield workers.Event(index, one.work())
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "on_processes", serially)
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, mug: Image.Image) -> list[Task]:
+    found = []
+    for number in range(3):
+        images.save_png(mug.rotate(90 * number), tmp_path / f"{number}.png")
+        found.append(Task(tmp_path / f"{number}.png", tmp_path / "runs" / str(number)))
+    return found
+
+
+def vectors(folder: Path) -> torch.Tensor:
+    return formats.read(folder / "concept.safetensors").vectors("clip_l")
+
+
+@pytest.mark.usefixtures("here")
+def test_each_run_is_what_it_is_alone(tmp_path: Path, tasks: list[Task], tiny: Backbone, tiny_folder: Path) -> None:
+    assert dict(each(tasks, share(tiny_folder), at_once=2, count=1)) == dict.fromkeys(tasks)
+    for number, task in enumerate(tasks):
+        alone = tmp_path / "alone" / str(number)
+        learning.learn(tiny, [task.photo], alone, Words(words="red mug"), "it", SETTINGS, 0)
+        assert torch.allclose(vectors(task.folder), vectors(alone), rtol=0, atol=1e-6)
+        names = sorted(path.name for path in alone.rglob("*"))
+        assert sorted(path.name for path in task.folder.rglob("*")) == names
+        curves = [[row["loss"] for row in Run.open(folder).losses()] for folder in (task.folder, alone)]
+        assert curves[0][1:] == pytest.approx(curves[1][1:], abs=1e-5)
+
+
+@pytest.mark.usefixtures("here")
+def test_what_was_done_is_left_and_what_was_begun_goes_on(
+    tasks: list[Task], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = share(tiny_folder)
+    list(each(tasks, how))
+    ended = [vectors(task.folder) for task in tasks]
+    begun = tasks[1].folder
+    for path in (begun / "result.json", begun / "checkpoints" / "000004.safetensors"):  # as if killed at step 3
+        path.unlink()
+    made: list[int] = []
+    step = Inversion.step
+    monkeypatch.setattr(Inversion, "step", lambda one, *rest: made.append(one.index) or step(one, *rest))
+    assert dict(each(tasks, how)) == dict.fromkeys(tasks)
+    assert made == [2, 3]
+    assert torch.allclose(vectors(begun), ended[1], rtol=0, atol=1e-6)
+    assert torch.equal(vectors(tasks[0].folder), ended[0])
+
+
+@pytest.mark.usefixtures("here")
+def test_a_folder_of_another_photo_or_other_settings_costs_itself_alone(tasks: list[Task], tiny_folder: Path) -> None:
+    list(each(tasks[:2], share(tiny_folder)))
+    swapped = Task(tasks[1].photo, tasks[0].folder)
+    longer = share(tiny_folder, settings=dataclasses.replace(SETTINGS, steps=5))
+    told = dict(each([swapped], share(tiny_folder))) | dict(each(tasks[1:], longer))
+    assert "holds another photo's run" in str(told[swapped])
+    assert "was begun with other settings" in str(told[tasks[1]])
+    assert told[tasks[2]] is None and Run.open(tasks[2].folder).result()
+
+
+def test_one_that_diverges_leaves_the_others_as_they_are(
+    tiny: Backbone, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from photowords.initializers import start
+
+    concepts = [start(Words(words=text), [], tiny, "it") for text in ("red mug", "blue mug")]
+    alone = list(invert(tiny, concepts[1], [mug], SETTINGS))
+    step = Inversion.step
+
+    def fails(one: Inversion, *rest: Any) -> Step:
+        if one.problem.concept is concepts[0] and one.index == 1:
+            raise Diverged("no number")
+        return step(one, *rest)
+
+    monkeypatch.setattr(Inversion, "step", fails)
+    lockstep = Lockstep()
+    bad, good = (lockstep.invert(tiny, concept, [mug], SETTINGS) for concept in concepts)
+    assert [next(steps).index for steps in (bad, good, bad, good)] == [0, 0, 1, 1]
+    with pytest.raises(Diverged, match="no number"):
+        next(bad)
+    last = [*good][-1]
+    assert last.index == 4
+    assert torch.allclose(last.concept.vectors("clip_l"), alone[-1].concept.vectors("clip_l"), rtol=0, atol=1e-6)
+
+
+def test_processes_learn_and_a_photo_that_cannot_be_read_costs_itself_alone(
+    tmp_path: Path, tasks: list[Task], tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.png").write_text("no picture")
+    options = (
+        "--model",
+        tiny_folder,
+        "--words",
+        "red mug",
+        "--samples",
+        0,
+        "--steps",
+        2,
+        "--held-out",
+        2,
+        "--batch",
+        1,
+    )
+    photos = [task.photo for task in tasks[:2]]
+    status, out, err = run(
+        capsys, "invert", "--each", *photos, tmp_path / "bad.png", "--out", tmp_path / "runs", *options, "--workers", 1
+    )
+    assert status == 2 and "1 of 3 photos failed, bad.png because" in err and "is not an image" in err
+    assert "2 of 3 concepts" in out and "3/3 1  done" in err
+    for task in tasks[:2]:
+        assert Run.open(task.folder).result()["sample_steps"] == 2 + 2 * 2
+    status, out, _ = run(capsys, "invert", "--each", *photos, "--out", tmp_path / "runs", *options, "--json")
+    assert status == 0 and list(json.loads(out)["runs"]) == ["0", "1"]
+
+
+def test_options_that_do_not_go_together_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mug, out = pocket.view("mug"), ("--out", tmp_path / "runs")
+    assert "add --each" in refused(capsys, "invert", mug, *out, "--workers", 2)
+    assert "goes on by itself" in refused(capsys, "invert", "--each", mug, *out, "--resume")
+    assert "is of one photo" in refused(capsys, "invert", "--each", mug, *out, "--click", "1,1")
+    assert "the same run folder" in refused(capsys, "invert", "--each", mug, tmp_path / mug.name, *out)
+
+
+def test_a_share_whose_worker_dies_says_so(tasks: list[Task], tiny_folder: Path) -> None:
+    lost = dataclasses.replace(share(tiny_folder), tasks=tasks).lost("its worker was killed")
+    assert lost.failures == dict.fromkeys(tasks, "its worker was killed")
+
+
+@pytest.mark.usefixtures("here")
+def test_a_model_that_cannot_be_loaded_is_said_of_each_photo(tasks: list[Task], tmp_path: Path) -> None:
+    told = dict(each(tasks, share(tmp_path / "nowhere")))
+    assert len(told) == 3 and all("nowhere" in str(sentence) for sentence in told.values())
+    assert not tasks[0].folder.exists()
+
+
+def test_ray_is_asked_for_by_name(tasks: list[Task], tiny_folder: Path) -> None:
+    with pytest.raises(UserError, match="Ray"):
+        list(each(tasks, share(tiny_folder), ray="127.0.0.1:1"))
