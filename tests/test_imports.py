@@ -180,9 +180,10 @@ def test_a_studys_file_is_read_without_what_renders_its_report() -> None:
     "statement",
     [
         "import photowords",
+        "import photowords.web.serve",
         "import runpy; sys.argv = ['photowords', '--help']; runpy.run_module('photowords', run_name='__main__')",
     ],
-    ids=["package", "help"],
+    ids=["package", "web", "help"],
 )
 def test_starts_without_the_heavy_libraries(statement: str) -> None:
     code = f"import sys\ntry:\n    {statement}\nexcept SystemExit as end:\n    assert not end.code\n"

@@ -75,7 +75,8 @@ def test_two_concepts_in_one_prompt() -> None:
 
 
 def test_a_swap_puts_the_plain_word_in_the_learned_words_place() -> None:
-    assert parse("{mug:checkered=striped} here", {"mug": MUG}) == [*mug(0), " striped ", *mug(2), " here"]
+    for old in ("checkered", "<1>", " <1> "):
+        assert parse(f"{{mug:{old}=striped}} here", {"mug": MUG}) == [*mug(0), " striped ", *mug(2), " here"]
     assert parse("{mug: blue checkered = red dotted}", {"mug": MUG}) == [" red dotted ", *mug(2)]
     assert parse("{mug:blue=red,mug=}", {"mug": MUG}) == [" red ", *mug(1)]
 

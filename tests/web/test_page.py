@@ -176,7 +176,7 @@ def test_an_export_is_a_file_of_the_tool_and_says_what_to_type(server: Server, l
         assert len(archive.namelist()) == 2, "the frozen word is itself"
     refused = server.get(f"/api/runs/{run}/export?tool=a1111")
     assert refused.status == 400 and "is of pocket" in refused.json["error"]
-    assert not [path for path in (server.runs / ".photowords").iterdir() if path.name.startswith("export")]
+    assert not [*(server.runs / ".photowords" / "passing").iterdir()]
 
 
 def test_the_folder_is_downloaded_without_what_is_hidden(server: Server, learned: Any) -> None:

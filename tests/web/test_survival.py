@@ -46,12 +46,14 @@ def test_a_run_outlives_the_server_and_the_queue_goes_on(own: Server) -> None:
     own.until(f"/api/runs/{first}", lambda told: (told["step"] or 0) >= 2)
     waiting = own.found(f"/api/runs/{second}")
     assert (waiting["state"], waiting["queue"]) == ("queued", 1)
+    (worker,) = [child for child in _descendants(own.process.pid) if "invert" not in _command(child)]
     own.end(kill=True)
     step = follow.status(own.runs / first).step or 0
     until = time.monotonic() + 60
     while (follow.status(own.runs / first).step or 0) <= step:
         assert time.monotonic() < until and follow.state(own.runs / first) == "learning"
         time.sleep(0.1)
+    assert _command(worker) == [""], "who has the models for the page goes with the server"
     cookie = own.cookie
     own.start()  # on the same port, and an open page's cookie still opens it
     assert own.ask("GET", "/api/runs", cookie=cookie).status == 200
@@ -65,13 +67,21 @@ def test_a_trainer_that_is_killed_is_interrupted_and_goes_on(own: Server) -> Non
     run = begin(own, 5000)
     own.until(f"/api/runs/{run}", lambda told: (told["step"] or 0) >= 11)
     for process in _descendants(own.process.pid):
-        if "invert" in Path(f"/proc/{process}/cmdline").read_text().split("\0"):
+        if "invert" in _command(process):
             os.kill(process, signal.SIGKILL)
     told = own.until(f"/api/runs/{run}", ended)
     assert told["state"] == "interrupted" and told["can"]["resume"]
     own.asked(f"/api/runs/{run}/resume", {"steps": told["step"] + 2})
     done = own.until(f"/api/runs/{run}", lambda told: told["state"] not in ("queued", "learning", "starting"))
     assert done["state"] == "done" and done["step"] == told["step"] + 2
+
+
+def _command(process: int) -> list[str]:
+    """What a process was started with; nothing of one that ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text().split("\0")
+    except FileNotFoundError:
+        return [""]
 
 
 def _descendants(process: int) -> list[int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from PIL.Image import Image
 
@@ -25,6 +26,12 @@ class Clicks:
     on: tuple[Point, ...] = ()
     off: tuple[Point, ...] = ()
     box: tuple[float, float, float, float] | None = None
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        """Of plain JSON values, with the names of the fields."""
+        box = told["box"]
+        return cls(tuple(map(tuple, told["on"])), tuple(map(tuple, told["off"])), box and tuple(box))
 
     def check(self, size: tuple[int, int]) -> None:
         """Raises UserError unless the clicks say where in a picture of ``size`` (width, height) the object is."""

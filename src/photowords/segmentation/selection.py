@@ -44,5 +44,5 @@ class Selection:
     def from_json(cls, told: Mapping[str, Any], mask: Image) -> Self:
         """What ``as_json`` told, with its mask."""
         asked = told["clicks"]
-        clicks = asked and Clicks(tuple(map(tuple, asked["on"])), tuple(map(tuple, asked["off"])), asked["box"])
+        clicks = asked and Clicks.from_json(asked)
         return cls(mask, told["source"], clicks, told["revision"])

@@ -48,7 +48,7 @@ def create(config: Config) -> ASGIApp:
 
     @asynccontextmanager
     async def living(app: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(queue.work())
+        task = asyncio.create_task(queue.work(worker.rest))
         yield
         task.cancel()
         with suppress(asyncio.CancelledError):

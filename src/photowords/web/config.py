@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,18 +60,28 @@ class Config:
         return self.own / "trash"
 
     @property
+    def passing(self) -> Path:
+        """What is made to be given out at once: exports, zips."""
+        return self.own / "passing"
+
+    @property
     def is_open(self) -> bool:
         """Whether other machines can reach the page."""
         return self.host not in LOOPBACK
 
 
 def prepare(config: Config) -> None:
-    """Make the folders. Raises UserError where they cannot be made or one is a link to somewhere else."""
+    """Make the folders, and clear what a server that was killed had not given out yet.
+
+    Raises UserError where they cannot be made or one is a link to somewhere else.
+    """
     for folder in (config.runs, config.own, config.photos, config.pictures, config.trash):
         files.make_folder(folder)
     for folder in (config.own, config.photos, config.pictures, config.trash):
         if folder.is_symlink() or not folder.is_dir():
             raise UserError(f"{folder} is no folder; remove it")
+    shutil.rmtree(config.passing, ignore_errors=True)
+    files.make_folder(config.passing)
 
 
 def read_token(runs: Path) -> str:

@@ -13,6 +13,8 @@ from photowords.settings import GenerateSettings, InvertSettings
 from photowords.web.answers import Refused
 
 KINDS = {bool: "bool", int: "int", float: "float", str: "text"}
+LABELS = {"lr": "learning rate", "true_cfg_scale": "true CFG scale"}
+"""Where a field's name is no word."""
 STARTS = ("caption", "class", "words", "star", "multi-star", "random", "shuffled", "random-words", "class-repeated")
 """What the page offers; a start that needs another picture is not among them."""
 OFFERED = ("words", "drop", "freeze", "keep_article", "budget", "candidates", "seed", "labels", "class_name")
@@ -51,7 +53,7 @@ def described(cls: type) -> list[dict[str, Any]]:
 def _described(field: Field) -> dict[str, Any]:
     return {
         "name": field.name,
-        "label": field.name.replace("_", " "),
+        "label": LABELS.get(field.name, field.name.replace("_", " ")),
         "kind": "choice" if field.choices else "text" if field.prefix else KINDS[field.kind],
         "many": field.many,
         "choices": list(field.choices),

@@ -9,9 +9,11 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from photowords import follow, jobs
 from photowords.web.config import Config
@@ -41,11 +43,15 @@ class Queue:
         self._config, self._runs = config, runs
         self._started: Started | None = None
 
-    async def work(self) -> None:
-        """Look whose turn it is, for ever."""
+    async def work(self, begun: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Look whose turn it is, for ever; ``begun`` is told when a run was started."""
+        telling: asyncio.Task[None] | None = None
         while True:
+            before = self._started
             with suppress(OSError):  # a full disk: perhaps there is room later
                 await asyncio.to_thread(self.look)
+            if self._started is not before and self._started is not None and (telling is None or telling.done()):
+                telling = asyncio.create_task(begun())
             await asyncio.sleep(EVERY)
 
     def waiting(self) -> list[Path]:

@@ -103,7 +103,7 @@ class Using:
             raise Refused(f"the tools are {', '.join(EXPORTS)}", field="tool")
         if extension not in ("", ".safetensors", ".pt", ".bin", ".png", ".webp"):
             raise Refused("no tool has files that end so", field="extension")
-        out = self._config.own / f"export-{secrets.token_hex(8)}"
+        out = self._config.passing / secrets.token_hex(8)
         files.make_folder(out)
         try:
             made = await self._worker.ask(
@@ -121,7 +121,7 @@ class Using:
     async def zip(self, request: Request) -> Response:
         """A run's folder as it is."""
         folder = self._runs.find(request.path_params["run"])
-        path = self._config.own / f"{secrets.token_hex(8)}.zip"
+        path = self._config.passing / f"{secrets.token_hex(8)}.zip"
         try:
             async with self._zips:
                 await asyncio.to_thread(_zip, folder, path)

@@ -53,8 +53,7 @@ class Work:
         from photowords import images, segmentation
 
         photo = images.load_photo(asked["photo"])
-        told = asked["clicks"]
-        clicks = segmentation.Clicks(tuple(map(tuple, told["on"])), tuple(map(tuple, told["off"])), told["box"])
+        clicks = segmentation.Clicks.from_json(asked["clicks"])
         clicks.check(photo.size)
         self.prepare(asked, tell)
         selection = self._selector.select(photo, clicks, asked["photo"])
@@ -132,6 +131,15 @@ class Work:
         steps = [step.replace(f"{out}{os.sep}", "") for _, _, use in made.files for step in use.steps]
         return {"files": [file.name for file, _, _ in made.files], "steps": steps, "prompt": made.prompt}
 
+    def rest(self, asked: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+        """Make room on the device for a run that begins to learn; the model comes back when it is asked for."""
+        if self._backbone is not None and self._backbone[1].device.type == "cuda":
+            import torch
+
+            self._backbone = None
+            torch.cuda.empty_cache()
+        return {}
+
     def _of_photo(self, photo: Any, mask: Any = None) -> Backbone:
         """The model that the server was started with, or the one that suits the photo."""
         from photowords.backbones import automatic
@@ -151,7 +159,7 @@ class Work:
 
 CLICKS = ("prepare", "mask")
 """What is answered beside what takes long."""
-METHODS = (*CLICKS, "sentence", "pictures", "words", "export")
+METHODS = (*CLICKS, "sentence", "pictures", "words", "export", "rest")
 
 
 def main() -> None:

@@ -105,6 +105,12 @@ class Worker:
             if not answer.done():
                 answer.set_exception(Refused(ENDED, 503))
 
+    async def rest(self) -> None:
+        """Let the process, where there is one, make room for a run that learns."""
+        if self.pid is not None:
+            with suppress(UserError):
+                await self.ask("rest")
+
     async def close(self) -> None:
         """End the process."""
         if self._process is not None and self._process.returncode is None:
