@@ -166,6 +166,16 @@ def server_streams(server: Server) -> bool:
     return True
 
 
+def test_ctrl_c_ends_the_server_and_its_open_pages(tmp_path: Path) -> None:
+    server = Server(tmp_path / "runs").start()
+    page = server.follow("/api/events", "runs")
+    assert next(page) == {"runs": []}
+    server.process.send_signal(signal.SIGINT)
+    assert list(page) == []
+    said, _ = server.process.communicate(timeout=30)
+    assert server.process.returncode == 0 and said.strip() == "closed; what is learning goes on"
+
+
 def test_other_machines_need_a_password(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

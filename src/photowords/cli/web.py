@@ -65,4 +65,7 @@ def run(args: argparse.Namespace) -> None:
             f"Whoever reaches {args.host} of this machine and has the password can use this page: upload photos, start "
             "and delete runs, read all of them. What goes over the network is not encrypted."
         )
-    serve(config, args.port, lambda address: print(f"open {address}", flush=True))
+    try:
+        serve(config, args.port, lambda address: print(f"open {address}", flush=True))
+    except KeyboardInterrupt:
+        print("\nclosed; what is learning goes on")

@@ -91,6 +91,11 @@ class Streams:
 
     def __init__(self) -> None:
         self._open = 0
+        self._ended = False
+
+    def end(self) -> None:
+        """End all of them: the server is about to."""
+        self._ended = True
 
     def stream(self, name: str, look: Callable[[], object], tell: Callable[[], Any | None]) -> Response:
         """``look`` is asked often and says cheaply what differs when something has changed; ``tell`` gives the data, or
@@ -107,7 +112,7 @@ class Streams:
         try:
             before: object = None
             spoke = 0.0
-            while True:
+            while not self._ended:
                 now = await asyncio.to_thread(look)
                 if now != before:
                     before, spoke = now, time.monotonic()

@@ -36,11 +36,11 @@ STATIC_TYPES = (".html", ".js", ".css", ".svg", ".png", ".woff2", ".ico")
 log = logging.getLogger("photowords.web")
 
 
-def create(config: Config) -> ASGIApp:
-    """The whole application. Raises UserError where its folders cannot be made."""
+def create(config: Config, streams: Streams) -> ASGIApp:
+    """The whole application; whoever runs it ends the streams. Raises UserError where its folders cannot be made."""
     prepare(config)
     photos.forget_old(config)
-    runs, streams, worker = Runs(config), Streams(), Worker(config)
+    runs, worker = Runs(config), Worker(config)
     queue = Queue(config, runs)
 
     def about(request: Request) -> Response:

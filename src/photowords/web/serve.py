@@ -13,6 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from photowords.errors import UserError
+from photowords.web.answers import Streams
 from photowords.web.app import create
 from photowords.web.config import Config
 
@@ -42,6 +43,18 @@ class Patient(H11Protocol):
             self.transport.abort()
 
 
+class Server(uvicorn.Server):
+    """Ends the streams of events when it is asked to end: their pages would keep it."""
+
+    def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
+        super().__init__(config)
+        self._streams = streams
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self._streams.end()
+        super().handle_exit(sig, frame)
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens. Raises UserError where the port is taken or the host is not this machine's."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -59,13 +72,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(config: Config, port: int, say: Callable[[str], None]) -> None:
     """Answer until Ctrl-C. Runs that learn go on."""
-    app = create(config)
+    streams = Streams()
+    app = create(config, streams)
     listening = listen(config.host, port)
     address = listening.getsockname()[1]
     shown = "[::1]" if config.host == "::1" else "127.0.0.1" if config.host == "0.0.0.0" else config.host
     say(f"http://{shown}:{address}/?token={config.token}")
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             app,
             http=Patient,
@@ -77,6 +91,7 @@ def serve(config: Config, port: int, say: Callable[[str], None]) -> None:
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=2,
-        )
+        ),
+        streams,
     )
     asyncio.run(server.serve(sockets=[listening]))
