@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from photowords import files, study
-from photowords.study.trial import Outcome, work
+from photowords.study.trial import Outcome
 from photowords.workers import Event
 
 DEAD = 2**22 + 1  # a process number that Linux never gives
@@ -54,7 +54,7 @@ def serially(jobs: Sequence[Any], count: int) -> Generator[Event, None, None]:
     """As workers.on_processes, here."""
     for index, job in enumerate(jobs):
         yield Event(index)
-        yield Event(index, work(job))
+        yield Event(index, job.work())
 
 
 def prepare(file: Path, model: Path) -> study.Prepared:
