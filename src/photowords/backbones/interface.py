@@ -40,7 +40,7 @@ class Conditioning:
 
     def pick(self, rows: Tensor) -> Conditioning:
         """The conditioning of the prompts numbered ``rows`` (n,), in that order; rows may repeat."""
-        return Conditioning({name: tensor[rows] for name, tensor in self.tensors.items()})
+        return Conditioning({name: tensor[rows.to(tensor.device)] for name, tensor in self.tensors.items()})
 
     @staticmethod
     def cat(parts: Sequence[Conditioning]) -> Conditioning:

@@ -15,7 +15,7 @@ from photowords.errors import UserError
 from photowords.inversion.loss import Batch, denoising_loss
 from photowords.inversion.problem import Problem
 from photowords.inversion.rule import State, learned
-from photowords.inversion.step import Step, by_word, packed, unpacked
+from photowords.inversion.step import Step, by_word, fetched, packed, unpacked
 from photowords.settings import InvertSettings
 
 
@@ -126,19 +126,20 @@ class Inversion:
         }
         self._sample_steps += settings.batch
 
-        value = loss.item()
+        now = self._learned()
+        value, *read = fetched(loss, *now.values(), *(slopes[name].square().sum(1) for name in now))
+        moved, squares = dict(zip(now, read, strict=False)), dict(zip(now, read[len(now) :], strict=True))
         held_out = self._held_out() if settings.is_evaluated(self.index) else None
         scores = {} if held_out is None else {"held_out_loss": held_out.mean().item()}
-        moved = {name: table.cpu() for name, table in self._learned().items()}
         finite = all(bool(table.isfinite().all()) for table in moved.values())
-        if not (finite and all(map(math.isfinite, (value, *scores.values())))):
+        if not (finite and all(map(math.isfinite, (value.item(), *scores.values())))):
             raise Diverged(
-                f"the loss became {value} at step {self.index}; the concept of step {self.index - 1} is kept; "
+                f"the loss became {value.item()} at step {self.index}; the concept of step {self.index - 1} is kept; "
                 "try a lower `lr`"
             )
         concept = problem.concept.with_vectors(moved, step=self.index, scores=scores)
-        slope = by_word(problem.concept, slopes)
-        return Step(self.index, value, held_out, concept, slope, self._sample_steps, packed(self._states))
+        slope = by_word(problem.concept, squares)
+        return Step(self.index, value.item(), held_out, concept, slope, self._sample_steps, packed(self._states))
 
     def _learned(self) -> Mapping[str, Tensor]:
         return self.problem.vectors({name: learned(state) for name, state in self._states.items()})

@@ -20,7 +20,7 @@ class Batch:
         latents, noise: z and eps, (b, c, h, w).
         t: timesteps, (b,).
         weight: of each latent cell, (b, 1, h, w), mean 1 in each sample.
-        prompt: which prompt each sample has, (b,).
+        prompt: which prompt each sample has, (b,), on the CPU: what there is to encode is decided there.
     """
 
     latents: Tensor

@@ -123,7 +123,7 @@ class Problem:
             noise = torch.randn(shape, generator=generator).to(device)
             drawn = [self._views[i] for i in view.tolist()]
             z = torch.cat([v.latents.sample(posterior_noise[k : k + 1]) for k, v in enumerate(drawn)])
-            return Batch(z, noise, t.to(device), torch.cat([v.weight for v in drawn]), prompt.to(device))
+            return Batch(z, noise, t.to(device), torch.cat([v.weight for v in drawn]), prompt)
 
         return self.rule.draws(samples, self.settings.batch)
 
@@ -159,7 +159,7 @@ class Problem:
         generator = torch.Generator().manual_seed(HELD_OUT_SEED)
         noise = torch.randn(latents.shape, generator=generator).to(device)
         t = self.backbone.objective.timesteps(stratified(count)).to(device)
-        prompt = (pair // len(self._views)).to(device)
+        prompt = pair // len(self._views)
         return Batch(latents, noise, t, torch.cat([view.weight for view in drawn]), prompt)
 
 

@@ -205,7 +205,7 @@ class Run:
         """Write the losses, the concept and, last, the checkpoint of a step: it vouches for the others."""
         self.save_losses()
         formats.write(step.concept, self.concept_file, "photowords")
-        tensors = {f"state.{key}": value for key, value in step.state.items()}
+        tensors = {f"state.{key}": value.cpu().clone() for key, value in step.state.items()}
         tensors |= {f"vectors.{encoder}": step.concept.vectors(encoder) for encoder in step.concept.encoders}
         # One entry: safetensors writes several in no fixed order.
         metadata = {"step": json.dumps({"index": step.index, "sample_steps": step.sample_steps})}

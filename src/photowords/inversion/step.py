@@ -23,7 +23,8 @@ class Step:
         gradient: norm of the training loss's gradient in each word's vectors, (words,), all text encoders together;
             0 for frozen ones, None at step 0.
         sample_steps: network passes so far: steps x batch, plus one for each held-out tuple evaluated.
-        state: what the rule keeps, "ENCODER.NAME" -> tensor; all that continuing needs. Empty at step 0.
+        state: what the rule keeps, "ENCODER.NAME" -> tensor where it was computed; all that continuing needs. Empty at
+            step 0.
     """
 
     index: int
@@ -35,26 +36,29 @@ class Step:
     state: Mapping[str, Tensor]
 
 
-def by_word(concept: Concept, gradients: Mapping[str, Tensor]) -> Tensor:
+def by_word(concept: Concept, squares: Mapping[str, Tensor]) -> Tensor:
     """Norm of the gradient in each word's vectors, all text encoders together, (words,).
 
-    ``gradients``: of the rows that learn, (trainable rows, width) for each encoder.
+    ``squares``: the squared norm of each row that learns, (trainable rows,) for each encoder, on the CPU.
     """
-    squares = torch.zeros(len(concept))
-    for name, gradient in gradients.items():
+    found = torch.zeros(len(concept))
+    for name, own in squares.items():
         words = concept.trainable_rows(name).squeeze(1).nonzero().squeeze(1)
         owner = torch.arange(len(concept)).repeat_interleave(torch.tensor(concept.sizes(name)))[words]
-        squares.index_add_(0, owner, gradient.square().sum(1).cpu())
-    return squares.sqrt()
+        found.index_add_(0, owner, own)
+    return found.sqrt()
+
+
+def fetched(*tensors: Tensor) -> list[Tensor]:
+    """Small tensors on the CPU, float32: by one copy, since a device is waited for at each."""
+    flat = torch.cat([tensor.detach().float().flatten() for tensor in tensors]).cpu()
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    return [part.view(tensor.shape).clone() for part, tensor in zip(parts, tensors, strict=True)]
 
 
 def packed(states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Every encoder's state as one mapping, copied to the CPU."""
-    return {
-        f"{encoder}.{name}": tensor.detach().cpu().clone()
-        for encoder, state in states.items()
-        for name, tensor in state.items()
-    }
+    """Every encoder's state as one mapping. Nothing is copied: a rule makes new tensors and changes none."""
+    return {f"{encoder}.{name}": tensor for encoder, state in states.items() for name, tensor in state.items()}
 
 
 def unpacked(state: Mapping[str, Tensor], encoder: str, device: torch.device) -> dict[str, Tensor]:
