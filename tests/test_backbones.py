@@ -158,7 +158,9 @@ def test_auto_is_the_pocket_for_its_world_and_the_first_cached_model_for_a_photo
     here: set[str] = set()
     monkeypatch.setattr(automatic, "is_cached", lambda source: source in here)
     assert automatic.for_photos([mug]) == "pocket"
-    with pytest.raises(UserError, match=r"real photo.*about 4 GB: hf download stable-diffusion-v1-5.*`model` pocket"):
+    with pytest.raises(
+        UserError, match=r"no picture of the small.*about 4 GB: hf download stable-diffusion-v1-5.*`model` pocket"
+    ):
         automatic.for_photos([mug, landscape()])
     here.add(backbones.ALIASES["sd15"].source)
     assert automatic.for_photos([landscape()]) == "sd15"

@@ -74,8 +74,8 @@ def test_transparency_is_white(tmp_path: Path) -> None:
     assert (photo.getpixel((3, 3)), photo.getpixel((3, 12))) == ((0, 0, 255), (255, 255, 255))
     Image.new("RGBA", (16, 16), (0, 0, 0, 51)).save(tmp_path / "a.png")
     assert images.load_photo(tmp_path / "a.png").getpixel((0, 0)) == (204, 204, 204)
-    Image.new("LA", (16, 16), (10, 0)).save(tmp_path / "la.png")
-    assert images.load_photo(tmp_path / "la.png").getpixel((0, 0)) == (255, 255, 255)
+    Image.new("LA", (16, 16), (10, 1)).save(tmp_path / "la.png")
+    assert images.load_photo(tmp_path / "la.png").getpixel((0, 0)) == (254, 254, 254)
 
 
 def test_grey_and_one_bit(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.files import atomic
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 OBJECT_FROM = 128  # of a mask's grey: from here on it is the object
 OBJECT_SHARE = 0.78  # of a square's side, that an object in the middle of a photo usually takes
+ANIMATED = ("GIF", "PNG", "WEBP")  # not MPO: a phone's JPEG holds a second picture that nobody means
 LEAST_SIDE = 8  # pixels; less than this shows nothing
 MOST_PIXELS = 89_000_000  # just below where Pillow begins to warn; its own limit, the process's, is not ours to move
 LIMIT = f"{MOST_PIXELS // 10**6} million pixels"
@@ -26,11 +28,12 @@ WHITES = {"I;16": (65535,), "I": (255, 65535, 2**31 - 1), "F": (1, 255, 65535)}
 
 
 def load_photo(path: Path | str) -> Image.Image:
-    """Read a photo as 8-bit RGB, the right way up, on white where it is transparent; the first frame of several.
+    """Read a photo as 8-bit RGB, the right way up, on white where it is transparent; the first frame of several, with a
+    warning where they move.
 
     Raises:
-        UserError: the path is missing, a folder, empty, no image, damaged, under 8 pixels on a side,
-            or over 89 million pixels (found from the header, before any pixel is decoded).
+        UserError: the path is missing, a folder, empty, no image, damaged, wholly transparent, under 8 pixels on a
+            side, or over 89 million pixels (found from the header, before any pixel is decoded).
     """
     path = Path(path)
     try:
@@ -46,8 +49,12 @@ def load_photo(path: Path | str) -> Image.Image:
                 raise UserError(f"{path} is {width}x{height} pixels, too small; use at least {LEAST_SIDE}x{LEAST_SIDE}")
             if width * height > MOST_PIXELS:
                 raise UserError(f"{path} is {width}x{height} pixels, too large; shrink it to at most {LIMIT}")
+            if image.format in ANIMATED and getattr(image, "n_frames", 1) > 1:
+                warnings.warn(f"{path} moves; its first picture is taken", PhotowordsWarning, stacklevel=2)
+            if image.has_transparency_data and image.convert("RGBA").getchannel("A").getbbox() is None:
+                raise UserError(f"{path} is wholly transparent: there is nothing to see")
             return _rgb(ImageOps.exif_transpose(image))
-    except UserError:
+    except (UserError, PhotowordsWarning):  # which may be an error, where a program says so
         raise
     except Image.DecompressionBombError:  # from twice Pillow's limit on
         raise UserError(f"{path} has too many pixels to be opened; shrink it to at most {LIMIT}") from None

@@ -8,6 +8,7 @@ started from "checkered"; ``{mug:<2>=striped}`` names that word by its place, fo
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from photowords.concept import Concept, WordRef
@@ -70,7 +71,7 @@ def parse(prompt: str, concepts: Mapping[str, Concept]) -> list[Piece]:
     """A prompt as pieces.
 
     Raises UserError for a concept that was not given, a swap that is not "old=new", a word that the
-    concept does not have, and a lone brace.
+    concept does not have or that is swapped twice, and a lone brace.
     """
     pieces: list[Piece] = []
     end = 0
@@ -83,11 +84,17 @@ def parse(prompt: str, concepts: Mapping[str, Concept]) -> list[Piece]:
             raise UserError(f"the prompt names the concept {{{name}}}, which is not among those given ({known})")
         concept = concepts[name.strip()]
         own: list[Piece] = [*concept.refs]
+        swapped: set[int] = set()
         for swap in filter(None, (part.strip() for part in swaps.split(","))):
             old, equals, new = swap.partition("=")
             if not equals or not old.strip():
                 raise UserError(f"the swap {swap!r} is not understood; write {{{name}:old word=new word}}")
+            if "=" in new:
+                raise UserError(f"the swap {swap!r} has two '='; write several as {{{name}:old=new,other=new}}")
             place = find_words(concept, old)
+            if swapped & {*place}:
+                raise UserError(f"{old.strip()!r} of {{{name}}} is swapped twice; swap each word once")
+            swapped |= {*place}
             own[place.start : place.stop] = [f" {new.strip()} "] + [""] * (len(place) - 1)
         pieces.extend(own)
     pieces.append(_plain(prompt[end:], prompt))
@@ -95,8 +102,9 @@ def parse(prompt: str, concepts: Mapping[str, Concept]) -> list[Piece]:
 
 
 def words_in(text: str) -> list[str]:
-    """The distinct words of a text, lower-cased, in order."""
-    return list(dict.fromkeys(re.findall(r"\w+", text.lower())))
+    """The distinct words of a text, lower-cased, in order; a pictograph is one too."""
+    found = re.findall(r"\w+|[^\w\s]", text.lower())
+    return list(dict.fromkeys(word for word in found if re.match(r"\w", word) or unicodedata.category(word) == "So"))
 
 
 def named(prompt: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ def for_photos(photos: Sequence[Image], masks: Sequence[Image | None] = ()) -> s
         return cached[0]
     small = ALIASES["sd15"]
     raise UserError(
-        "this is a real photo, of which the bundled pocket model knows nothing, and no other model is in the local "
+        "this is no picture of the small world that the bundled pocket model knows, and no other model is in the local "
         f"cache; download one ({small.about}: hf download {small.source}), give another to `model`, or go on "
         "regardless with `model` pocket"
     )
@@ -38,9 +39,8 @@ def for_concepts(concepts: Sequence[Concept], sources: Sequence[Path]) -> str:
     ``sources``: the run folders or files that they were read from.
     """
     for concept, path in zip(concepts, sources, strict=True):
-        settings = path / "settings.json"
-        if settings.is_file():
-            return str(json.loads(settings.read_text())["about"]["model"])
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # no run's folder, or a damaged one
+            return str(json.loads((path / "settings.json").read_text())["about"]["model"])
         made_for = str(concept.provenance.get("backbone", ""))
         if made_for in ALIASES or made_for.count("/") == 1:
             return made_for

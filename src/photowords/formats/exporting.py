@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from PIL.Image import Image
 
 from photowords import images
 from photowords.concept import Concept
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.formats.names import default_stem
 from photowords.formats.tools import TOOLS
 from photowords.formats.use import Use, use
@@ -66,7 +68,14 @@ def _with_frozen(concept: Concept, phrases: list[str]) -> Iterator[str]:
 
 
 def sample_of(run: Path) -> Image | None:
-    """The first of the last pictures that a run drew; None for a file, and for a run without samples."""
+    """The first of the last pictures that a run drew; None for a file, and for a run without samples.
+
+    Warns of a damaged one, which is none: a concept is whole without its picture.
+    """
     rows = sorted((run / "samples").glob("step_*.png"))
-    row = images.load_photo(rows[-1]) if rows else None
+    try:
+        row = images.load_photo(rows[-1]) if rows else None
+    except UserError as error:
+        warnings.warn(f"the export has no picture: {error}", PhotowordsWarning, stacklevel=2)
+        return None
     return row and row.crop((0, 0, row.height, row.height))  # squares, side by side

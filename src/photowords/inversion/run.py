@@ -113,8 +113,10 @@ class Run:
         return self.folder / "concept.safetensors"
 
     def photos(self) -> list[Image]:
-        """The run's own copies of its photos, in order."""
+        """The run's own copies of its photos, in order. Raises UserError where they are gone."""
         found = sorted((self.folder / "photos").glob("*.png"), key=lambda path: int(path.stem))
+        if not found:
+            raise UserError(f"{self.folder} has lost its photo; put it back as {self.folder / 'photos' / '0.png'}")
         return [images.load_photo(path) for path in found]
 
     def masks(self) -> list[Image | None]:

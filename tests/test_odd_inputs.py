@@ -1,0 +1,122 @@
+"""What a stranger tries: pictures of every kind, odd swaps, run folders that lost something."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from photowords import images, prompts
+from photowords.backbones import Backbone
+from photowords.errors import PhotowordsWarning, UserError
+from photowords.prompts import parse
+from tests.command import MUG, refused, run
+from tests.small_models import words_concept
+
+
+@pytest.mark.parametrize("kind", ["gif", "png", "webp"])
+def test_of_a_moving_picture_the_first_is_taken_and_said(kind: str, tmp_path: Path, mug: Image.Image) -> None:
+    file, others = tmp_path / f"moving.{kind}", [mug.rotate(90), mug.rotate(180)]
+    mug.save(file, save_all=True, append_images=others)
+    with pytest.warns(PhotowordsWarning, match=rf"moving\.{kind} moves; its first picture is taken"):
+        photo = images.load_photo(file)
+    apart = np.abs(np.asarray(photo, int) - np.asarray(mug, int)).mean()
+    assert apart < 12 < np.abs(np.asarray(photo, int) - np.asarray(others[0], int)).mean()
+
+
+def test_what_is_wholly_transparent_is_refused(tmp_path: Path, mug: Image.Image) -> None:
+    for name, alpha in (("clear", 0), ("faint", 1)):
+        picture = mug.copy()
+        picture.putalpha(alpha)
+        picture.save(tmp_path / f"{name}.png")
+    with pytest.raises(UserError, match=r"clear\.png is wholly transparent: there is nothing to see"):
+        images.load_photo(tmp_path / "clear.png")
+    assert np.asarray(images.load_photo(tmp_path / "faint.png")).min() > 250
+
+
+def test_a_picture_of_the_one_colour_that_is_clear_is_transparent_too(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "p.png", transparency=(255, 0, 0))
+    with pytest.raises(UserError, match="wholly transparent"):
+        images.load_photo(tmp_path / "p.png")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("{mug:blue=red:mug=cup}", "the swap 'blue=red:mug=cup' has two '='; write several as {mug:old=new,other=new}"),
+        ("{mug:blue=red,blue=green}", "'blue' of {mug} is swapped twice; swap each word once"),
+        ("{mug:blue checkered=red,checkered=dotted}", "'checkered' of {mug} is swapped twice"),
+        ("{mug:кружка=чайник}", "concept mug has no word 'кружка'; its words are blue, checkered, mug"),
+    ],
+)
+def test_odd_swaps_get_one_sentence(prompt: str, said: str, tiny: Backbone) -> None:
+    with pytest.raises(UserError) as caught:
+        parse(prompt, {"mug": words_concept(tiny)})
+    assert str(caught.value).startswith(said)
+
+
+def test_a_swap_may_take_a_word_out_or_put_a_pictograph_in(tiny: Backbone) -> None:
+    concept = {"mug": words_concept(tiny)}
+    plain = [piece for piece in parse("{mug:mug=,blue=🫖}", concept) if isinstance(piece, str)]
+    assert plain == [" 🫖 "] and len(parse("{mug:mug=,blue=🫖}", concept)) == 2
+
+
+def test_a_pictograph_is_a_word_that_may_be_unknown(pocket_model: Backbone) -> None:
+    assert pocket_model.unknown_words("a 🫖 of чайник, mug* (mug)!") == ["🫖", "чайник"]
+    assert prompts.words_in("It's a Mug_1 — “x” ☂️") == ["it", "s", "a", "mug_1", "x", "☂"]
+
+
+@pytest.fixture
+def broken(learned: tuple[Path, Any], tmp_path: Path) -> Path:
+    """A copy of a finished run, to be damaged."""
+    return Path(shutil.copytree(learned[0], tmp_path / "broken"))
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff", b"[]"])
+def test_a_run_with_damaged_settings_still_draws(
+    damage: bytes, broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (broken / "settings.json").write_bytes(damage)
+    status, out, _ = run(capsys, "generate", "{mug}", "--concept", broken, "--out", tmp_path / "p", "--steps", 1)
+    assert status == 0 and "seed-0.png" in out
+    assert "has no readable settings.json" in refused(capsys, "concept", "words", broken)
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"{"])
+def test_a_run_that_lost_its_losses_says_so(
+    damage: bytes | None, broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (broken / "losses.jsonl").unlink()
+    if damage is not None:
+        (broken / "losses.jsonl").write_bytes(damage)
+    said = refused(capsys, "invert", "--out", broken, "--resume")
+    assert "has lost what was measured: its losses.jsonl is missing or damaged" in said and "--steps" in said
+
+
+def test_a_run_that_lost_its_photo_says_so(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(broken / "photos")
+    for command in (("concept", "words", broken), ("invert", "--out", broken, "--resume"), ("evaluate", broken)):
+        assert f"has lost its photo; put it back as {broken / 'photos' / '0.png'}" in refused(capsys, *command)
+
+
+def test_a_damaged_sample_does_not_stop_an_export(
+    broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (broken / "samples" / "step_000020.png").write_bytes(b"")
+    out = tmp_path / "m.safetensors"
+    status, _, err = run(capsys, "concept", "export", broken, "--to", "diffusers", "--out", out)
+    assert status == 0 and out.is_file() and "warning: the export has no picture" in err
+
+
+def test_a_picture_of_no_world_is_not_called_a_photo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photowords.backbones.automatic.is_cached", lambda _: False)
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "white.png")
+    said = refused(capsys, "caption", tmp_path / "white.png")
+    assert "this is no picture of the small world that the bundled pocket model knows" in said
+    assert run(capsys, "caption", MUG)[0] == 0
