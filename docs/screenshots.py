@@ -68,9 +68,10 @@ def click(page: Page) -> None:
 
 
 def words(page: Page) -> None:
+    page.locator(".chip input").last.fill("mug")
     page.get_by_role("button", name="See what the model draws").click()
     page.wait_for_selector(".drawn .picture img")
-    page.locator(".chip input").nth(1).focus()
+    page.locator(".chip input").last.focus()
     keep(page, "3-words")
 
 
@@ -78,7 +79,9 @@ def learn(page: Page) -> None:
     page.get_by_role("button", name="Learn these words").click()
     page.locator(".series circle").nth(3).wait_for(state="attached")
     page.locator(".samples img").nth(2).wait_for()
+    page.set_viewport_size({**SIZE, "height": 1240})  # type: ignore[typeddict-item]
     keep(page, "4-learn")
+    page.set_viewport_size(SIZE)  # type: ignore[arg-type]
 
 
 def use(page: Page) -> None:
@@ -93,7 +96,7 @@ def use(page: Page) -> None:
         drawn = page.locator("#use .picture").count()
         page.get_by_role("button", name="Draw", exact=True).click()
         page.locator("#use .picture").nth(drawn + 3).wait_for()
-    page.locator(".prompt-line").evaluate("(line) => scrollBy(0, line.getBoundingClientRect().top - 150)")
+    page.locator("#use").evaluate("(card) => scrollBy(0, card.getBoundingClientRect().top - 70)")
     keep(page, "5-use")
 
 

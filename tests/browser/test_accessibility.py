@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,18 @@ def learned(runs: Path) -> str:
     return "clock"
 
 
+@pytest.fixture(scope="module")
+def study(runs: Path) -> str:
+    """A study of two photos, of which one trial is done."""
+    folder = runs / "quick"
+    (folder / "trials").mkdir(parents=True)
+    named = {"concepts": [{"name": "mug"}, {"name": "cup"}], "arms": [{"name": "caption"}, {"name": "class"}]}
+    plan = {"question": "Which start is lower?", "seeds": [0], "trials": ["a", "b", "c", "d"], **named}
+    (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    (folder / "trials" / "a.json").write_text("{}", encoding="utf-8")
+    return "quick"
+
+
 @pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]['width']}-{look[1]}")
 def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
     viewport, scheme = request.param
@@ -38,7 +51,7 @@ def check(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_no_screen_shuts_anybody_out(page: Page, learned: str) -> None:
+def test_no_screen_shuts_anybody_out(page: Page, learned: str, study: str) -> None:
     expect(page.locator(".bank img").first).to_be_visible()
     check(page)
     page.locator(".thumb").first.click()
@@ -54,6 +67,11 @@ def test_no_screen_shuts_anybody_out(page: Page, learned: str) -> None:
     check(page)
     page.goto(f"{home}?view=runs&compare={learned}")
     expect(page.locator(".compared .series circle")).to_have_count(2)
+    check(page)
+    page.get_by_role("link", name="Studies").click()
+    page.get_by_role("link", name=study).click()
+    expect(page.locator(".trial")).to_have_count(4)
+    expect(page.locator("#studies tbody tr").first).to_contain_text("● seed 0 done")
     check(page)
 
 

@@ -87,7 +87,7 @@ export function show(about, open) {
       problem,
     ),
   );
-  draft.when(["words", "label"], () => {
+  draft.when(["words"], () => {
     name.placeholder = suggested();
     go.disabled = !ready();
   });
@@ -95,9 +95,8 @@ export function show(about, open) {
 
 const ready = () => draft.words.some((word) => word.text && word.trainable);
 
-/** A name from the class, or from the sentence's last word. */
+/** A name from the sentence's last word, which mostly says what the thing is. */
 function suggested() {
-  const words = draft.words.filter((word) => word.text);
-  const found = draft.label?.name ?? words.at(-1)?.text ?? "";
-  return found.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "") || "concept";
+  const last = draft.words.filter((word) => word.text).at(-1)?.text ?? "";
+  return last.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "") || "concept";
 }

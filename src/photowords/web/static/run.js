@@ -33,6 +33,8 @@ export function show(name, about, go) {
 
 function update(view, run) {
   if (view.key === "") begin(view, run);
+  const photo = run.overlay_url ?? run.photos[0];
+  if (photo && view.photo.getAttribute("src") !== photo) view.photo.src = photo;
   progress(view, run);
   curves(view.curve, [{ name: run.name, losses: run.losses, steps: run.steps }]);
   samples(view, run);
@@ -47,11 +49,11 @@ function update(view, run) {
 
 /** What does not change while a run learns. */
 function begin(view, run) {
-  const photo = run.overlay_url ?? run.photos[0] ?? run.photo_url;
+  view.photo = h("img", { alt: `The photo of ${run.name}, and what of it is learned` });
   put(
     byId("stage"),
     h("h2", { id: "stage-title" }, "The photo"),
-    h("div", { class: "surface still" }, photo && h("img", { src: photo, alt: `The photo of ${run.name}` })),
+    h("div", { class: "surface still" }, view.photo),
     h("div", { class: "tools" }, h("button", { type: "button", onclick: () => anew(view, run) }, "Change the words, learn again")),
   );
   view.words = h("div", {});
@@ -133,7 +135,7 @@ function actions(view, run) {
   };
   const more = h("input", { id: "more", type: "number", min: 1, step: 1, value: 100 });
   return [
-    run.can.use && h("button", { type: "button", class: run.can.resume ? "" : "main", onclick: toUse }, "Draw with it"),
+    run.can.use && h("button", { type: "button", class: run.state === "done" ? "main" : "", onclick: toUse }, "Draw with it"),
     run.can.stop && h("button", { type: "button", onclick: act("stop") }, run.state === "queued" ? "Take it out of the queue" : "Stop here"),
     run.can.resume && h("button", { type: "button", class: "main", onclick: act("resume") }, "Go on"),
     run.can.more &&

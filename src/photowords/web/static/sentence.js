@@ -11,7 +11,7 @@ let asked = null; // the AbortController of the sentence that is on its way
 
 /** Show the draft's sentence. ``about`` is what the server says of itself. */
 export function show(about) {
-  const list = h("ol", { class: "chips", "aria-label": "The words of the sentence" });
+  const list = h("ol", { class: "chips edited", "aria-label": "The words of the sentence" });
   const beside = h("div", { class: "beside" });
   const problem = h("p", { class: "problem", role: "alert" });
   const waiting = h("p", { class: "hint" });
@@ -20,7 +20,7 @@ export function show(about) {
   put(
     byId("sentence"),
     h("h2", { id: "sentence-title" }, "Its sentence"),
-    h("p", { class: "hint" }, "Each coloured word will learn from your photo. Change what is wrong; a word kept as it is stays plain."),
+    h("p", { class: "hint" }, "Each coloured word will learn from your photo. Correct what is wrong."),
     list,
     waiting,
     problem,
@@ -80,7 +80,7 @@ function said() {
   };
   const { label } = draft;
   return [
-    label && h("p", {}, "Looks like: ", h("strong", {}, label.name), h("span", { class: "hint" }, ` ${Math.round(100 * label.confidence)} % sure`)),
+    label && h("p", {}, label.confidence < 0.5 ? "Might be: " : "Looks like: ", h("strong", {}, label.name), h("span", { class: "hint" }, ` ${Math.round(100 * label.confidence)} % sure`)),
     draft.said && h("p", { class: "hint" }, `The captioner said: “${draft.said}”`),
     draft.touched && h("p", {}, h("button", { type: "button", onclick: again }, "Read the photo again (your changes go)")),
   ];

@@ -36,9 +36,14 @@ export function show() {
   const clear = h("button", { type: "button", onclick: () => point({ clicks: [], box: null }) }, "Clear");
   put(
     byId("stage"),
-    h("h2", { id: "stage-title" }, "Point at the thing"),
+    h(
+      "div",
+      { class: "title" },
+      h("h2", { id: "stage-title" }, "Point at the thing"),
+      h("button", { type: "button", onclick: () => draft.begin() }, "Another photo"),
+    ),
     surface,
-    h("div", { class: "tools" }, modes(), undo, clear, h("button", { type: "button", class: "last", onclick: () => draft.begin() }, "Another photo")),
+    h("div", { class: "tools" }, modes(), undo, clear),
     told,
     h(
       "p",

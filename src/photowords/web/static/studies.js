@@ -38,30 +38,31 @@ function summary(told) {
 
 const progress = (told) => [
   h("progress", { max: told.trials || 1, value: told.done, "aria-label": `Progress of ${told.study}` }),
-  h("p", { class: "hint" }, `${told.state}: ${told.done} of ${told.trials} trials` + (told.failed ? `, ${told.failed} failed` : "")),
+  h("p", { class: "hint" }, `${told.state}: ${told.done} of ${told.trials} trials`),
 ];
 
 function one(told) {
-  const cells = new Map(told.cells.map((cell) => [`${cell.concept}\n${cell.arm}\n${cell.seed}`, cell.state]));
-  const seeds = [...new Set(told.cells.map((cell) => cell.seed))];
-  const cell = (concept, arm) =>
-    seeds.map((seed) => [seed, cells.get(`${concept}\n${arm}\n${seed}`)]).filter(([, state]) => state).map(([seed, state]) => h("span", { class: `trial ${state}`, title: `seed ${seed}: ${state}` }, MARKS[state] ?? "?", h("span", { class: "unseen" }, ` seed ${seed} ${state}`)));
+  const row = (concept) => h("tr", {}, h("th", { scope: "row" }, concept), told.arms.map((arm) => h("td", {}, marks(told, concept, arm))));
+  const columns = ["Photo", ...told.arms].map((name) => h("th", { scope: "col" }, name));
   return [
     told.question && h("p", {}, told.question),
     progress(told),
     told.report_url && h("p", {}, h("a", { class: "button main", href: told.report_url }, "Read the report")),
+    h("p", { class: "hint" }, "Each mark is a trial of one seed: ● done, ○ to come."),
     h(
       "div",
       { class: "scroll", tabindex: "0", role: "region", "aria-label": "Trials of the study" },
-      h(
-        "table",
-        {},
-        h("caption", {}, "Each mark is a trial of one seed: ● done, ◐ running, ○ to come, ✕ failed."),
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Photo"), told.arms.map((arm) => h("th", { scope: "col" }, arm)))),
-        h("tbody", {}, told.concepts.map((concept) => h("tr", {}, h("th", { scope: "row" }, concept), told.arms.map((arm) => h("td", {}, cell(concept, arm)))))),
-      ),
+      h("table", {}, h("thead", {}, h("tr", {}, columns)), h("tbody", {}, told.concepts.map(row))),
     ),
   ];
 }
 
-const MARKS = { done: "●", running: "◐", waiting: "○", failed: "✕" };
+/** A mark for each seed of a photo and an arm. */
+function marks(told, concept, arm) {
+  const trials = told.cells.filter((cell) => cell.concept === concept && cell.arm === arm);
+  return trials.map(({ seed, state }) =>
+    h("span", { class: `trial ${state}`, title: `seed ${seed}: ${state}` }, MARKS[state], h("span", { class: "unseen" }, ` seed ${seed} ${state}`)),
+  );
+}
+
+const MARKS = { done: "●", waiting: "○" };
