@@ -16,6 +16,7 @@ from photowords import formats, pocket
 from photowords.cli import main
 from photowords.inversion import Run
 from photowords.settings import EXPORTS
+from photowords.web import asked, forms
 from tests.web.browser import Server
 
 FEW = {"steps": 12, "held_out": 8, "evaluate_every": 4}
@@ -35,8 +36,8 @@ def ended(told: Any) -> bool:
     return told["state"] in ("done", "failed", "stopped", "interrupted")
 
 
-def drawn(server: Server, asked: dict[str, Any]) -> Any:
-    name = server.asked("/api/pictures", asked)["pictures"]
+def drawn(server: Server, told: dict[str, Any]) -> Any:
+    name = server.asked("/api/pictures", told)["pictures"]
     return server.until(f"/api/pictures/{name}", lambda told: told["state"] in ("done", "failed"))
 
 
@@ -98,6 +99,12 @@ def test_the_photo_becomes_a_sentence(server: Server, photo: str) -> None:
     start = {"kind": "words", "words": "a red kettle", "freeze": ["kettle"]}
     told = server.asked("/api/sentence", {"photo": photo, "clicks": [], "box": None, "start": start})
     assert told["words"] == [{"text": "red", "trainable": True}, {"text": "kettle", "trainable": False}]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in forms.STARTS if kind not in ("caption", "words")])
+def test_every_start_that_is_offered_gives_words_that_can_be_learned(server: Server, photo: str, kind: str) -> None:
+    found = server.asked("/api/sentence", {"photo": photo, "start": {"kind": kind}})
+    assert [text for text, _ in asked.words(found["words"])] == [word["text"] for word in found["words"]]
 
 
 def test_a_run_is_followed_from_the_queue_to_its_end(server: Server, learned: Any) -> None:
