@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +39,18 @@ class Pulled:
 
 
 @dataclass(frozen=True)
+class Falling:
+    """Another optimiser at a rate that falls to 0 over ``steps`` as half a cosine (Loshchilov and Hutter 2017)."""
+
+    inner: Optimizer
+    steps: int
+
+    def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
+        factor = (1 + math.cos(math.pi * (index - 1) / self.steps)) / 2
+        return self.inner(state, gradient, rho * factor, size, index)
+
+
+@dataclass(frozen=True)
 class Heavy:
     """Another optimiser that is given a running mean of the gradients, each first brought to length 1."""
 
@@ -48,6 +61,20 @@ class Heavy:
         unit = gradient / gradient.norm().clamp_min(1e-30)
         mean = state.get("mean", torch.zeros_like(unit)).lerp(unit, 1 - self.beta)
         return {**self.inner(state, mean, rho, size, index), "mean": mean}
+
+
+@dataclass(frozen=True)
+class TangentTogether:
+    """``Tangent`` whose vectors turn by rho on (root mean square) average, those with the larger gradient by more."""
+
+    def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
+        rows = state["rows"]
+        length = rows.norm(dim=1, keepdim=True)
+        unit = rows / length
+        along = (gradient - (gradient * unit).sum(1, keepdim=True) * unit) * length  # a gradient in radians
+        turn = rho * along / along.square().sum(1).mean().sqrt().clamp_min(1e-30)
+        angle = turn.norm(dim=1, keepdim=True)
+        return {"rows": length * (unit * angle.cos() - turn * (angle / math.pi).sinc())}
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ import torch
 from PIL import Image
 
 from benchmarks.likeness import Judge, Subject, means
-from benchmarks.optimizers import Heavy, Kept, Muon, Normalised, Pulled
+from benchmarks.optimizers import Falling, Heavy, Kept, Muon, Normalised, Pulled, TangentTogether
 from photowords import backbones, files
 from photowords.backbones import Backbone, Conditioning
 from photowords.concept import Concept
 from photowords.initializers import start
 from photowords.inversion import Inversion, Problem, Rule, together
-from photowords.inversion.rule import AdamW, Tangent, antithetic, constant, cosine
+from photowords.inversion.rule import RUNNING, AdamW, Tangent, antithetic
 from photowords.settings import GenerateSettings, InvertSettings
 
 LITTLE = ("a", "an", "the", "and", "with", "of", "in", "on")
@@ -36,44 +36,50 @@ SCORED = ("photo", "photo_lpips", "views", "views_lpips", "edits", "swap")
 
 @dataclass(frozen=True)
 class Arm:
-    """One way: a rule at a rate, and what else is changed. ``guidance``: the loss is that of the guided prediction."""
+    """One way: a rule at a rate, and what else is changed.
+
+    ``falling``: the rate falls to 0 as a cosine; ``freeze``: little words are; ``guidance``: of the loss's prediction.
+    """
 
     rule: Rule
     rho: float = 0.22
     batch: int = 4
     steps: int = 100
+    falling: bool = False
     freeze: bool = False
     guidance: float = 1.0
 
 
-def tangent(per_row: bool = True, **parts: Any) -> Rule:
-    return Rule(**{"optimizer": Tangent(per_row), "schedule": cosine, **parts})
+def falling(rule: Rule, rho: float, **changed: Any) -> Arm:
+    return Arm(rule, rho, falling=True, **changed)
 
 
+TURN = Rule(Tangent(), antithetic)
 ARMS: dict[str, Arm] = {
     "paper": Arm(Rule(AdamW(weight_decay=0.01))),
-    "adamw-cosine": Arm(Rule(AdamW(), cosine)),
-    "adamw-cosine-average": Arm(Rule(AdamW(), cosine, average=0.25)),
-    "adamw-average": Arm(Rule(AdamW(), average=0.25)),
-    "adamw-pairs": Arm(Rule(AdamW(), draws=antithetic)),
-    "adamw-kept": Arm(Rule(Kept(AdamW()))),
-    "adamw-kept-cosine-pairs": Arm(Rule(Kept(AdamW()), cosine, draws=antithetic)),
-    "tangent-.08": Arm(tangent(), 0.08),
-    "tangent-.16": Arm(tangent(), 0.16),
-    "tangent-.16-pairs": Arm(tangent(draws=antithetic), 0.16),
-    "tangent-.32-pairs": Arm(tangent(draws=antithetic), 0.32),
-    "tangent-all-.16-pairs": Arm(tangent(False, draws=antithetic), 0.16),
-    "tangent-all-.16": Arm(tangent(False), 0.16),
-    "tangent-.16-pairs-average": Arm(tangent(schedule=constant, average=0.5, draws=antithetic), 0.16),
-    "tangent-heavy-.16-pairs": Arm(tangent(optimizer=Heavy(Tangent()), draws=antithetic), 0.16),
-    "tangent-.16-pairs-pull": Arm(tangent(optimizer=Pulled(Tangent(), 0.2), draws=antithetic), 0.16),
-    "tangent-.16-pairs-frozen": Arm(tangent(draws=antithetic), 0.16, freeze=True),
-    "tangent-.16-pairs-guided": Arm(tangent(draws=antithetic), 0.16, guidance=3.0),
-    "muon-pairs": Arm(Rule(Muon(), cosine, draws=antithetic), 0.2),
-    "muon-kept-pairs": Arm(Rule(Kept(Muon()), cosine, draws=antithetic), 0.2),
-    "muon-kept-pairs-2": Arm(Rule(Kept(Muon(largest=2)), cosine, draws=antithetic), 0.2),
-    "muon-pairs-guided": Arm(Rule(Muon(), cosine, draws=antithetic), 0.2, guidance=3.0),
-    "normalised-pairs": Arm(Rule(Normalised(), cosine, draws=antithetic), 0.1),
+    "fast": Arm(Rule(Tangent(), antithetic, RUNNING), 0.16),
+    "fast-.10": Arm(Rule(Tangent(), antithetic, RUNNING), 0.1),
+    "fast-.24": Arm(Rule(Tangent(), antithetic, RUNNING), 0.24),
+    "fast-frozen": Arm(Rule(Tangent(), antithetic, RUNNING), 0.16, freeze=True),
+    "fast-guided": Arm(Rule(Tangent(), antithetic, RUNNING), 0.16, guidance=3.0),
+    "fast-all": Arm(Rule(TangentTogether(), antithetic, RUNNING), 0.16),
+    "fast-pull": Arm(Rule(Pulled(Tangent(), 0.2), antithetic, RUNNING), 0.16),
+    "fast-adamw": Arm(Rule(AdamW(), antithetic, RUNNING)),
+    "fast-adamw-kept": Arm(Rule(Kept(AdamW()), antithetic, RUNNING)),
+    "tangent-.08": falling(Rule(Tangent()), 0.08),
+    "tangent-.16": falling(Rule(Tangent()), 0.16),
+    "tangent-.16-pairs": falling(TURN, 0.16),
+    "tangent-.32-pairs": falling(TURN, 0.32),
+    "tangent-heavy-.16-pairs": falling(Rule(Heavy(Tangent()), antithetic), 0.16),
+    "tangent-all-.16-pairs": falling(Rule(TangentTogether(), antithetic), 0.16),
+    "adamw-cosine": falling(Rule(), 0.22),
+    "adamw-pairs": Arm(Rule(AdamW(), antithetic)),
+    "adamw-kept-cosine-pairs": falling(Rule(Kept(AdamW()), antithetic), 0.22),
+    "muon-pairs": falling(Rule(Muon(), antithetic), 0.2),
+    "muon-kept-pairs": falling(Rule(Kept(Muon()), antithetic), 0.2),
+    "muon-kept-pairs-2": falling(Rule(Kept(Muon(largest=2)), antithetic), 0.2),
+    "muon-pairs-guided": falling(Rule(Muon(), antithetic), 0.2, guidance=3.0),
+    "normalised-pairs": falling(Rule(Normalised(), antithetic), 0.1),
 }
 """Name -> what is compared. Rates are rho; weight decay is AdamW's at that rate."""
 
@@ -96,13 +102,14 @@ class Guided:
 
 def learned(backbone: Backbone, arm: Arm, starts: list[Concept], subjects: list[Subject], seed: int) -> dict[int, Any]:
     """Step -> the concepts there, for the steps of ``AT``."""
-    told = InvertSettings(
-        steps=arm.steps, batch=arm.batch, lr=f"rho:{arm.rho}", seed=seed, held_out=1, evaluate_every=arm.steps
-    )
+    told = InvertSettings(arm.steps, arm.batch, f"rho:{arm.rho}", seed=seed, held_out=1, evaluate_every=arm.steps)
     model: Any = backbone if arm.guidance == 1 else Guided(backbone, arm.guidance)
     frozen = [freeze(concept) for concept in starts] if arm.freeze else starts
+    rule = arm.rule
+    if arm.falling:
+        rule = dataclasses.replace(rule, optimizer=Falling(rule.optimizer, arm.steps))
     problems = [
-        Problem(model, concept, subject.views[:1], (), dataclasses.replace(told, seed=seed + 1000 * k), arm.rule)
+        Problem(model, concept, subject.views[:1], (), dataclasses.replace(told, seed=seed + 1000 * k), rule)
         for k, (concept, subject) in enumerate(zip(frozen, subjects, strict=True))
     ]
     kept = {}
@@ -152,8 +159,14 @@ class Bench:
             sheet([s.views[0] for s in self.subjects], drawn).save(self.out / "sheets" / f"{name}-s{self.seed}.png")
         return found
 
-    def run(self, name: str) -> dict[str, Any]:
-        """Results of an arm, step -> concept's numbers; from the folder where they are there."""
+    def run(self, name: str, steps: int | None = None) -> dict[str, Any]:
+        """Results of an arm, step -> concept's numbers; from the folder where they are there.
+
+        ``steps``: how many, in place of its own.
+        """
+        arm = ARMS.get(name, Arm(Rule()))
+        if steps:
+            name, arm = f"{name}@{steps}", dataclasses.replace(arm, steps=steps)
         file = self.out / f"{name}-s{self.seed}.json"
         if file.exists():
             return dict(json.loads(file.read_text()))
@@ -161,7 +174,6 @@ class Bench:
         if name == "start":
             found = {0: self.measure(self.starts, name)}
         else:
-            arm = ARMS[name]
             concepts = learned(self.backbone, arm, self.starts, self.subjects, self.seed)
             found = {step: self.measure(own, name if step == arm.steps else None) for step, own in concepts.items()}
         result = {"concepts": [s.name for s in self.subjects], "cpu": time.process_time() - began, "steps": found}
@@ -200,6 +212,7 @@ def main() -> None:
     parser.add_argument("--concepts", type=Path, required=True, help="folder of concepts, each laid out as the bank's")
     parser.add_argument("--out", type=Path, required=True, help="folder of results; arms that are there are not run")
     parser.add_argument("--arms", default=",".join(ARMS), help="names, with commas between (default: all)")
+    parser.add_argument("--steps", type=int, help="of every arm but paper, in place of its own")
     parser.add_argument("--model", default="pocket")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--first", type=int, help="only so many concepts")
@@ -213,7 +226,7 @@ def main() -> None:
     print(line("paper", base, None), flush=True)
     for name in args.arms.split(","):
         if name not in ("start", "paper"):
-            print(line(name, bench.run(name), base), flush=True)
+            print(line(name, bench.run(name, args.steps), base), flush=True)
 
 
 if __name__ == "__main__":

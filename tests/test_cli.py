@@ -105,7 +105,7 @@ def test_the_settings_of_a_recipe_and_random_vectors(tmp_path: Path, capsys: pyt
     assert "--recipe is for the beginning of a run" in refused(
         capsys, "invert", "--out", out, "--resume", "--recipe", "paper"
     )
-    assert "there is no --recipe 'x'; choose from paper" in refused(
+    assert "there is no --recipe 'x'; choose from fast, paper" in refused(
         capsys, "invert", MUG, "--out", tmp_path / "other", "--recipe", "x"
     )
 

@@ -29,7 +29,7 @@ def test_a_step_reads_from_the_device_once(tiny: Backbone, mug: Image, monkeypat
 
 
 def test_what_a_step_keeps_stays(tiny: Backbone, mug: Image) -> None:
-    settings = InvertSettings(steps=3, held_out=2, average=0.9)
+    settings = InvertSettings(steps=3, held_out=2, optimizer="adamw")
     kept = []
     for step in invert(tiny, start(Words(words="red mug"), [], tiny), [mug], settings):
         kept.append((step, {name: tensor.clone() for name, tensor in step.state.items()}))

@@ -57,9 +57,8 @@ class Recipe:
 # AdamW's own weight decay, and squashes and mirrors photos where no option says otherwise.
 _ADAMW = {
     "optimizer": "adamw",
-    "schedule": "constant",
     "noise": "independent",
-    "average": 0.0,
+    "average": "none",
     "weight_decay": 0.01,
 }
 _ORIGINAL = {
@@ -72,6 +71,10 @@ _ORIGINAL = {
 }
 
 RECIPES = {
+    "fast": Recipe(
+        {"steps": 100, "batch": 4, "optimizer": "tangent", "noise": "antithetic", "average": "running"},
+        "photowords, the defaults: docs/lab-log.md",
+    ),
     "paper": Recipe({"steps": 100}, "An Image is Worth One Sentence, its project page", base="textual-inversion-ldm"),
     "vanilla": Recipe(
         {"steps": 5000}, "Gal et al. 2022, section 4: one star", base="textual-inversion-ldm", init="star"

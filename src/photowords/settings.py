@@ -16,8 +16,9 @@ from photowords.templates import PROPERTIES, TEMPLATES
 BACKGROUND_WEIGHT = 0.1
 """What a cell outside the mask weighs where nobody says."""
 
-RHO = 0.22
-"""Of a step of batch 4 where nobody says: 0.019 on the pocket, and on CLIP-L about 0.003, what practitioners use."""
+RHO = {"tangent": 0.16, "adamw": 0.22}
+"""Optimiser -> rate of a step of batch 4 where nobody says. AdamW's is 0.019 on the pocket, and on CLIP-L about 0.003,
+what practitioners use."""
 
 SCHEDULERS = {
     "ddim": "DDIMScheduler",
@@ -61,26 +62,26 @@ class InvertSettings:
         "learning rate; with rho: before it, the length of a step against that of the model's own word vectors",
         above=0,
         prefix="rho:",
-        unset=f"rho:{RHO:g} x the root of batch / 4",
+        unset=f"rho:{RHO['tangent']:g} x the root of batch / 4, of AdamW rho:{RHO['adamw']:g}",
         metavar="RATE",
     )
     optimizer: str = option(
-        "adamw",
-        "how a gradient becomes a step; tangent turns each vector and leaves its length",
-        choices=("adamw", "tangent"),
+        "tangent",
+        "how a gradient becomes a step: tangent turns each vector and leaves its length, AdamW is the sources'",
+        choices=("tangent", "adamw"),
         metavar="NAME",
-    )
-    schedule: str = option(
-        "constant", "the rate over the steps; cosine falls to 0", choices=("constant", "cosine"), metavar="NAME"
     )
     noise: str = option(
-        "independent",
-        "a batch's noise; antithetic takes each noise with its negative",
-        choices=("independent", "antithetic"),
+        "antithetic",
+        "a batch's noise: each with its negative, or each its own",
+        choices=("antithetic", "independent"),
         metavar="NAME",
     )
-    average: float = option(
-        0.0, "share of the steps, the last ones, whose vectors are averaged", least=0, most=1, metavar="SHARE"
+    average: str = option(
+        "running",
+        "what is learned: an average of the steps in which later ones weigh more, or the last step's own",
+        choices=("running", "none"),
+        metavar="NAME",
     )
     weight_decay: float = option(0.0, "AdamW's pull on the vectors towards zero", least=0, metavar="RATE")
     seed: int = option(0, "of the noise, the timesteps, and the order of photos and templates", least=0, metavar="N")
@@ -122,6 +123,8 @@ class InvertSettings:
 
     def __post_init__(self) -> None:
         fields.check(self)
+        if self.weight_decay and self.optimizer != "adamw":
+            raise UserError(f"`weight_decay` is AdamW's, and `optimizer` {self.optimizer} keeps every vector's length")
         if late := [step for step in self.evaluate_at or () if step > self.steps]:
             raise UserError(f"`evaluate_at` asks for step {late[0]}, but there are only {self.steps} `steps`")
 
@@ -132,7 +135,7 @@ class InvertSettings:
         lr = rho x the root mean square of such a vector's coordinates: Adam's first step moves each by lr.
         """
         if self.lr is None:
-            return RHO * math.sqrt(self.batch / 4)
+            return RHO[self.optimizer] * math.sqrt(self.batch / 4)
         return float(self.lr.removeprefix("rho:")) if isinstance(self.lr, str) else None
 
     def is_evaluated(self, step: int) -> bool:

@@ -121,7 +121,7 @@ class Inversion:
         self.index += 1
         slopes = dict(zip(self._states, gradients, strict=True))
         self._states = {
-            name: problem.rule.step(state, slopes[name], *problem.rates[name], self.index, settings.steps)
+            name: problem.rule.step(state, slopes[name], *problem.rates[name], self.index)
             for name, state in self._states.items()
         }
         self._sample_steps += settings.batch

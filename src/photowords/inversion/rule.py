@@ -17,6 +17,9 @@ from torch import Tensor
 from photowords.inversion.loss import Batch
 from photowords.settings import InvertSettings
 
+RUNNING = 3.0
+"""Power of the running average: most of the weight lies on the last quarter of the steps."""
+
 State = Mapping[str, Tensor]
 """What is kept of one text encoder from step to step: ``rows`` and what the parts of the rule remember."""
 
@@ -46,33 +49,16 @@ class AdamW:
 
 @dataclass(frozen=True)
 class Tangent:
-    """Directional textual inversion (arXiv 2512.13672): each vector turns by rho radians and keeps its length.
-
-    ``per_row``: each by as much; else all by rho on (root mean square) average, the larger gradient by more.
-    """
-
-    per_row: bool = True
+    """Directional textual inversion (arXiv 2512.13672): each vector turns by rho radians and keeps its length."""
 
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         rows = state["rows"]
         length = rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
         unit = rows / length
-        along = (gradient - (gradient * unit).sum(1, keepdim=True) * unit) * length  # a gradient in radians
-        norm = along.norm(dim=1, keepdim=True)
-        turn = rho * along / (norm if self.per_row else norm.square().mean().sqrt()).clamp_min(1e-30)
-        angle = turn.norm(dim=1, keepdim=True)
-        moved = unit * angle.cos() - turn * (angle / math.pi).sinc()
-        return {"rows": length * moved}
-
-
-def constant(done: float) -> float:
-    """The same rate throughout."""
-    return 1.0
-
-
-def cosine(done: float) -> float:
-    """Half a cosine, from 1 to 0 (Loshchilov and Hutter 2017)."""
-    return (1 + math.cos(math.pi * done)) / 2
+        across = gradient - (gradient * unit).sum(1, keepdim=True) * unit
+        down = -across / across.norm(dim=1, keepdim=True).clamp_min(1e-30)
+        moved = unit * math.cos(rho) + down * math.sin(rho)
+        return {"rows": length * moved / moved.norm(dim=1, keepdim=True)}
 
 
 def independent(draw: Callable[[int], Batch], size: int) -> Batch:
@@ -95,15 +81,15 @@ class Rule:
 
     Attributes:
         optimizer: makes the step.
-        schedule: share of the steps done, in [0, 1) -> factor of rho.
         draws: (draw n samples, batch size) -> the batch.
-        average: share of the steps, the last ones, whose vectors are averaged; 0 gives the last step's own.
+        average: learn a running average of the steps, in which a step weighs about its number to this power, so that
+            early ones are forgotten (Shamir and Zhang 2013); None gives the last step's own. It is a falling rate's
+            gain without having to know the last step.
     """
 
     optimizer: Optimizer = AdamW()
-    schedule: Callable[[float], float] = constant
     draws: Callable[[Callable[[int], Batch], int], Batch] = independent
-    average: float = 0.0
+    average: float | None = None
 
     @classmethod
     def of(cls, settings: InvertSettings) -> Rule:
@@ -112,25 +98,17 @@ class Rule:
             "adamw": AdamW(weight_decay=settings.weight_decay),
             "tangent": Tangent(),
         }
-        schedules = {"constant": constant, "cosine": cosine}
         draws = {"independent": independent, "antithetic": antithetic}
-        return cls(
-            optimizers[settings.optimizer], schedules[settings.schedule], draws[settings.noise], settings.average
-        )
+        average = {"none": None, "running": RUNNING}
+        return cls(optimizers[settings.optimizer], draws[settings.noise], average[settings.average])
 
-    @property
-    def is_open_ended(self) -> bool:
-        """Whether its steps are the same however many follow, so that a finished run can be taken further."""
-        return self.schedule is constant and self.average == 0
-
-    def step(self, state: State, gradient: Tensor, rho: float, size: float, index: int, steps: int) -> State:
-        """The state after step ``index`` (1, 2, ...) of ``steps``."""
-        moved = self.optimizer(state, gradient, rho * self.schedule((index - 1) / steps), size, index)
-        first = steps - round(self.average * steps) + 1
-        if index < first:
+    def step(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> State:
+        """The state after step ``index`` (1, 2, ...)."""
+        moved = self.optimizer(state, gradient, rho, size, index)
+        if self.average is None:
             return moved
-        mean = state.get("average", moved["rows"])
-        return {**moved, "average": mean.lerp(moved["rows"], 1 / (index - first + 1))}
+        weight = (self.average + 1) / (index + self.average)
+        return {**moved, "average": state.get("average", moved["rows"]).lerp(moved["rows"], weight)}
 
 
 def learned(state: State) -> Tensor:
