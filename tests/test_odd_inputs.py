@@ -120,3 +120,27 @@ def test_a_picture_of_no_world_is_not_called_a_photo(
     said = refused(capsys, "caption", tmp_path / "white.png")
     assert "this is no picture of the small world that the bundled pocket model knows" in said
     assert run(capsys, "caption", MUG)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("generate", "a mug", "--seeds", "0,2,1-3", "--out", "g"), "seeds '0,2,1-3' have 2 twice; name each once"),
+        (("generate", "{x}", "--concept", "x=", "--out", "g"), "--concept x= names no file; write NAME=FILE"),
+        (("caption", MUG, "--caption-noise", "2"), "--caption-noise is 2.0, but it must be a number from 0 to 1"),
+        (
+            ("invert", MUG, "--words", "a {mug}", "--out", "r"),
+            "--words is 'a {mug}', but braces name concepts in prompts",
+        ),
+        (("study", MUG, "--out", "s"), "view_0.png is not a TOML file: it is no text"),
+    ],
+)
+def test_odd_options_get_one_sentence(
+    command: tuple[Any, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert said in refused(capsys, *command) and list(tmp_path.iterdir()) == []

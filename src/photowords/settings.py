@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -213,4 +214,6 @@ def parse_seeds(text: str) -> list[int]:
         if high < low or high - low >= 10_000 or high >= 2**32:  # torch uses 32 bits of a seed
             raise UserError(f"seeds {text!r} are not a range of at most 10,000 seeds below 2**32; write them like 0-3")
         seeds.extend(range(low, high + 1))
+    if twice := [seed for seed, times in Counter(seeds).items() if times > 1]:
+        raise UserError(f"seeds {text!r} have {twice[0]} twice; name each once")
     return seeds

@@ -85,4 +85,6 @@ def _read(text: str) -> Any:
     from photowords import formats
 
     name, equals, path = text.partition("=")
+    if equals and not path and not Path(text).exists():
+        raise UserError(f"--concept {text} names no file; write NAME=FILE")
     return formats.read(path, name) if equals and not Path(text).exists() else formats.read(text)

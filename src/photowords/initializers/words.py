@@ -18,8 +18,10 @@ def words(how: Words, photos: Sequence[Image], backbone: Backbone, mask: Image |
     """The user's sentence without ``how.drop``, and without a leading article (templates bring one) unless it is kept.
 
     Nothing else is changed: what the user typed twice stays twice, and the budget is for captions. Raises UserError
-    when there is none.
+    when there is none, and for braces, which name concepts in prompts.
     """
+    if {"{", "}"} & {*how.words}:
+        raise UserError(f"`words` is {how.words!r}, but braces name concepts in prompts; write the words alone")
     if not how.words.strip():
         raise UserError('`init` words needs the words; give them as `words`, such as "red tea kettle"')
     return Found(" ".join(drop_words(sentence(how.words, how.keep_article).split(), how.drop)))

@@ -87,7 +87,8 @@ def read(file: Path) -> Study:
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}; give the path of a study's TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not a TOML file: {error}") from error
+        told = "it is no text" if isinstance(error, UnicodeDecodeError) else error
+        raise UserError(f"{file} is not a TOML file: {told}") from error
     with tables.within(str(file)):
         return _study(table, file.parent)
 
