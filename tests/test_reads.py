@@ -1,5 +1,7 @@
 """A step waits for the device once, and what it keeps is never changed by a later one."""
 
+from typing import Any
+
 import pytest
 import torch
 from PIL.Image import Image
@@ -18,7 +20,8 @@ def test_a_step_reads_from_the_device_once(tiny: Backbone, mug: Image, monkeypat
     steps = invert(tiny, start(Words(words="red mug"), [], tiny), [mug], InvertSettings(steps=4, held_out=2))
     next(steps), next(steps)
     reads: list[str] = []
-    cpu, unique = Tensor.cpu, Tensor.unique
+    cpu: Any = Tensor.cpu
+    unique: Any = Tensor.unique
     monkeypatch.setattr(Tensor, "cpu", lambda tensor: reads.append("cpu") or cpu(tensor))
     monkeypatch.setattr(
         Tensor, "unique", lambda tensor, **how: reads.append(tensor.device.type) or unique(tensor, **how)
