@@ -88,6 +88,7 @@ def test_ctrl_c_and_failures_stand_in_the_folder(tiny: Backbone, photo: Path, tm
     with pytest.raises(UserError, match="already has 6 steps"):
         learning.go_on(Run.open(run.folder), tiny, steps=5)
     assert follow.state(run.folder) == "done", "a finished run stays so"
+    assert "already has 6 steps" in (follow.error(run.folder) or "")
 
 
 def test_one_process_at_a_time(tiny: Backbone, photo: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Status:
         losses: the steps on record: step, loss (None at step 0), and where they were measured held_out and error, the
             paired standard error of held_out's difference from step 0's.
         seconds: so far, by phase.
-        error: why it failed, one sentence.
+        error: why it failed, one sentence; of a run that is done, why it did not come to go on.
     """
 
     state: State
@@ -68,7 +68,7 @@ def state(folder: Path) -> State:
         if (folder / STOP).exists():
             return "stopping"
         return "learning" if (folder / LOSSES).exists() else "starting"
-    marks: tuple[tuple[str, State], ...] = ((QUEUED, "queued"), (ERROR, "failed"), (RESULT, "done"), (STOP, "stopped"))
+    marks: tuple[tuple[str, State], ...] = ((QUEUED, "queued"), (RESULT, "done"), (ERROR, "failed"), (STOP, "stopped"))
     return next((state for name, state in marks if (folder / name).exists()), "interrupted")
 
 
@@ -126,7 +126,8 @@ def is_asked_to_stop(folder: Path) -> bool:
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Be the process that works on a run. How that ends stands in the folder, unless the run was done and still is.
+    """Be the process that works on a run. How that ends stands in the folder; a run that was done, and did not come to
+    go on, still is.
 
     Raises UserError when another process works on it.
     """
@@ -140,8 +141,7 @@ def hold(folder: Path) -> Iterator[None]:
                 files.write_text(folder / STOP, "")
             raise
         except Exception as error:
-            if not (folder / RESULT).exists():
-                fail(folder, sentence(error))
+            fail(folder, sentence(error))
             raise
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from photowords import files, follow
+from photowords import files, follow, jobs
 from photowords.web import answers, asked, forms
 from photowords.web.answers import Refused, Streams
 from photowords.web.config import Config
@@ -89,6 +89,8 @@ class Following:
         if state not in follow.ENDED:
             raise Refused("that run is at work already, or waits for its turn", 409)
         steps = told.get("steps")
+        if steps is not None and jobs.is_waiting(folder):
+            raise Refused("that run has not begun, so it goes for the steps that it was asked for", field="steps")
         if steps is not None:
             steps = asked.whole(steps, "steps", reached + 1, forms.MOST["steps"])
         elif state == "done":
