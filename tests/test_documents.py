@@ -134,3 +134,15 @@ def test_every_file_that_a_document_names_is_there(document: Path) -> None:
     named += [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("http")]
     places = (ROOT, document.parent, package, package / "backbones", pocket.PIPELINE)
     assert [name for name in named if not any((place / name).exists() for place in places)] == []
+
+
+def test_the_nouns_of_the_design_are_where_it_says() -> None:
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    nouns = re.findall(r"^\| \*\*(\w+)\*\* \|.*\| `([\w/.]+)` \|$", page, re.MULTILINE)
+    assert len(nouns) >= 15
+    for noun, place in nouns:
+        where = ROOT / "src" / "photowords" / place
+        text = "".join(
+            file.read_text(encoding="utf-8") for file in ([where] if where.is_file() else where.glob("*.py"))
+        )
+        assert noun == "Mask" or re.search(rf"^(class )?{noun}\b", text, re.MULTILINE), f"no {noun} in {place}"
