@@ -143,6 +143,7 @@ def test_a_source_says_of_every_setting_where_it_comes_from(name: str) -> None:
         and ("dtype fp32" in said) == (name != "fast")
         and "held_out" in said.split("not stated")[1]
     )
+    assert ("init star, " in said or "init star;" in said) == (name == "vanilla")
     assert ("on whose code it builds" in said) == (name in ("paper", "vanilla")) == (told.base is not None)
 
 

@@ -122,10 +122,11 @@ def explained(name: str) -> str:
     told = named(name)
 
     def listed(settings: Mapping[str, Any]) -> str:
-        ordered = [name for name in (*fields.fields(InvertSettings), "dtype") if name in settings]
+        ordered = [name for name in (*fields.fields(InvertSettings), "init", "dtype") if name in settings]
         return ", ".join(f"{name} {'yes' if settings[name] is True else settings[name]}" for name in ordered)
 
-    own = {**told.stated, **({"dtype": told.dtype} if told.dtype else {})}
+    beside = {"init": told.init, "dtype": told.dtype}
+    own = {**told.stated, **{name: value for name, value in beside.items() if value}}
     parts = [f"it states {listed(own)}"]
     if told.base:
         base = {**told.inherited, **({} if told.dtype else {"dtype": told.precision})}

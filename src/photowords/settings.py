@@ -125,7 +125,10 @@ class InvertSettings:
     def __post_init__(self) -> None:
         fields.check(self)
         if self.weight_decay and self.optimizer != "adamw":
-            raise UserError(f"`weight_decay` is AdamW's, and `optimizer` {self.optimizer} keeps every vector's length")
+            raise UserError(
+                f"`weight_decay` is AdamW's, and `optimizer` {self.optimizer} keeps every vector's length; "
+                "make it 0, or take `optimizer` adamw"
+            )
         if late := [step for step in self.evaluate_at or () if step > self.steps]:
             raise UserError(f"`evaluate_at` asks for step {late[0]}, but there are only {self.steps} `steps`")
 
