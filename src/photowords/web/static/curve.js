@@ -2,7 +2,7 @@
 
 import { h, put, s } from "./dom.js";
 
-const PAD = { left: 56, right: 14, top: 14, bottom: 34 };
+const PAD = { left: 66, right: 14, top: 14, bottom: 34 };
 const HEIGHT = 240;
 const STRIP = 46; // the steps' own losses, below
 

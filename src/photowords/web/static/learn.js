@@ -87,7 +87,7 @@ export function show(about, open) {
       problem,
     ),
   );
-  draft.when(["words"], () => {
+  draft.when(["words", "label"], () => {
     name.placeholder = suggested();
     go.disabled = !ready();
   });
@@ -95,8 +95,9 @@ export function show(about, open) {
 
 const ready = () => draft.words.some((word) => word.text && word.trainable);
 
-/** A name from the sentence's last word, which mostly says what the thing is. */
+/** A name for the thing: its class where the sentence says it, or the sentence's last word. */
 function suggested() {
-  const last = draft.words.filter((word) => word.text).at(-1)?.text ?? "";
-  return last.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "") || "concept";
+  const words = draft.words.map((word) => word.text).filter(Boolean);
+  const found = words.find((word) => word === draft.label?.name) ?? words.at(-1) ?? "";
+  return found.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "") || "concept";
 }

@@ -71,7 +71,8 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-route]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
   event.preventDefault();
-  if (link.dataset.view === "make") draft.begin();
+  // What is being prepared is kept while one looks at runs; what has been learned makes room.
+  if (link.dataset.view === "make" && (draft.ran !== null || !location.search)) draft.begin();
   go(link.getAttribute("href"));
 });
 addEventListener("popstate", route);

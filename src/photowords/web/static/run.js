@@ -32,18 +32,19 @@ export function show(name, about, go) {
 }
 
 function update(view, run) {
+  const usable = run.can.use && run.step > 0; // at step 0 the words are plain
   if (view.key === "") begin(view, run);
   const photo = run.overlay_url ?? run.photos[0];
   if (photo && view.photo.getAttribute("src") !== photo) view.photo.src = photo;
   progress(view, run);
   curves(view.curve, [{ name: run.name, losses: run.losses, steps: run.steps }]);
   samples(view, run);
-  const key = `${run.state} ${run.can.use}`;
+  const key = `${run.state} ${usable}`;
   if (key !== view.key) {
     view.key = key;
-    if (run.can.use && byId("use").childElementCount === 0) use.show(run, view.about);
-    put(view.actions, actions(view, run));
-    if (run.can.use && ["done", "stopped", "failed", "interrupted"].includes(run.state)) report(view.words, run);
+    if (usable && byId("use").childElementCount === 0) use.show(run, view.about);
+    put(view.actions, actions(view, run, usable));
+    if (usable && ["done", "stopped", "failed", "interrupted"].includes(run.state)) report(view.words, run);
   }
 }
 
@@ -120,7 +121,7 @@ function samples(view, run) {
   }
 }
 
-function actions(view, run) {
+function actions(view, run, usable) {
   const act = (what, body) => async () => {
     view.problem.textContent = "";
     try {
@@ -135,7 +136,7 @@ function actions(view, run) {
   };
   const more = h("input", { id: "more", type: "number", min: 1, step: 1, value: 100 });
   return [
-    run.can.use && h("button", { type: "button", class: run.state === "done" ? "main" : "", onclick: toUse }, "Draw with it"),
+    usable && h("button", { type: "button", class: run.state === "done" ? "main" : "", onclick: toUse }, "Draw with it"),
     run.can.stop && h("button", { type: "button", onclick: act("stop") }, run.state === "queued" ? "Take it out of the queue" : "Stop here"),
     run.can.resume && h("button", { type: "button", class: "main", onclick: act("resume") }, "Go on"),
     run.can.more &&
