@@ -81,6 +81,7 @@ class Backbone(ABC):
         world: what it knows, for a model of a small world; None for others.
         readers: "captioner", "classifier" and "clip" -> folder or hub name of those that suit its pictures.
         device, dtype: where and in what precision it computes.
+        at_once: samples that its device's memory holds in training, once that was found to be too few; None before.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Backbone(ABC):
     readers: Mapping[str, str]
     device: torch.device
     dtype: torch.dtype
+    at_once: int | None = None
 
     def check(self, concept: Concept) -> None:
         """Raise UserError when a concept's vectors do not fit this model; warn when its tables are others."""

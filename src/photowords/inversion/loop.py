@@ -12,7 +12,7 @@ from torch import Tensor
 from photowords.backbones import Backbone, Conditioning
 from photowords.concept import Concept
 from photowords.errors import UserError
-from photowords.inversion.loss import Batch, denoising_loss
+from photowords.inversion.loss import Batch, denoising_gradient
 from photowords.inversion.problem import Problem
 from photowords.inversion.rule import State, learned
 from photowords.inversion.step import Step, by_word, fetched, packed, unpacked
@@ -63,19 +63,23 @@ def advance(inversions: Sequence[Inversion]) -> list[Step | Diverged]:
     """
     rows = [one.rows() for one in inversions]
     batches = [one.problem.draw(one.index + 1) for one in inversions]
-    told = [
-        one.problem.conditioning(one.problem.vectors(own), batch)
-        for one, own, batch in zip(inversions, rows, batches, strict=True)
-    ]
-    losses = denoising_loss(inversions[0].problem.backbone, Batch.cat(batches), Conditioning.cat(told))
-    means = [part.mean() for part in losses.split([len(batch.t) for batch in batches])]
+    told = Conditioning.cat(
+        [
+            one.problem.conditioning(one.problem.vectors(own), batch)
+            for one, own, batch in zip(inversions, rows, batches, strict=True)
+        ]
+    )
+    sizes = [len(batch.t) for batch in batches]
+    whole = Batch.cat(batches)
+    share = torch.cat([whole.latents.new_full((size,), 1 / size) for size in sizes])
+    losses, slopes = denoising_gradient(inversions[0].problem.backbone, whole, told, share)
+    means = [part.mean() for part in losses.split(sizes)]
     leaves = [leaf for own in rows for leaf in own.values()]
-    gradients = iter(torch.autograd.grad(torch.stack(means).sum(), leaves))
+    gradients = iter(torch.autograd.grad([told[name] for name in slopes], leaves, list(slopes.values())))
     made: list[Step | Diverged] = []
     for one, mean, own in zip(inversions, means, rows, strict=True):
-        slopes = [next(gradients) for _ in own]
         try:
-            made.append(one.step(mean, slopes))
+            made.append(one.step(mean, [next(gradients) for _ in own]))
         except Diverged as error:
             made.append(error)
     return made

@@ -1,0 +1,243 @@
+"""A step of ours beside a step of diffusers' own script, on the same model, picture, batch and resolution.
+
+``python -m benchmarks.step --script .../examples/textual_inversion/textual_inversion.py`` saves the pocket, or with
+``--model sd15`` or ``sdxl`` a model of that shape with random weights (whose script is textual_inversion_sdxl.py), as a
+folder in fp32. Each arm takes its turns (A B A B) in a process of its own, the script in fp32 and in bf16: milliseconds
+a step (median, after warm-up) of the clock and of CPU, training sample-steps a second, and peak memory. The script
+reads torchvision for one flip, which is stood in for. Without ``--script`` ours runs alone.
+
+``--ladder`` adds one technique after the other to our step: milliseconds, kernels launched a step, on CUDA the share
+of the arithmetic floor, and how far each gradient is from fp32's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.machinery
+import itertools
+import json
+import random
+import resource
+import runpy
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+FLOOR = {"sd15": 1.669e12 / 790e12}
+"""Seconds a sample that the network's operations take at an H200's 790 dense TFLOP/s in bf16, forward and backward."""
+WARM_UP = 3
+Now = tuple[float, float]
+"""Seconds of the clock, and of CPU that this process has had: other programs disturb these less."""
+
+
+def now() -> Now:
+    return time.perf_counter(), time.process_time()
+
+
+def save(name: str, folder: Path) -> int:
+    """The model as an ordinary fp32 folder; returns its picture's side."""
+    import torch
+    from diffusers import StableDiffusionPipeline
+
+    if name == "pocket":
+        from photowords import pocket
+
+        pipe = StableDiffusionPipeline.from_pretrained(pocket.PIPELINE, dtype=torch.float32, safety_checker=None)
+    else:
+        from benchmarks.shapes import MODELS
+
+        pipe = MODELS[name][0](1.0).to(torch.float32)
+    pipe.save_pretrained(folder)
+    side: int = pipe.unet.config.sample_size * pipe.vae_scale_factor
+    return side
+
+
+def ours(folder: Path, photo: Path, steps: int, batch: int, dtype: str) -> list[Now]:
+    """When each of our steps ended, and the CPU's time then."""
+    from photowords import backbones, images
+    from photowords.initializers import start
+    from photowords.inversion import invert
+    from photowords.settings import InvertSettings
+    from photowords.starts import Words
+
+    backbone, picture = backbones.load(str(folder), dtype=dtype), images.load_photo(photo)
+    settings = InvertSettings(steps=steps, batch=batch, held_out=1, evaluate_every=steps)
+    taken = invert(backbone, start(Words(words="a"), [picture], backbone), [picture], settings)
+    return [now() for _ in taken][1:-1]  # neither before the first nor with the held-out loss
+
+
+def script(path: Path, arguments: Sequence[str]) -> list[Now]:
+    """When each step of diffusers' script ended: it counts them on a progress bar, once their loss is read."""
+    import transformers
+    from tqdm import auto  # type: ignore[import-untyped]
+
+    transformers.utils.is_torchvision_available()  # which remembers that there is none
+
+    def flip(p: float) -> Callable[[Any], Any]:
+        return lambda picture: picture.transpose(0) if random.random() < p else picture
+
+    stand_in: Any = types.ModuleType("torchvision")
+    stand_in.transforms = types.SimpleNamespace(RandomHorizontalFlip=flip)
+    stand_in.__spec__ = importlib.machinery.ModuleSpec("torchvision", None)
+    sys.modules["torchvision"] = stand_in
+    ends: list[Now] = []
+
+    class Bar(auto.tqdm):  # type: ignore[misc]
+        def set_postfix(self, *args: Any, **told: Any) -> None:
+            ends.append(now())
+
+    auto.tqdm = Bar
+    sys.argv = [str(path), *arguments]
+    runpy.run_path(str(path), run_name="__main__")
+    return ends
+
+
+def serve(arm: str, args: argparse.Namespace) -> None:
+    """Be one turn of an arm: its steps' milliseconds and this process's memory, as a line of JSON."""
+    import torch
+
+    photo = next((args.folder / "photos").iterdir())
+    if arm.startswith("ours"):
+        ends = ours(args.folder / "model", photo, args.steps, args.batch, arm.partition(" ")[2])
+    else:
+        told = {
+            "pretrained_model_name_or_path": args.folder / "model",
+            "train_data_dir": photo.parent,
+            "placeholder_token": "<thing>",
+            "initializer_token": "a",
+            "resolution": args.side,
+            "train_batch_size": args.batch,
+            "max_train_steps": args.steps,
+            "learning_rate": 5e-4,
+            "save_steps": 10**9,
+            "checkpointing_steps": 10**9,
+            "output_dir": args.folder / "out",
+            "mixed_precision": {"fp32": "no"}.get(arm.partition(" ")[2], "bf16"),
+        }
+        ends = script(args.script, [f"--{name}={value}" for name, value in told.items()])
+    wall, cpu = (
+        [(end[clock] - begin[clock]) * 1e3 for begin, end in itertools.pairwise(ends)][WARM_UP:] for clock in (0, 1)
+    )
+    peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    peak = peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"ms": wall, "cpu": cpu, "MB": peak / 1e6}))
+
+
+def ladder(folder: Path, photo: Path, batch: int, steps: int, floor: float | None) -> None:
+    """One technique after the other: time, kernels, and the gradient against fp32's."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    from photowords import backbones, images
+    from photowords.initializers import start
+    from photowords.inversion import Problem
+    from photowords.settings import InvertSettings
+    from photowords.starts import Words
+
+    cuda = torch.cuda.is_available()
+    rungs: list[tuple[str, str, Callable[[Any], Any]]] = [
+        ("fp32", "fp32", lambda network: None),
+        ("bf16", "bf16", lambda network: None),
+        ("+ channels last", "bf16", lambda network: network.to(memory_format=torch.channels_last)),
+        ("+ compiled", "bf16", lambda network: network.compile()),
+        ("+ CUDA graphs", "bf16", lambda network: network.compile(mode="reduce-overhead") if cuda else None),
+    ]
+    exact, picture = None, images.load_photo(photo)
+    for name, dtype, change in rungs if cuda else rungs[:3]:
+        backbone: Any = backbones.load(str(folder), dtype=dtype)
+        if name.startswith("+"):
+            backbone._network.to(memory_format=torch.channels_last)
+        change(backbone._network)
+        concept = start(Words(words="a"), [picture], backbone)
+        problem = Problem(backbone, concept, [picture], (), InvertSettings(batch=batch, held_out=1))
+        rows = {name: problem.trained(name).requires_grad_() for name in concept.encoders}
+        drawn = problem.draw(1)
+
+        def step(problem: Any = problem, rows: Any = rows, drawn: Any = drawn) -> Any:
+            loss = problem.loss(problem.vectors(rows), drawn).mean()
+            found = torch.cat([one.flatten() for one in torch.autograd.grad(loss, list(rows.values()))]).float()
+            if cuda:
+                torch.cuda.synchronize()
+            return found
+
+        for _ in range(WARM_UP):
+            gradient = step()
+        times = []
+        for _ in range(steps):
+            began = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - began)
+        with profile(activities=[ProfilerActivity.CUDA] if cuda else [ProfilerActivity.CPU]) as seen:
+            step()
+        kernels = sum(one.count for one in seen.key_averages() if cuda or one.key.startswith("aten::"))
+        exact = gradient if exact is None else exact
+        error, seconds = ((gradient - exact).norm() / exact.norm()).item(), statistics.median(times)
+        share = f", {floor * batch / seconds:.0%} of the floor" if cuda and floor else ""
+        what = "kernels" if cuda else "operations"
+        print(
+            f"{name:16} {seconds * 1e3:8.1f} ms a step, {kernels:5} {what}, gradient off by {error:.1e}{share}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--script", type=Path, help="diffusers' textual_inversion.py, or textual_inversion_sdxl.py")
+    parser.add_argument("--model", choices=("pocket", "sd15", "sdxl"), default="pocket", help="(default: pocket)")
+    parser.add_argument("--steps", type=int, default=30, help="of each turn (default: 30)")
+    parser.add_argument("--batch", type=int, default=4, help="samples a step (default: 4)")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of each arm (default: 2)")
+    parser.add_argument("--ladder", action="store_true", help="one technique after the other instead")
+    for hidden, kind in (("--folder", Path), ("--side", int), ("--serve", str)):
+        parser.add_argument(hidden, type=kind, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.serve:
+        serve(args.serve, args)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        from PIL import Image
+
+        folder = Path(scratch)
+        side = save(args.model, folder / "model")
+        (folder / "photos").mkdir()
+        photo = folder / "photos" / "photo.png"
+        Image.effect_noise((side, side), 60).convert("RGB").save(photo)
+        if args.ladder:
+            ladder(folder / "model", photo, args.batch, args.steps, FLOOR.get(args.model))
+            return
+        compare(args, folder, side)
+
+
+def compare(args: argparse.Namespace, folder: Path, side: int) -> None:
+    """Turns of all arms, and what they come to beside the script's faster one."""
+    arms = ["ours auto", "ours fp32", *(["script fp32", "script bf16"] if args.script else [])]
+    taken: dict[str, list[dict[str, Any]]] = {arm: [] for arm in arms}
+    given = ["--steps", args.steps, "--batch", args.batch, "--folder", folder, "--side", side]
+    given += ["--script", args.script] if args.script else []
+    for _ in range(args.rounds):
+        for arm in arms:
+            words = [sys.executable, "-m", "benchmarks.step", *map(str, given), "--serve", arm]
+            run = subprocess.run(words, capture_output=True, text=True, check=False)
+            if run.returncode:
+                sys.exit(f"{arm}: {run.stderr.strip().splitlines()[-1]}")
+            taken[arm].append(json.loads(run.stdout.splitlines()[-1]))
+    ms = {arm: statistics.median(itertools.chain(*(turn["ms"] for turn in turns))) for arm, turns in taken.items()}
+    cpu = {arm: statistics.median(itertools.chain(*(turn["cpu"] for turn in turns))) for arm, turns in taken.items()}
+    beside = [arm for arm in arms if arm.startswith("script")] or ["ours fp32"]
+    for arm, turns in taken.items():
+        rate, peak = args.batch / ms[arm] * 1e3, max(turn["MB"] for turn in turns)
+        ratios = min(ms[one] for one in beside) / ms[arm], min(cpu[one] for one in beside) / cpu[arm]
+        print(
+            f"{arm:12} {ms[arm]:8.1f} ms a step, {rate:6.1f} sample-steps/s, x{ratios[0]:.2f}; "
+            f"{cpu[arm]:8.1f} ms of CPU, x{ratios[1]:.2f}; peak {peak:.0f} MB"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""A batch in parts, one after the other or on several processes, is the whole batch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from photowords import backbones, formats, pocket
+from photowords.backbones import Backbone, Conditioning
+from photowords.errors import PhotowordsWarning
+from photowords.initializers import start
+from photowords.inversion import invert
+from photowords.settings import InvertSettings
+from photowords.starts import Words
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = InvertSettings(steps=3, batch=5, held_out=2, evaluate_every=3)
+LEARN = """
+import sys
+from pathlib import Path
+import torch.distributed as dist
+from photowords import backbones, formats, images, pocket
+from photowords.initializers import start
+from photowords.inversion import invert
+from photowords.settings import InvertSettings
+from photowords.starts import Words
+
+dist.init_process_group("gloo")
+model, out = sys.argv[1:]
+backbone, photo = backbones.load(model, "cpu", "fp32"), images.load_photo(pocket.view("mug"))
+concept = start(Words(words="red mug"), [], backbone, "it")
+*_, last = invert(backbone, concept, [photo], InvertSettings(steps=3, batch=5, held_out=2, evaluate_every=3))
+formats.write(last.concept, Path(out) / f"{dist.get_rank()}.safetensors", "photowords")
+dist.destroy_process_group()
+"""
+
+
+def learned(backbone: Backbone, photo: Image) -> Tensor:
+    *_, last = invert(backbone, start(Words(words="red mug"), [], backbone, "it"), [photo], SETTINGS)
+    return last.concept.vectors("clip_l")
+
+
+def small_memory(backbone: Backbone, monkeypatch: pytest.MonkeyPatch, holds: int) -> list[int]:
+    """A backbone whose device holds so many samples; the sizes that it is asked for."""
+    predict, asked = backbone.predict, []
+
+    def limited(noisy: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
+        if torch.is_grad_enabled():
+            asked.append(len(t))
+            if len(t) > holds:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+        return predict(noisy, t, conditioning)
+
+    monkeypatch.setattr(backbone, "predict", limited)
+    monkeypatch.setattr(backbone, "at_once", None)
+    return asked
+
+
+def test_out_of_memory_splits_the_batch_and_says_so_once(
+    tiny: Backbone, mug: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = learned(tiny, mug)
+    asked = small_memory(tiny, monkeypatch, 2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PhotowordsWarning)
+        parts = learned(tiny, mug)
+    said = [str(one.message) for one in caught if "at once" in str(one.message)]
+    assert said == [
+        "the GPU's memory does not hold 5 samples at once; they are taken 2 by 2, which changes nothing but the time"
+    ]
+    assert asked == [5, *[2, 2, 1] * 3]
+    assert torch.allclose(parts, whole, rtol=0, atol=1e-6)
+
+
+def test_memory_for_less_than_one_sample_is_an_error(
+    tiny: Backbone, mug: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = small_memory(tiny, monkeypatch, 0)
+    with warnings.catch_warnings(), pytest.raises(torch.OutOfMemoryError):
+        warnings.simplefilter("ignore", PhotowordsWarning)
+        learned(tiny, mug)
+    assert asked == [5, 2, 1]
+
+
+def test_two_processes_learn_what_one_does(tiny_folder: Path, tmp_path: Path) -> None:
+    """Five samples on two: three on one, two on the other."""
+    script = tmp_path / "learn.py"
+    script.write_text(LEARN)
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    subprocess.run([*torchrun, script, tiny_folder, tmp_path], env=environment, check=True, capture_output=True)
+    one, other = (formats.read(tmp_path / f"{rank}.safetensors").vectors("clip_l") for rank in range(2))
+    backbone = backbones.load(str(tiny_folder), "cpu", "fp32")
+    from photowords import images
+
+    assert torch.equal(one, other)
+    assert torch.allclose(one, learned(backbone, images.load_photo(pocket.view("mug"))), rtol=0, atol=1e-6)
