@@ -114,3 +114,15 @@ def test_an_error_stands_beside_the_field_that_it_names(browser: Browser, addres
     page.reload()  # what was filled in is still there
     expect(steps).to_have_value("0")
     context.close()
+
+
+def test_nothing_below_the_words_moves_when_one_is_edited(browser: Browser, address: str) -> None:
+    for page in open_page(browser, address, WIDE, "light"):
+        page.locator(".thumb").first.click()
+        expect(page.locator(".chip.learned").first).to_be_visible()
+        expect(page.locator("#sentence")).to_have_attribute("aria-busy", "false")
+        below = page.get_by_role("button", name="See what the model draws")
+        before = below.bounding_box()
+        page.locator(".chip input").first.focus()
+        expect(page.get_by_role("button", name="Keep this word").first).to_be_visible()
+        assert below.bounding_box() == before  # a click that leaves the word lands where it was aimed

@@ -8,6 +8,7 @@ import { form } from "./forms.js";
 import { draw, watch } from "./pictures.js";
 
 let asked = null; // the AbortController of the sentence that is on its way
+let options = null; // the form of the options of where the words come from
 
 /** Show the draft's sentence. ``about`` is what the server says of itself. */
 export function show(about) {
@@ -55,6 +56,7 @@ async function read() {
   const card = byId("sentence");
   const [waiting, problem] = [card.querySelector(".chips + .hint"), card.querySelector(".problem")];
   problem.textContent = "";
+  options.problem("", "");
   waiting.textContent = "Reading the photo…";
   busy(true);
   try {
@@ -66,7 +68,7 @@ async function read() {
     problem.textContent = warnings.join(" ");
     speak(`The sentence: ${words.map((word) => word.text).join(" ")}`);
   } catch (refused) {
-    if (refused.name !== "AbortError") problem.textContent = refused.message;
+    if (refused.name !== "AbortError" && !options.problem(refused.field, refused.message)) problem.textContent = refused.message;
   }
   if (mine !== asked) return;
   waiting.textContent = "";
@@ -88,23 +90,14 @@ function said() {
 
 /** A choice of where the words come from, each with the options that it has. */
 function otherStarts(about) {
-  const problem = h("p", { class: "problem", role: "alert" });
-  const options = h("div", { class: "fields" });
-  let fields = null;
+  const place = h("div", { class: "fields" });
   const choose = h("select", { id: "start-kind", onchange: () => open(choose.value) });
   choose.append(...about.starts.map((one) => h("option", { value: one.init }, `${one.init}: ${one.help}`)));
   const open = (kind) => {
-    fields = form(about.fields.starts[kind] ?? [], "start", kind === draft.start.kind ? draft.start : {});
-    put(options, fields.shown);
+    options = form(about.fields.starts[kind] ?? [], "start", kind === draft.start.kind ? draft.start : {});
+    put(place, options.shown);
   };
-  const use = () => {
-    try {
-      draft.set({ touched: false, read: null, start: { ...fields.values(), kind: choose.value } });
-      problem.textContent = "";
-    } catch (wrong) {
-      problem.textContent = wrong.message;
-    }
-  };
+  const use = () => draft.set({ touched: false, read: null, start: { ...options.values(), kind: choose.value } });
   choose.value = draft.start.kind;
   open(draft.start.kind);
   return h(
@@ -112,8 +105,7 @@ function otherStarts(about) {
     {},
     h("summary", {}, "Find the words in another way"),
     h("div", { class: "field" }, h("label", { for: "start-kind" }, "Where the words come from"), choose),
-    options,
-    problem,
+    place,
     h("button", { type: "button", onclick: use }, "Find the words"),
   );
 }
