@@ -103,7 +103,7 @@ CHANGES = {
     "edits": (("--metrics", "clip-editability"), ("--edits", "a {} in the snow")),
     "swap": (("--metrics", "word-swap", "--swap", "teal=red"), ("--swap", "mug=cat")),
     "suite": (("--metrics", "clip-reconstruction"), ("--suite", "published", "--clip", "CLIP")),
-    "truth": (("--metrics", "clip-i", "--clip", "CLIP"), ("--truth", str(pocket.view("clock")))),
+    "truth": (("--metrics", "clip-i"), ("--truth", str(pocket.view("clock")))),
     "class_word": (("--metrics", "clip-t", "--clip", "CLIP"), ("--class-word", "mug")),
 }
 ELSEWHERE = {
