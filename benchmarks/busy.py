@@ -3,7 +3,7 @@
 ``python -m benchmarks.busy`` starts a process for each setting of OpenMP's waiting and has them take turns (A B A B),
 idle and beside busy loops that are started and ended around all turns. It prints the median seconds, and their ratios
 to torch's own setting on the idle machine. Turns during which something else took more than a tenth of a CPU are left
-out, and how many were not is told ("n"). "torch's own" is libgomp's number of spins, "ours" what ``photowords`` sets.
+out, where there are others. "torch's own" is libgomp's number of spins, "ours" what ``photowords`` sets.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 CHOSEN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
+CALM = 0.1
+"""CPUs that other programs may have in a turn that counts."""
 OWN = "300000"
 """What libgomp spins at a barrier where nobody says: about 3 ms by its own estimate."""
 
@@ -134,17 +136,20 @@ def main() -> None:
                 with burners(count):
                     for name, arm in arms.items():
                         taken[name, count].append(arm.turn(count))
-    reference = middle(taken["torch's own", args.burners[0]])
+    reference = middle(quiet(taken["torch's own", args.burners[0]]))
     for name in settings:
         print(name)
         for count in args.burners:
             turns = taken[name, count]
-            quiet = [turn for turn in turns if turn.others < 0.1]
-            alone, any_ = middle(quiet), middle(turns)
-            print(
-                f"  {count} busy loops: {alone:6.2f} s, x{alone / reference:.2f} (n {len(quiet)}); all {any_:6.2f} s "
-                f"(n {len(turns)})"
-            )
+            calm = quiet(turns)
+            print(f"  {count} busy loops: {middle(calm):6.2f} s, x{middle(calm) / reference:.2f} (n {len(calm)})")
+        if any(turn.others >= CALM for count in args.burners for turn in taken[name, count]):
+            print("  other programs were at work as well")
+
+
+def quiet(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """Those beside nothing else; all, where there is none such."""
+    return [turn for turn in turns if turn.others < CALM] or turns
 
 
 def middle(turns: Sequence[Turn]) -> float:
