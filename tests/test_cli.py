@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -193,13 +192,13 @@ def test_ctrl_c_advises_only_what_applies(
 
     out = tmp_path / "a run"
     with monkeypatch.context() as patch:
-        patch.setattr("photowords.backbones.load", stop)
+        patch.setattr("photowords.backbones._locate", stop)
         assert stopped(capsys, "caption", MUG) == "stopped\n"
         assert stopped(capsys, "generate", "{mug}", "--concept", learned[0], "--out", tmp_path) == "stopped\n"
         assert stopped(capsys, "invert", MUG, "--out", out) == "stopped\n", "no run was begun"
     options = ("--words", "red mug", "--held-out", 2, "--samples", 0)
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["photowords.learning.course"], "invert", stop)
+        patch.setattr("photowords.inversion.loop.Inversion.begin", stop)
         advice = f"stopped; go on with: photowords invert --out '{out}' --resume\n"
         assert stopped(capsys, "invert", MUG, "--out", out, *options) == advice
     assert run(capsys, "invert", "--out", out, "--resume", "--steps", 1)[0] == 0

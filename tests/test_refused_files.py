@@ -42,7 +42,7 @@ from tests.embedding_files import NOT_ONE, a1111, concept, half, ours, table
         (lambda p: ours(p, words="[3]"), "damaged photowords header"),
         (lambda p: ours(p, provenance="{"), "damaged photowords header"),
         (lambda p: ours(p, words="[]"), "names 0 tokens for 1 vectors of clip_l"),
-        (lambda p: ours(p, name="1 2"), "the concept's name '1 2' cannot be used"),
+        (lambda p: ours(p, name="1 2"), "the concept's `name` '1 2' cannot be used"),
     ],
 )
 def test_what_is_no_embedding_is_one_sentence(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:

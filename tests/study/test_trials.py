@@ -60,7 +60,8 @@ def test_results_name_no_place_and_no_time(finished: Path) -> None:
 
 def test_a_diverged_trial_is_a_result(prepared: study.Prepared) -> None:
     trial = prepared.trials[0]
-    arm = dataclasses.replace(trial.arm, settings=dataclasses.replace(trial.arm.settings, lr=1e30), score_at=())
+    wild = dataclasses.replace(trial.arm.settings, optimizer="adamw", lr=1e30)
+    arm = dataclasses.replace(trial.arm, settings=wild, score_at=())
     outcome = work(prepared.job(dataclasses.replace(trial, arm=arm)))
     assert outcome.failure is None and outcome.record is not None
     assert "the loss became" in outcome.record["diverged"] and outcome.record["checkpoints"][0]["step"] == 0

@@ -171,7 +171,7 @@ class Run:
         line: dict[str, Any] = {"step": step.index, "loss": step.loss, "sample_steps": step.sample_steps}
         if step.held_out is not None:
             line["held_out"] = step.held_out.mean().item()
-            each = [float(f"{value:.6g}") for value in step.held_out.tolist()]
+            each = [float(f"{value:.9g}") for value in step.held_out.tolist()]
             if step.index == 0:
                 line["held_out_each"] = each
             elif first := self._held_out_at_start():
