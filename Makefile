@@ -36,7 +36,7 @@ check: setup  ## format, lint, types, structure, tests, and whether the generate
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) -m tests.structure
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	$(PY) docs/generate.py --check
 
 format: setup  ## rewrite the code in the house format

@@ -32,9 +32,12 @@ export function put(element, ...children) {
   return element;
 }
 
-/** Say something to people who do not see the page. */
+/** Say something to people who do not see the page. What was said just before stays a while, or it may never be read. */
 export function speak(text) {
-  byId("spoken").textContent = text;
+  const sentence = document.createElement("p");
+  sentence.textContent = text;
+  byId("spoken").append(sentence);
+  while (byId("spoken").childElementCount > 4) byId("spoken").firstElementChild.remove();
 }
 
 /** A function that runs once, so many milliseconds after it was last called. */
