@@ -31,7 +31,7 @@ def fit(plan: Plan, stop_at: int | None = None) -> tuple[dict[str, Tensor], bool
         if calls == stop_at:
             raise KeyboardInterrupt
         x = torch.randn(batch, 4, generator=generator)
-        return (model(x.bfloat16()).float() - x[:, :2]).square().mean()
+        return (model(x.to(training.precision())).float() - x[:, :2]).square().mean()
 
     return train("toy", model, loss, plan)
 

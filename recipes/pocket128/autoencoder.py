@@ -16,7 +16,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from recipes.pocket128 import data, eyes
-from recipes.pocket128.training import CHECKPOINTS, Plan, device, options, train, warm_start
+from recipes.pocket128.training import CHECKPOINTS, Plan, device, options, precision, train, warm_start
 from recipes.pocket128.world import SIZE, Picture
 
 PLAN = Plan(steps=1_000_000, batch=32, lr=2e-3, weight_decay=0.0, decay_share=0.0, ema=0.998, save_every=200)
@@ -41,8 +41,8 @@ def build() -> AutoencoderKL:
 
 
 def tensor(pictures: np.ndarray) -> Tensor:
-    """uint8 (n, 128, 128, 3) to bf16 (n, 3, 128, 128) in [-1, 1]."""
-    return (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1).to(device(), torch.bfloat16)
+    """uint8 (n, 128, 128, 3) to (n, 3, 128, 128) in [-1, 1], in ``precision()``."""
+    return (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1).to(device(), precision())
 
 
 def psnr(y: Tensor, x: Tensor) -> float:
@@ -68,7 +68,7 @@ class Crops:
         self.pictures, self.specs, self.whole = pictures, specs, whole
 
     def batch(self, generator: torch.Generator, count: int) -> Tensor:
-        """(count, 3, CROP, CROP), or whole pictures, in [-1, 1], bf16; none of those held out."""
+        """(count, 3, CROP, CROP), or whole pictures, in [-1, 1]; none of those held out."""
         crop = not self.whole or float(torch.rand((), generator=generator)) < 0.5
         count = count if crop else count // 4
         index = torch.randint(data.HELD_OUT, len(self.specs), (count,), generator=generator).numpy()

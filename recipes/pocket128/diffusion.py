@@ -25,11 +25,12 @@ from photowords.templates import OBJECT
 from recipes.pocket128 import autoencoder, data, words
 from recipes.pocket128.autoencoder import CHANNELS, tensor
 from recipes.pocket128.scenes import SCENES, STYLES
-from recipes.pocket128.training import Plan, device, options, train, warm_start, workers
+from recipes.pocket128.training import Plan, device, options, precision, train, warm_start, workers
 from recipes.pocket128.world import Picture, article, describe
 
 PLAN = Plan(steps=1_000_000, batch=64, lr=1.5e-3, decay_share=0.0, ema=0.998)
 WIDTH = 192  # of the text encoder, and so of a placeholder's vector
+AT_ONCE = 5  # pictures encoded at once: more do not fit the processor's caches, and take twice as long each
 GENERAL_WORDS = ("*", "*", "thing", "object")
 """Stand in for an object's phrase in a few percent of the captions, as general words do in CLIP's."""
 
@@ -134,12 +135,12 @@ def encode_all(folder: Path, pictures: data.Pictures) -> Tensor:
     cache.mkdir(parents=True, exist_ok=True)
     files = [cache / f"{first:06d}.pt" for first in range(0, len(pictures), data.SHARD)]
     rank, count = workers()
-    vae = vae.to(device(), torch.bfloat16).eval()
+    vae = vae.to(device(), precision()).eval()
     for file in [file for file in files[rank::count] if not file.exists()]:
         first = int(file.stem)
         parts = [
-            vae.encode(tensor(pictures[np.arange(at, at + 100)])).latent_dist.mean.float().cpu()
-            for at in range(first, first + data.SHARD, 100)
+            vae.encode(tensor(pictures[np.arange(at, at + AT_ONCE)])).latent_dist.mean.float().cpu()
+            for at in range(first, first + data.SHARD, AT_ONCE)
         ]
         torch.save((torch.cat(parts) * vae.config.scaling_factor).half(), f"{file}.part")
         os.replace(f"{file}.part", file)
@@ -173,7 +174,7 @@ def main() -> None:
         noise = torch.randn(z.shape, generator=generator).to(device())
         a = alphas[t].view(-1, 1, 1, 1)
         noisy = a.sqrt() * z + (1 - a).sqrt() * noise
-        predicted = denoise(noisy.to(torch.bfloat16), t, ids.input_ids.to(device())).float()
+        predicted = denoise(noisy.to(precision()), t, ids.input_ids.to(device())).float()
         return (predicted - (a.sqrt() * noise - (1 - a).sqrt() * z)).square().mean()
 
     weights, _ = train("diffusion", model, loss, plan)

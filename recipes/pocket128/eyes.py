@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recipes.pocket128.training import CHECKPOINTS, device
+from recipes.pocket128.training import CHECKPOINTS, device, precision
 
 WEIGHTS = CHECKPOINTS / "eyes.safetensors"
 
@@ -51,10 +51,10 @@ class Eyes(nn.Module):
 
 
 def load() -> Eyes:
-    """The trained net, frozen, in bf16 on the right device."""
+    """The trained net, frozen, in ``precision()`` on the right device."""
     eyes = Eyes()
     eyes.load_state_dict(load_file(WEIGHTS))
-    return eyes.to(device(), torch.bfloat16).requires_grad_(False)
+    return eyes.to(device(), precision()).requires_grad_(False)
 
 
 def unlike(eyes: Eyes, y: Tensor, x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ CUT_OUTS = 6_000  # drawn before training
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures (n, 3, 128, 128) in [-1, 1], bf16, and what each shows.
+    """Pictures (n, 3, 128, 128) in [-1, 1], in ``precision()``, and what each shows.
 
     ``kinds`` are WHOLE, REGION (a square around one thing) or ALONE (cut out on white); ``things`` are those that a
     picture is of, left before right: all of a whole picture's, else one; ``sources`` are the drawings they come from.

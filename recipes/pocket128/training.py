@@ -1,17 +1,17 @@
 """The one training loop that every part of the pocket model uses.
 
 A part is a module and a loss of a batch that it draws itself. The loop owns what they share: bf16 compute with fp32
-master weights (far faster than autocast on CPUs with bf16 units), the learning rate, averaged weights, checkpoints that
-a killed run continues from.
+master weights (far faster than autocast on CPUs with bf16 units; on others fp32), the learning rate, averaged weights,
+checkpoints that a killed run continues from.
 
 Small parts are trained for ``steps`` steps, the rate falling over the last of them. A part whose time is not known
 beforehand runs at a constant rate (``decay_share`` 0) for ``minutes`` at a time, in as many sessions as there are; a
 last run with ``finish`` steps lets the rate fall to zero, in a checkpoint of its own, so that the constant run may go
 on later.
 
-Under ``torchrun`` each worker takes its share of the batch, and the gradients are averaged. On CPUs one worker of one
-thread for each core does more than one worker of many threads, which wait for one another at every operation, above all
-when other programs run.
+Under ``torchrun`` each worker takes its share of the batch, and the gradients are averaged; each then steps its share
+of the matrices and tells the others. On CPUs one worker of one thread for each core does more than one worker of many
+threads, which wait for one another at every operation, above all when other programs run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from photowords.backbones import choose_dtype
 from recipes.pocket128 import data
+from recipes.pocket128.muon import Muon
 
 Loss = Callable[[torch.Generator, int], Tensor]
 CHECKPOINTS = Path(__file__).with_name("checkpoints")  # compact ones, which travel with the source
@@ -87,6 +89,11 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def precision() -> torch.dtype:
+    """What parts compute in: bf16 where the device is fast at it."""
+    return choose_dtype(device())
+
+
 def options(doc: str | None, plan: Plan) -> Plan:
     """Read a Plan from the command line, with a part's own defaults."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -114,24 +121,38 @@ class _State:
     begin: int | None  # where the final fall of the rate began
     master: dict[str, Tensor]
     average: dict[str, Tensor]
-    optimizers: list[torch.optim.Optimizer]
+    optimizers: list[torch.optim.Optimizer]  # this worker's
 
     def load(self, file: Path) -> None:
-        """Stand where a checkpoint of this machine was written."""
+        """Stand where a checkpoint of this machine was written; the moments, if as many workers kept them there."""
         saved = torch.load(file, map_location=device(), weights_only=True)
         self.step, self.since, self.begin = saved["step"], saved["since"], saved["begin"]
         for key in self.master:
             self.master[key].copy_(saved["master"][key])
             self.average[key].copy_(saved["average"][key])
-        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
+        files = [_moments(file, rank) for rank in range(workers()[1])]
+        kept = [torch.load(part, map_location=device(), weights_only=True) for part in files if part.exists()]
+        if [moments["step"] for moments in kept] == [self.step] * len(files) and kept[0]["workers"] == len(files):
+            for optimizer, state in zip(self.optimizers, kept[workers()[0]]["optimizers"], strict=True):
+                optimizer.load_state_dict(state)
+        else:
+            self.since = self.step
 
     def save(self, file: Path) -> None:
-        """torch.save to a temporary name, then rename: a kill never leaves half a checkpoint."""
-        state = {**vars(self), "optimizers": [optimizer.state_dict() for optimizer in self.optimizers]}
+        """To a temporary name, then renamed: a kill never leaves half a file. The first worker writes the weights."""
+        rank, count = workers()
         file.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(state, f"{file}.part")
-        os.replace(f"{file}.part", file)
+        moments = [optimizer.state_dict() for optimizer in self.optimizers]
+        parts = {_moments(file, rank): {"step": self.step, "workers": count, "optimizers": moments}}
+        if rank == 0:
+            parts[file] = {key: value for key, value in vars(self).items() if key != "optimizers"}
+        for target, part in parts.items():
+            torch.save(part, f"{target}.part")
+            os.replace(f"{target}.part", target)
+
+
+def _moments(file: Path, rank: int) -> Path:
+    return file.with_name(f"{file.stem}-moments-{rank}.ckpt")
 
 
 def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str, Tensor], bool]:
@@ -139,7 +160,8 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
 
     Continues from ``<name>.ckpt`` of the build folder, else from the compact ``checkpoints/<name>.safetensors``
     beside this file, else starts. ``loss(generator, batch)`` draws its own batch from the generator and returns a
-    scalar; the model it uses is ``model`` itself, which this function puts in bfloat16 on the right device.
+    scalar; the model it uses is ``model`` itself, which this function puts in ``precision()`` on the right
+    device.
     """
     started = last = time.time()
     rank, count = workers()
@@ -149,10 +171,11 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
         key: value.detach().float().flatten(1).clone() if value.ndim > 1 else value.detach().float().clone()
         for key, value in model.named_parameters()
     }
-    model.to(torch.bfloat16)
+    model.to(precision())
     live = dict(model.named_parameters())
     trainable = [key for key, value in live.items() if value.requires_grad]
-    optimizers = make_optimizers({key: master[key] for key in trainable}, plan)
+    stepped = {key: master[key] for key in trainable}
+    optimizers = make_optimizers(stepped, plan)
     state = _State(0, 0, None, master, {key: value.clone() for key, value in master.items()}, optimizers)
     checkpoint = data.BUILD / f"{name}{'-finish' if plan.finish else ''}.ckpt"
     resume(state, name, checkpoint, plan)
@@ -167,7 +190,8 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
         step = state.step
         generator = torch.Generator().manual_seed(1_000_003 * step + 7 + 500_009 * rank)
         # The fused attention's backward pass in bf16 is several times slower on CPUs than plain matrix products.
-        with sdpa_kernel(SDPBackend.MATH) if device().type == "cpu" else nullcontext():
+        plain = device().type == "cpu" and precision() == torch.bfloat16
+        with sdpa_kernel(SDPBackend.MATH) if plain else nullcontext():
             value = loss(generator, plan.batch // count)
         model.zero_grad(set_to_none=True)
         value.backward()
@@ -189,6 +213,8 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, plan, state.since, state.begin)
             optimizer.step()
+        if count > 1:
+            share_out([master[key] for key in hidden(stepped, plan)], count)
         with torch.no_grad():
             keep = min(plan.ema, (step + 1) / (step + 10))
             for key in trainable:
@@ -202,7 +228,7 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
             rate = (state.step - since) * plan.batch / (time.time() - last)
             print(f"{name}: step {state.step}/{end} loss {smooth:.4f} {rate:.0f} samples/s", flush=True)
             since, last = state.step, time.time()
-        if rank == 0 and (state.step % plan.save_every == 0 or state.step == end or not in_time):
+        if state.step % plan.save_every == 0 or state.step == end or not in_time:
             state.save(checkpoint)
     if rank:
         raise SystemExit  # the first worker does what is left to do
@@ -249,18 +275,35 @@ def compact(run: str) -> None:
     print(f"{target}: step {saved['step']}, {target.stat().st_size / 1e6:.1f} MB")
 
 
-def make_optimizers(master: dict[str, Tensor], plan: Plan) -> list[torch.optim.Optimizer]:
-    """Muon for hidden matrices; AdamW for embeddings, first and last layers, biases and norms."""
+def hidden(master: dict[str, Tensor], plan: Plan) -> list[str]:
+    """The names of the hidden matrices, which Muon steps."""
     outer = ("embedding", "conv_in", "conv_out", "head", "class_token", "cls_token", "position")
-    hidden = [k for k, v in master.items() if plan.muon and v.ndim > 1 and not any(part in k for part in outer)]
-    rest = [k for k in master if k not in hidden]
+    return [k for k, v in master.items() if plan.muon and v.ndim > 1 and not any(part in k for part in outer)]
+
+
+def share_out(matrices: list[Tensor], count: int) -> None:
+    """Every worker hears what the others have stepped: worker k steps each ``count``-th matrix from the k-th on."""
+    for owner in range(count):
+        own = matrices[owner::count]
+        if not own:
+            continue
+        flat = torch.cat([value.flatten() for value in own]).cpu()
+        dist.broadcast(flat, owner)
+        for value, part in zip(own, flat.split([value.numel() for value in own]), strict=True):
+            value.copy_(part.view_as(value))
+
+
+def make_optimizers(master: dict[str, Tensor], plan: Plan) -> list[torch.optim.Optimizer]:
+    """Muon for this worker's share of the hidden matrices; AdamW for embeddings, first and last layers, biases and
+    norms, the same in every worker."""
+    matrices = hidden(master, plan)
+    rest = [k for k in master if k not in matrices]
     decayed = [master[k] for k in rest if master[k].ndim > 1]
     plain = [master[k] for k in rest if master[k].ndim <= 1]
     groups = [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     adam = torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.lr, betas=(0.9, 0.99), fused=True)
-    if not hidden:
+    rank, count = workers()
+    own = [master[k] for k in matrices[rank::count]]
+    if not own:
         return [adam]
-    matrices = [master[k] for k in hidden]
-    # Its rate is scaled so that one learning rate serves both optimisers.
-    muon = torch.optim.Muon(matrices, lr=plan.lr, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw")
-    return [adam, muon]
+    return [adam, Muon(own, lr=plan.lr, weight_decay=plan.weight_decay)]
