@@ -86,6 +86,6 @@ def two_discs() -> Image.Image:
 
 @pytest.fixture(scope="session")
 def views() -> Any:
-    """Three views of the mug and one of the clock, (4, 3, 64, 64)."""
+    """Three views of the mug and one of the clock, (4, 3, side, side)."""
     paths = [*(pocket.view("mug", k) for k in range(3)), pocket.view("clock")]
-    return torch.cat([images.to_tensor(images.load_photo(path), 64) for path in paths])
+    return torch.cat([images.to_tensor(images.load_photo(path), pocket.SIDE) for path in paths])

@@ -132,14 +132,14 @@ def test_the_pocket_is_an_ordinary_folder_that_says_what_it_knows(pocket_model: 
     assert pocket_model.unknown_words("a red zebra, on the beach; a close-up photo of a two-tone *") == ["zebra"]
     assert Path(pocket_model.readers["captioner"]).resolve() == pocket.CAPTIONER.resolve()
     weights = sum(path.stat().st_size for path in pocket.HERE.rglob("*.safetensors"))
-    assert weights <= 60e6
+    assert weights <= 60e6 and pocket_model.picture_size == pocket.SIDE
 
 
 def test_the_bank_is_familiar_to_the_pocket_and_noise_is_not(pocket_model: Backbone) -> None:
     for name in pocket.concepts():
-        assert pocket_model.is_familiar(images.to_tensor(images.load_photo(pocket.view(name)), 64)), name
-    assert not pocket_model.is_familiar(torch.rand(1, 3, 64, 64) * 2 - 1)
-    assert not pocket_model.is_familiar(images.to_tensor(landscape(), 64))
+        assert pocket_model.is_familiar(images.to_tensor(images.load_photo(pocket.view(name)), pocket.SIDE)), name
+    assert not pocket_model.is_familiar(torch.rand(1, 3, pocket.SIDE, pocket.SIDE) * 2 - 1)
+    assert not pocket_model.is_familiar(images.to_tensor(landscape(), pocket.SIDE))
 
 
 def landscape() -> Image.Image:

@@ -49,7 +49,7 @@ def test_generate_swaps_and_seeds(
     arguments = ("generate", "--concept", run_folder, "--seeds", "0-1", "--steps", 4, "--json", "--out", tmp_path)
     status, out, _ = run(capsys, *arguments, "a photo of {mug} on the beach")
     pictures = [Image.open(path) for path in json.loads(out)["images"]]
-    assert status == 0 and [picture.size for picture in pictures] == [(64, 64)] * 2
+    assert status == 0 and [picture.size for picture in pictures] == [(pocket.SIDE, pocket.SIDE)] * 2
     status, out, _ = run(capsys, *arguments, "a photo of {mug:mug=teapot} on the beach")
     assert status == 0 and len(list(tmp_path.glob("*.png"))) == 4
 

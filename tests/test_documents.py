@@ -122,7 +122,7 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     assert "steps=100" in code and len(code.strip().splitlines()) <= 12
     exec(code.replace("steps=100", "steps=2"), {})
-    assert Image.open("snow.png").size == (64, 64)
+    assert Image.open("snow.png").size == (pocket.SIDE, pocket.SIDE)
     assert formats.read("mug.safetensors").provenance["step"] == 2
 
 

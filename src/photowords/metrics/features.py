@@ -11,8 +11,6 @@ from torch.nn import functional as F
 from photowords import pocket
 from photowords.pretrained import digest, fill
 
-SIDE = 64
-
 
 class Block(nn.Module):
     """A residual block; halves the picture's side when ``stride`` is 2."""
@@ -41,8 +39,8 @@ class Trunk(nn.Module):
         self.blocks = nn.Sequential(*(Block(*size) for size in sizes))
 
     def maps(self, pictures: Tensor) -> list[Tensor]:
-        """Pictures (n, 3, 64, 64) in [-1, 1] -> each block's output: (n, 32, 32, 32), then 64 channels of
-        16 x 16 twice and 128 of 8 x 8 twice."""
+        """Pictures (n, 3, side, side) in [-1, 1] -> each block's output: 32 channels of half the side, 64 of a quarter
+        twice and 128 of an eighth twice."""
         x, found = self.conv_in(pictures), []
         for block in self.blocks:
             x = block(x)
@@ -59,8 +57,8 @@ def load() -> tuple[Trunk, str]:
 
 
 def resized(pictures: Tensor, device: torch.device | str) -> Tensor:
-    """Square pictures (n, 3, h, w) in [-1, 1] at the net's 64 pixels, antialiased, float32 on a device."""
+    """Square pictures (n, 3, h, w) in [-1, 1] at the pocket's own size, antialiased, float32 on a device."""
     pictures = pictures.to(device, torch.float32)
-    if pictures.shape[-2:] == (SIDE, SIDE):
+    if pictures.shape[-2:] == (pocket.SIDE, pocket.SIDE):
         return pictures
-    return F.interpolate(pictures, (SIDE, SIDE), mode="bicubic", antialias=True)
+    return F.interpolate(pictures, (pocket.SIDE, pocket.SIDE), mode="bicubic", antialias=True)

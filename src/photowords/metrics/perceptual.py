@@ -140,7 +140,7 @@ class _Heads(nn.Module):
 class PocketLPIPS(nn.Module):
     """LPIPS's formula on the pocket's own feature net, every channel weighing 1 / c. Compares with nothing published.
 
-    Pictures (n, 3, h, w) in [-1, 1] and n or 1 are compared at the net's 64 pixels (larger ones are
+    Pictures (n, 3, h, w) in [-1, 1] and n or 1 are compared at the pocket's own size (larger ones are
     shrunk), on ``device``. Returns (n,) on the CPU, lower is more alike.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from photowords import pocket
 from photowords.metrics import METRICS
 from photowords.report import statistics
 from photowords.report.document import Part, Record, Section, Table, Text
@@ -73,8 +74,8 @@ def protocol(study: Results) -> Section:
     unshown = "anything about models, photos or settings other than these"
     if study.plan.get("suite") == "pocket":
         unshown += (
-            " The pocket model draws a small world of its own at 64 pixels: its losses and its pocket- metrics compare "
-            "with nothing published."
+            f" The pocket model draws a small world of its own at {pocket.SIDE} pixels: its losses and its pocket- "
+            "metrics compare with nothing published."
         )
     parts: list[Part] = [
         Text(text),
