@@ -51,19 +51,6 @@ class Falling:
 
 
 @dataclass(frozen=True)
-class Heavy:
-    """Another optimiser that is given a running mean of the gradients, each first brought to length 1."""
-
-    inner: Optimizer
-    beta: float = 0.9
-
-    def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
-        unit = gradient / gradient.norm().clamp_min(1e-30)
-        mean = state.get("mean", torch.zeros_like(unit)).lerp(unit, 1 - self.beta)
-        return {**self.inner(state, mean, rho, size, index), "mean": mean}
-
-
-@dataclass(frozen=True)
 class TangentTogether:
     """``Tangent`` whose vectors turn by rho on (root mean square) average, those with the larger gradient by more."""
 

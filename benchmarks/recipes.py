@@ -20,14 +20,15 @@ import torch
 from PIL import Image
 
 from benchmarks.likeness import Judge, Subject, means
-from benchmarks.optimizers import Falling, Heavy, Kept, Muon, Normalised, Pulled, TangentTogether
+from benchmarks.optimizers import Falling, Kept, Muon, Normalised, Pulled, TangentTogether
 from photowords import backbones, files
 from photowords.backbones import Backbone, Conditioning
 from photowords.concept import Concept
 from photowords.initializers import start
 from photowords.inversion import Inversion, Problem, Rule, together
-from photowords.inversion.rule import RUNNING, AdamW, Tangent, antithetic
-from photowords.settings import GenerateSettings, InvertSettings
+from photowords.inversion.draws import Spread
+from photowords.inversion.rule import MOMENTUM, RUNNING, AdamW, Optimizer, Tangent, antithetic
+from photowords.settings import RHO, GenerateSettings, InvertSettings
 
 LITTLE = ("a", "an", "the", "and", "with", "of", "in", "on")
 AT = (5, 25, 50, 100)
@@ -55,22 +56,39 @@ def falling(rule: Rule, rho: float, **changed: Any) -> Arm:
 
 
 TURN = Rule(Tangent(), antithetic)
+FAST = Rule.of(InvertSettings())
+
+
+def averaged(optimizer: Optimizer, rho: float = 0.22, **changed: Any) -> Arm:
+    return Arm(Rule(optimizer, antithetic, average=RUNNING), rho, **changed)
+
+
+def spread(optimizer: Optimizer, rho: float) -> Arm:
+    return Arm(Rule(optimizer, antithetic, Spread, RUNNING), rho)
+
+
 ARMS: dict[str, Arm] = {
     "paper": Arm(Rule(AdamW(weight_decay=0.01))),
-    "fast": Arm(Rule(Tangent(), antithetic, RUNNING), 0.16),
-    "fast-.10": Arm(Rule(Tangent(), antithetic, RUNNING), 0.1),
-    "fast-.24": Arm(Rule(Tangent(), antithetic, RUNNING), 0.24),
-    "fast-frozen": Arm(Rule(Tangent(), antithetic, RUNNING), 0.16, freeze=True),
-    "fast-guided": Arm(Rule(Tangent(), antithetic, RUNNING), 0.16, guidance=3.0),
-    "fast-all": Arm(Rule(TangentTogether(), antithetic, RUNNING), 0.16),
-    "fast-pull": Arm(Rule(Pulled(Tangent(), 0.2), antithetic, RUNNING), 0.16),
-    "fast-adamw": Arm(Rule(AdamW(), antithetic, RUNNING)),
-    "fast-adamw-kept": Arm(Rule(Kept(AdamW()), antithetic, RUNNING)),
+    "fast": Arm(FAST, RHO["tangent"]),
+    "fast-.08": Arm(FAST, 0.08),
+    "fast-.12": Arm(FAST, 0.12),
+    "fast-.5-.16": spread(Tangent(0.5), 0.16),
+    "fast-.7-.12": spread(Tangent(0.7), 0.12),
+    "fast-unspread": averaged(Tangent(MOMENTUM), RHO["tangent"]),
+    "fast-no-momentum": spread(Tangent(), 0.16),
+    "turn": averaged(Tangent(), 0.16),
+    "turn-.10": averaged(Tangent(), 0.1),
+    "turn-.24": averaged(Tangent(), 0.24),
+    "turn-frozen": averaged(Tangent(), 0.16, freeze=True),
+    "turn-guided": averaged(Tangent(), 0.16, guidance=3.0),
+    "turn-all": averaged(TangentTogether(), 0.16),
+    "turn-pull": averaged(Pulled(Tangent(), 0.2), 0.16),
+    "average-adamw": averaged(AdamW()),
+    "average-adamw-kept": averaged(Kept(AdamW())),
     "tangent-.08": falling(Rule(Tangent()), 0.08),
     "tangent-.16": falling(Rule(Tangent()), 0.16),
     "tangent-.16-pairs": falling(TURN, 0.16),
     "tangent-.32-pairs": falling(TURN, 0.32),
-    "tangent-heavy-.16-pairs": falling(Rule(Heavy(Tangent()), antithetic), 0.16),
     "tangent-all-.16-pairs": falling(Rule(TangentTogether(), antithetic), 0.16),
     "adamw-cosine": falling(Rule(), 0.22),
     "adamw-pairs": Arm(Rule(AdamW(), antithetic)),

@@ -25,7 +25,7 @@ CLASSES = (InvertSettings, GenerateSettings, *STARTS.values())
 
 
 def test_a_rate_is_relative_to_the_models_words_unless_it_is_a_plain_number() -> None:
-    assert InvertSettings().rho == 0.16 and InvertSettings(batch=16).rho == pytest.approx(0.32)
+    assert InvertSettings().rho == 0.1 and InvertSettings(batch=16).rho == pytest.approx(0.2)
     assert InvertSettings(optimizer="adamw").rho == 0.22
     assert InvertSettings(lr="rho:0.1", batch=16).rho == 0.1 and InvertSettings(lr=0.02).rho is None
 
@@ -103,6 +103,7 @@ def test_settings_like_those_of_a_source() -> None:
         "flip": True,
         "optimizer": "adamw",
         "noise": "independent",
+        "draws": "independent",
         "average": "none",
         "weight_decay": 0.01,
     }
@@ -155,6 +156,7 @@ INVERT = {
     "lr": 0.5,
     "optimizer": "adamw",
     "noise": "independent",
+    "draws": "independent",
     "average": "none",
     "seed": 1,
     "learnable_property": "style",

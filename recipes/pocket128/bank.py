@@ -52,9 +52,14 @@ def is_held_out(thing: Thing) -> bool:
 
 
 def views(name: str) -> list[Picture]:
-    """The five drawings of a concept: view 0 and four other scenes, at other sizes and places, slightly tilted."""
+    """The five drawings of a concept of the bank."""
     _, scene, instance = BANK[name]
-    index = list(BANK).index(name)
+    return views_of(instance, scene, list(BANK).index(name))
+
+
+def views_of(instance: Thing, scene: str, index: int) -> list[Picture]:
+    """Five drawings of an instance: view 0 and four other scenes, at other sizes and places, slightly tilted; of
+    another index other scenes."""
     scenes = [OTHER_SCENES[(index + k) % len(OTHER_SCENES)] for k in range(len(OTHER_SCENES))]
     scenes = [scene, *[other for other in scenes if other != scene][:4]]
     pictures = []
@@ -72,11 +77,37 @@ def _inside(thing: Thing, foot: float) -> Thing:
 
 
 def pairs(name: str) -> list[Picture]:
-    """The concept (first of the two things) beside random ones."""
+    """A concept of the bank beside random things."""
+    return pairs_of(BANK[name][2], list(BANK).index(name))
+
+
+def pairs_of(instance: Thing, index: int) -> list[Picture]:
+    """An instance (first of the two things) beside random ones, of another index other ones."""
     from recipes.pocket128.sample import beside  # which asks is_held_out above
 
-    index = list(BANK).index(name)
-    return [beside(np.random.default_rng([128, index, k]), BANK[name][2]) for k in range(PAIRS)]
+    return [beside(np.random.default_rng([128, index, k]), instance) for k in range(PAIRS)]
+
+
+def save(folder: Path, paper_class: str, drawings: list[Picture], doubles: list[Picture]) -> None:
+    """Draw an instance's views and pairs into a folder, with what they show in ``spec.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(drawings):
+        draw(picture, PICTURE).save(folder / f"view_{number}.png", optimize=True)
+    for number, picture in enumerate(doubles):
+        draw(picture, PICTURE).save(folder / f"pair_{number}.png", optimize=True)
+        mask = Image.fromarray(masks(picture, PICTURE)[0])
+        mask.save(folder / f"pair_{number}_mask.png", optimize=True)
+    instance = drawings[0].things[0]
+    record = {
+        "paper_class": paper_class,
+        "object": instance.object,
+        "description": describe(instance),
+        "captions": [caption(picture) for picture in drawings],
+        "views": [dataclasses.asdict(picture) for picture in drawings],
+        "pair_captions": [caption(picture) for picture in doubles],
+        "pairs": [dataclasses.asdict(picture) for picture in doubles],
+    }
+    (folder / "spec.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 def main() -> None:
@@ -84,25 +115,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write the concepts' folders to")
     root = parser.parse_args().out
     for name, (paper_class, _, instance) in BANK.items():
-        folder = root / name
-        folder.mkdir(parents=True, exist_ok=True)
-        drawings, doubles = views(name), pairs(name)
-        for number, picture in enumerate(drawings):
-            draw(picture, PICTURE).save(folder / f"view_{number}.png", optimize=True)
-        for number, picture in enumerate(doubles):
-            draw(picture, PICTURE).save(folder / f"pair_{number}.png", optimize=True)
-            mask = Image.fromarray(masks(picture, PICTURE)[0])
-            mask.save(folder / f"pair_{number}_mask.png", optimize=True)
-        record = {
-            "paper_class": paper_class,
-            "object": instance.object,
-            "description": describe(instance),
-            "captions": [caption(picture) for picture in drawings],
-            "views": [dataclasses.asdict(picture) for picture in drawings],
-            "pair_captions": [caption(picture) for picture in doubles],
-            "pairs": [dataclasses.asdict(picture) for picture in doubles],
-        }
-        (folder / "spec.json").write_text(json.dumps(record, indent=1) + "\n")
+        save(root / name, paper_class, views(name), pairs(name))
         print(f"{name}: {describe(instance)}")
 
 

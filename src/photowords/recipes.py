@@ -58,6 +58,7 @@ class Recipe:
 _ADAMW = {
     "optimizer": "adamw",
     "noise": "independent",
+    "draws": "independent",
     "average": "none",
     "weight_decay": 0.01,
 }
@@ -72,7 +73,14 @@ _ORIGINAL = {
 
 RECIPES = {
     "fast": Recipe(
-        {"steps": 100, "batch": 4, "optimizer": "tangent", "noise": "antithetic", "average": "running"},
+        {
+            "steps": 100,
+            "batch": 4,
+            "optimizer": "tangent",
+            "noise": "antithetic",
+            "draws": "spread",
+            "average": "running",
+        },
         "photowords, the defaults: docs/lab-log.md",
     ),
     "paper": Recipe({"steps": 100}, "An Image is Worth One Sentence, its project page", base="textual-inversion-ldm"),

@@ -17,7 +17,7 @@ from photowords.templates import PROPERTIES, TEMPLATES
 BACKGROUND_WEIGHT = 0.1
 """What a cell outside the mask weighs where nobody says."""
 
-RHO = {"tangent": 0.16, "adamw": 0.22}
+RHO = {"tangent": 0.1, "adamw": 0.22}
 """Optimiser -> rate of a step of batch 4 where nobody says. AdamW's is 0.019 on the pocket, and on CLIP-L about 0.003,
 what practitioners use."""
 
@@ -76,6 +76,13 @@ class InvertSettings:
         "antithetic",
         "a batch's noise: each with its negative, or each its own",
         choices=("antithetic", "independent"),
+        metavar="NAME",
+    )
+    draws: str = option(
+        "spread",
+        "timesteps and templates: spread over the run, closer where the words matter more and weighed so that the "
+        "loss stays the same, or each drawn for itself",
+        choices=("spread", "independent"),
         metavar="NAME",
     )
     average: str = option(

@@ -98,6 +98,7 @@ class Problem:
             in_template(template, concept) for template in templates(told.learnable_property, told.templates)
         ]
         self._views = views(backbone, photos, masks, told.background_weight, resize=told.resize)
+        self._draws = self.rule.draws(backbone.objective, len(self.prompts), told.seed)
         self.held_out_batch = self._held_out_batch()
         if told.flip:
             self._views += views(backbone, photos, masks, told.background_weight, mirrored=True, resize=told.resize)
@@ -116,16 +117,16 @@ class Problem:
 
         def samples(size: int) -> Batch:
             view = torch.randint(len(self._views), (size,), generator=generator)
-            prompt = torch.randint(len(self.prompts), (size,), generator=generator)
-            t = self.backbone.objective.timesteps(torch.rand(size, generator=generator))
+            t, share, prompt = self._draws(generator, index, size)
             shape, device = (size, *self._views[0].latents.mean.shape[1:]), self.backbone.device
             posterior_noise = torch.randn(shape, generator=generator).to(device)
             noise = torch.randn(shape, generator=generator).to(device)
             drawn = [self._views[i] for i in view.tolist()]
             z = torch.cat([v.latents.sample(posterior_noise[k : k + 1]) for k, v in enumerate(drawn)])
-            return Batch(z, noise, t.to(device), torch.cat([v.weight for v in drawn]), prompt)
+            weight = torch.cat([v.weight for v in drawn]) * share.to(device).view(-1, 1, 1, 1)
+            return Batch(z, noise, t.to(device), weight, prompt)
 
-        return self.rule.draws(samples, self.settings.batch)
+        return self.rule.noise(samples, self.settings.batch)
 
     def conditioning(self, vectors: Vectors, batch: Batch) -> Conditioning:
         """What the network is told of each sample; each distinct prompt is encoded once."""

@@ -14,11 +14,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from photowords.inversion.draws import Draws, Independent, Spread
 from photowords.inversion.loss import Batch
 from photowords.settings import InvertSettings
 
 RUNNING = 3.0
 """Power of the running average: most of the weight lies on the last quarter of the steps."""
+MOMENTUM = 0.8
+"""Of the tangent step: a gradient counts for about five steps."""
 
 State = Mapping[str, Tensor]
 """What is kept of one text encoder from step to step: ``rows`` and what the parts of the rule remember."""
@@ -49,16 +52,24 @@ class AdamW:
 
 @dataclass(frozen=True)
 class Tangent:
-    """Directional textual inversion (arXiv 2512.13672): each vector turns by rho radians and keeps its length."""
+    """Directional textual inversion (arXiv 2512.13672): each vector turns by rho radians and keeps its length.
+
+    With ``momentum`` it turns against a sum of the gradients so far, each at length 1 over all vectors, the last one
+    whole and every older one ``momentum`` times the next.
+    """
+
+    momentum: float = 0.0
 
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         rows = state["rows"]
         length = rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
         unit = rows / length
-        across = gradient - (gradient * unit).sum(1, keepdim=True) * unit
+        kept = state.get("slopes", torch.zeros_like(rows))
+        slopes = self.momentum * kept + gradient / gradient.norm().clamp_min(1e-30)
+        across = slopes - (slopes * unit).sum(1, keepdim=True) * unit
         down = -across / across.norm(dim=1, keepdim=True).clamp_min(1e-30)
         moved = unit * math.cos(rho) + down * math.sin(rho)
-        return {"rows": length * moved / moved.norm(dim=1, keepdim=True)}
+        return {"rows": length * moved / moved.norm(dim=1, keepdim=True), "slopes": across}
 
 
 def independent(draw: Callable[[int], Batch], size: int) -> Batch:
@@ -81,14 +92,16 @@ class Rule:
 
     Attributes:
         optimizer: makes the step.
-        draws: (draw n samples, batch size) -> the batch.
+        noise: (draw n samples, batch size) -> the batch.
+        draws: makes what draws the samples' timesteps and templates.
         average: learn a running average of the steps, in which a step weighs about its number to this power, so that
             early ones are forgotten (Shamir and Zhang 2013); None gives the last step's own. It is a falling rate's
             gain without having to know the last step.
     """
 
     optimizer: Optimizer = AdamW()
-    draws: Callable[[Callable[[int], Batch], int], Batch] = independent
+    noise: Callable[[Callable[[int], Batch], int], Batch] = independent
+    draws: type[Draws] = Independent
     average: float | None = None
 
     @classmethod
@@ -96,11 +109,14 @@ class Rule:
         """The rule that settings name."""
         optimizers: dict[str, Optimizer] = {
             "adamw": AdamW(weight_decay=settings.weight_decay),
-            "tangent": Tangent(),
+            "tangent": Tangent(MOMENTUM),
         }
-        draws = {"independent": independent, "antithetic": antithetic}
+        noise = {"independent": independent, "antithetic": antithetic}
+        draws: dict[str, type[Draws]] = {"independent": Independent, "spread": Spread}
         average = {"none": None, "running": RUNNING}
-        return cls(optimizers[settings.optimizer], draws[settings.noise], average[settings.average])
+        return cls(
+            optimizers[settings.optimizer], noise[settings.noise], draws[settings.draws], average[settings.average]
+        )
 
     def step(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> State:
         """The state after step ``index`` (1, 2, ...)."""

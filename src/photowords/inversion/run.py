@@ -38,7 +38,7 @@ from photowords.inversion.problem import Problem
 from photowords.inversion.step import Step
 from photowords.settings import InvertSettings
 
-FORMAT = 3
+FORMAT = 4
 """Of a run folder. Older ones can be read, but not gone on with: their draws or their rate were others."""
 
 
