@@ -26,7 +26,7 @@ from photowords.backbones import Backbone, Conditioning
 from photowords.concept import Concept
 from photowords.initializers import start
 from photowords.inversion import Inversion, Problem, Rule, together
-from photowords.inversion.draws import Spread
+from photowords.inversion.draws import spread
 from photowords.inversion.rule import MOMENTUM, RUNNING, AdamW, Optimizer, Tangent, antithetic
 from photowords.settings import RHO, GenerateSettings, InvertSettings
 
@@ -63,8 +63,8 @@ def averaged(optimizer: Optimizer, rho: float = 0.22, **changed: Any) -> Arm:
     return Arm(Rule(optimizer, antithetic, average=RUNNING), rho, **changed)
 
 
-def spread(optimizer: Optimizer, rho: float) -> Arm:
-    return Arm(Rule(optimizer, antithetic, Spread, RUNNING), rho)
+def even(optimizer: Optimizer, rho: float) -> Arm:
+    return Arm(Rule(optimizer, antithetic, spread, RUNNING), rho)
 
 
 ARMS: dict[str, Arm] = {
@@ -72,10 +72,10 @@ ARMS: dict[str, Arm] = {
     "fast": Arm(FAST, RHO["tangent"]),
     "fast-.08": Arm(FAST, 0.08),
     "fast-.12": Arm(FAST, 0.12),
-    "fast-.5-.16": spread(Tangent(0.5), 0.16),
-    "fast-.7-.12": spread(Tangent(0.7), 0.12),
+    "fast-.5-.16": even(Tangent(0.5), 0.16),
+    "fast-.7-.12": even(Tangent(0.7), 0.12),
     "fast-unspread": averaged(Tangent(MOMENTUM), RHO["tangent"]),
-    "fast-no-momentum": spread(Tangent(), 0.16),
+    "fast-no-momentum": even(Tangent(), 0.16),
     "turn": averaged(Tangent(), 0.16),
     "turn-.10": averaged(Tangent(), 0.1),
     "turn-.24": averaged(Tangent(), 0.24),

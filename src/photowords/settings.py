@@ -80,8 +80,7 @@ class InvertSettings:
     )
     draws: str = option(
         "spread",
-        "timesteps and templates: spread over the run, closer where the words matter more and weighed so that the "
-        "loss stays the same, or each drawn for itself",
+        "a run's timesteps and templates: evenly spread over its steps, or each drawn for itself",
         choices=("spread", "independent"),
         metavar="NAME",
     )

@@ -12,9 +12,6 @@ from torch import Tensor
 
 from photowords.errors import UserError
 
-LEAST_SIGNAL = 0.05
-"""What the signal's share counts at least in ``steepness``, so that no sample weighs more than some tens of another."""
-
 
 class Objective(ABC):
     """The forward process and the regression of equation 1.
@@ -35,19 +32,6 @@ class Objective(ABC):
 
         Every draw weighs the same, so a model's weighting of timesteps is this distribution's density.
         """
-
-    @abstractmethod
-    def signal(self, t: Tensor) -> Tensor:
-        """What the latents are multiplied by in z_t, in [0, 1], (n,)."""
-
-    def steepness(self, t: Tensor) -> Tensor:
-        """About how long the gradient of a sample's loss in the words is at timesteps (n,), up to a factor: (n,).
-
-        Where the noise is predicted it was measured to go with the signal's share (docs/lab-log.md). The error of a
-        velocity is that of the noise over this share, and the loss goes with its square: so it goes with the inverse.
-        """
-        share = self.signal(t) + LEAST_SIGNAL
-        return share if self.prediction_type == "epsilon" else 1 / share
 
     @abstractmethod
     def add_noise(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
@@ -74,10 +58,6 @@ class Denoising(Objective):
 
     def timesteps(self, quantiles: Tensor) -> Tensor:
         return (quantiles * self.steps).long()
-
-    def signal(self, t: Tensor) -> Tensor:
-        alphas: Tensor = self._schedule.alphas_cumprod
-        return alphas[t.to(alphas.device)].sqrt()
 
     def add_noise(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         noisy: Tensor = self._schedule.add_noise(latents, noise, t)
@@ -117,9 +97,6 @@ class Flow(Objective):
         index = (place * self.steps).long().clamp(0, self.steps - 1)
         drawn: Tensor = self._rising[index.to(self._rising.device)]
         return drawn
-
-    def signal(self, t: Tensor) -> Tensor:
-        return 1 - t / self.steps
 
     def add_noise(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         level = (t / self.steps).view(-1, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""Which timesteps and templates the samples of a step have: each drawn for itself, or spread over the whole run."""
+"""Where in the timesteps the samples of a step lie, and in which templates: drawn for each, or spread over the run."""
 
 from __future__ import annotations
 
@@ -7,69 +7,43 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from photowords.backbones.objective import Objective
-
 GOLDEN = (5**0.5 - 1) / 2
-"""The step of a sequence in [0, 1) whose first n members lie as evenly as any such sequence's (Weyl 1916)."""
+"""The step of a sequence in [0, 1) whose first n members lie evenly, however many they are (Weyl 1916)."""
 
 
 class Drawn(NamedTuple):
     """What n samples have beside their noise.
 
     Attributes:
-        t: timesteps, (n,), where the objective makes them.
-        weight: what each sample's loss counts, (n,), on the CPU: what keeps the expectation equation 1's.
-        prompt: numbers of templates, (n,), on the CPU.
+        quantile: of the timesteps' distribution, (n,) in [0, 1).
+        prompt: numbers of templates, (n,).
     """
 
-    t: Tensor
-    weight: Tensor
+    quantile: Tensor
     prompt: Tensor
 
 
 class Draws(Protocol):
-    """Draws for the steps of one run."""
+    """How all samples of a run are drawn; each has the distribution of equation 1."""
 
-    def __init__(self, objective: Objective, prompts: int, seed: int) -> None: ...
-
-    def __call__(self, generator: torch.Generator, index: int, size: int) -> Drawn:
-        """Those of the ``size`` samples of step ``index`` (1, 2, ...), a function of these and the seed alone."""
+    def __call__(self, generator: torch.Generator, seed: int, index: int, size: int, prompts: int) -> Drawn:
+        """The ``size`` samples of step ``index`` (1, 2, ...), a function of the step's generator and these alone."""
 
 
-class Independent:
-    """Each sample draws a template and a timestep for itself, as equation 1 is written."""
-
-    def __init__(self, objective: Objective, prompts: int, seed: int) -> None:
-        self._objective, self._prompts = objective, prompts
-
-    def __call__(self, generator: torch.Generator, index: int, size: int) -> Drawn:
-        prompt = torch.randint(self._prompts, (size,), generator=generator)
-        t = self._objective.timesteps(torch.rand(size, generator=generator))
-        return Drawn(t, torch.ones(size), prompt)
+def alone(generator: torch.Generator, seed: int, index: int, size: int, prompts: int) -> Drawn:
+    """Each sample for itself, as equation 1 is written."""
+    prompt = torch.randint(prompts, (size,), generator=generator)
+    return Drawn(torch.rand(size, generator=generator), prompt)
 
 
-class Spread:
-    """Timesteps lie evenly over the run, and closer where the loss says more about the words; templates take turns.
+def spread(generator: torch.Generator, seed: int, index: int, size: int, prompts: int) -> Drawn:
+    """Evenly over the run: timesteps go on by the golden ratio from step to step, templates take turns.
 
-    A timestep is drawn in proportion to how long the loss's gradient in the words is there
-    (``Objective.steepness``), and weighs the inverse: importance sampling, so the expectation stays equation 1's and
-    every sample says about as much. Each step's timesteps go on where the last one's ended, by the golden ratio.
+    A quarter of a hundred steps has then met every part of the schedule, where samples drawn for themselves leave
+    gaps and crowd elsewhere. Where the sequence begins and which template comes when is the seed's.
     """
-
-    def __init__(self, objective: Objective, prompts: int, seed: int) -> None:
-        every = torch.arange(objective.steps, dtype=torch.float64)
-        self._quantiles = (every + 0.5) / objective.steps
-        steepness = objective.steepness(objective.timesteps(self._quantiles)).cpu().double()
-        self._reached = steepness.cumsum(0) / steepness.sum()
-        self._weights = (steepness.mean() / steepness).float()
-        generator = torch.Generator().manual_seed(seed)
-        self._order = torch.randperm(prompts, generator=generator)
-        self._begin = torch.rand((), generator=generator, dtype=torch.float64)
-        self._objective = objective
-
-    def __call__(self, generator: torch.Generator, index: int, size: int) -> Drawn:
-        number = torch.arange((index - 1) * size, index * size)
-        place = (self._begin + GOLDEN * number) % 1
-        chosen = torch.searchsorted(self._reached, place).clamp(max=len(self._reached) - 1)
-        t = self._objective.timesteps(self._quantiles[chosen])
-        return Drawn(t, self._weights[chosen], self._order[number % len(self._order)])
+    of_the_run = torch.Generator().manual_seed(seed)
+    order = torch.randperm(prompts, generator=of_the_run)
+    begin = torch.rand((), generator=of_the_run, dtype=torch.float64)
+    number = torch.arange((index - 1) * size, index * size)
+    return Drawn((begin + GOLDEN * number) % 1, order[number % prompts])

@@ -98,7 +98,6 @@ class Problem:
             in_template(template, concept) for template in templates(told.learnable_property, told.templates)
         ]
         self._views = views(backbone, photos, masks, told.background_weight, resize=told.resize)
-        self._draws = self.rule.draws(backbone.objective, len(self.prompts), told.seed)
         self.held_out_batch = self._held_out_batch()
         if told.flip:
             self._views += views(backbone, photos, masks, told.background_weight, mirrored=True, resize=told.resize)
@@ -117,14 +116,14 @@ class Problem:
 
         def samples(size: int) -> Batch:
             view = torch.randint(len(self._views), (size,), generator=generator)
-            t, share, prompt = self._draws(generator, index, size)
+            quantile, prompt = self.rule.draws(generator, self.settings.seed, index, size, len(self.prompts))
+            t = self.backbone.objective.timesteps(quantile)
             shape, device = (size, *self._views[0].latents.mean.shape[1:]), self.backbone.device
             posterior_noise = torch.randn(shape, generator=generator).to(device)
             noise = torch.randn(shape, generator=generator).to(device)
             drawn = [self._views[i] for i in view.tolist()]
             z = torch.cat([v.latents.sample(posterior_noise[k : k + 1]) for k, v in enumerate(drawn)])
-            weight = torch.cat([v.weight for v in drawn]) * share.to(device).view(-1, 1, 1, 1)
-            return Batch(z, noise, t.to(device), weight, prompt)
+            return Batch(z, noise, t.to(device), torch.cat([v.weight for v in drawn]), prompt)
 
         return self.rule.noise(samples, self.settings.batch)
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from photowords.inversion.draws import Draws, Independent, Spread
+from photowords.inversion.draws import Draws, alone, spread
 from photowords.inversion.loss import Batch
 from photowords.settings import InvertSettings
 
@@ -93,7 +93,7 @@ class Rule:
     Attributes:
         optimizer: makes the step.
         noise: (draw n samples, batch size) -> the batch.
-        draws: makes what draws the samples' timesteps and templates.
+        draws: the samples' timesteps and templates.
         average: learn a running average of the steps, in which a step weighs about its number to this power, so that
             early ones are forgotten (Shamir and Zhang 2013); None gives the last step's own. It is a falling rate's
             gain without having to know the last step.
@@ -101,7 +101,7 @@ class Rule:
 
     optimizer: Optimizer = AdamW()
     noise: Callable[[Callable[[int], Batch], int], Batch] = independent
-    draws: type[Draws] = Independent
+    draws: Draws = alone
     average: float | None = None
 
     @classmethod
@@ -112,7 +112,7 @@ class Rule:
             "tangent": Tangent(MOMENTUM),
         }
         noise = {"independent": independent, "antithetic": antithetic}
-        draws: dict[str, type[Draws]] = {"independent": Independent, "spread": Spread}
+        draws: dict[str, Draws] = {"independent": alone, "spread": spread}
         average = {"none": None, "running": RUNNING}
         return cls(
             optimizers[settings.optimizer], noise[settings.noise], draws[settings.draws], average[settings.average]
