@@ -70,10 +70,10 @@ def even(optimizer: Optimizer, rho: float) -> Arm:
 ARMS: dict[str, Arm] = {
     "paper": Arm(Rule(AdamW(weight_decay=0.01))),
     "fast": Arm(FAST, RHO["tangent"]),
-    "fast-.08": Arm(FAST, 0.08),
-    "fast-.12": Arm(FAST, 0.12),
+    "fast-.09": Arm(FAST, 0.09),
+    "fast-.16": Arm(FAST, 0.16),
     "fast-.5-.16": even(Tangent(0.5), 0.16),
-    "fast-.7-.12": even(Tangent(0.7), 0.12),
+    "fast-.8-.10": even(Tangent(0.8), 0.1),
     "fast-unspread": averaged(Tangent(MOMENTUM), RHO["tangent"]),
     "fast-no-momentum": even(Tangent(), 0.16),
     "turn": averaged(Tangent(), 0.16),

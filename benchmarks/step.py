@@ -2,9 +2,9 @@
 
 ``python -m benchmarks.step --script .../examples/textual_inversion/textual_inversion.py`` saves the pocket, or with
 ``--model sd15`` or ``sdxl`` a model of that shape with random weights (whose script is textual_inversion_sdxl.py), as a
-folder in fp32. Each arm takes its turns (A B A B) in a process of its own, the script in fp32 and in bf16: milliseconds
-a step (median, after warm-up) of the clock and of CPU, training sample-steps a second, and peak memory. The script
-reads torchvision for one flip, which is stood in for. Without ``--script`` ours runs alone.
+folder in fp32. Each arm takes its turns (A B A B) in a process of its own, both in fp32 and, where the device is fast
+at it, in bf16: milliseconds a step (median, after warm-up) of the clock and of CPU, training sample-steps a second, and
+peak memory. The script reads torchvision for one flip, which is stood in for. Without ``--script`` ours runs alone.
 
 ``--ladder`` adds one technique after the other to our step: milliseconds, kernels launched a step, on CUDA the share
 of the arithmetic floor, and how far each gradient is from fp32's.
@@ -216,7 +216,13 @@ def main() -> None:
 
 def compare(args: argparse.Namespace, folder: Path, side: int) -> None:
     """Turns of all arms, and what they come to beside the script's faster one."""
-    arms = ["ours auto", "ours fp32", *(["script fp32", "script bf16"] if args.script else [])]
+    import torch
+
+    from photowords.backbones import choose_device, choose_dtype
+
+    # Where bf16 is not the device's own, a step in it can take a hundred times as long.
+    dtypes = ("fp32",) if choose_dtype(choose_device()) == torch.float32 else ("bf16", "fp32")
+    arms = [f"{who} {dtype}" for who in ("ours", *(["script"] if args.script else [])) for dtype in dtypes]
     taken: dict[str, list[dict[str, Any]]] = {arm: [] for arm in arms}
     given = ["--steps", args.steps, "--batch", args.batch, "--folder", folder, "--side", side]
     given += ["--script", args.script] if args.script else []

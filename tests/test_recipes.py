@@ -131,7 +131,7 @@ def test_a_concept_tells_its_rates(tiny: Backbone, mug: Image.Image, tmp_path: P
     mug.save(tmp_path / "mug.png")
     learn(tiny, [tmp_path / "mug.png"], tmp_path / "run", Words(words="blue mug"), "mug", FEW, 0)
     (rates,) = formats.read(tmp_path / "run").provenance["rates"].values()
-    assert rates["rho"] == pytest.approx(0.1 * math.sqrt(2 / 4), rel=1e-3)
+    assert rates["rho"] == pytest.approx(0.12 * math.sqrt(2 / 4), rel=1e-3)
 
 
 # --- the rate ---

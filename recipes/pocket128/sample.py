@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,17 @@ def random_colour(rng: np.random.Generator, tones: float) -> Colour:
     return float((HUES[str(rng.choice(list(HUES)))] + rng.normal(0, 6)) % 360)
 
 
+def random_size(rng: np.random.Generator) -> float:
+    """A size of ``SIZES``, large ones more often (the density rises linearly): what is small is hardest to draw."""
+    low, high = SIZES
+    return low + (high - low) * math.sqrt(rng.uniform())
+
+
 def random_thing(rng: np.random.Generator, **fixed: Any) -> Thing:
     """A random thing in the middle that is no concept of the bank; ``fixed`` fields are kept as given."""
     while True:
         main, second = random_colour(rng, 0.2), random_colour(rng, 0.4)
-        look, size = str(rng.choice(LOOKS, p=LOOK_SHARES)), float(rng.uniform(*SIZES))
+        look, size = str(rng.choice(LOOKS, p=LOOK_SHARES)), random_size(rng)
         # A small object's pattern is coarse, or else it would drown in the pixels.
         finest = PATTERN_SCALES[0] if fixed.get("size", size) > 0.55 else 0.27
         scale = rng.uniform(0.42, 0.65) if look == "two-tone" else rng.uniform(finest, PATTERN_SCALES[1])

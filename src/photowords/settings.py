@@ -17,7 +17,7 @@ from photowords.templates import PROPERTIES, TEMPLATES
 BACKGROUND_WEIGHT = 0.1
 """What a cell outside the mask weighs where nobody says."""
 
-RHO = {"tangent": 0.1, "adamw": 0.22}
+RHO = {"tangent": 0.12, "adamw": 0.22}
 """Optimiser -> rate of a step of batch 4 where nobody says. AdamW's is 0.019 on the pocket, and on CLIP-L about 0.003,
 what practitioners use."""
 

@@ -20,8 +20,8 @@ from photowords.settings import InvertSettings
 
 RUNNING = 3.0
 """Power of the running average: most of the weight lies on the last quarter of the steps."""
-MOMENTUM = 0.8
-"""Of the tangent step: a gradient counts for about five steps."""
+MOMENTUM = 0.7
+"""Of the tangent step: a gradient counts for about three steps."""
 
 State = Mapping[str, Tensor]
 """What is kept of one text encoder from step to step: ``rows`` and what the parts of the rule remember."""
