@@ -1,7 +1,7 @@
 """Does the mask keep the other object out? Two-object pictures, one object clicked, learned with and without the mask.
 
 ``python benchmarks/masks.py`` draws pictures of two objects (``recipes.pocket.two``), clicks on one of them, and
-learns it in three ways, 100 steps each with the defaults:
+learns it in three ways with the defaults:
 
 mask      the region's sentence, the square around the object, and the mask's weights in the loss: what invert does
 crop      the region's sentence, the square around the object, and the plain loss: what the weights add
@@ -73,7 +73,9 @@ def trial(job: tuple[int, str, int, Path]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=30, help="two-object pictures (default: 30)")
-    parser.add_argument("--steps", type=int, default=100, help="optimiser steps (default: 100)")
+    parser.add_argument(
+        "--steps", type=int, default=InvertSettings.steps, help="optimiser steps (default: %(default)s)"
+    )
     parser.add_argument("--arms", default=",".join(ARMS), help="ways to learn, by comma (default: all three)")
     parser.add_argument("--out", type=Path, default=Path("build/masks"), help="where trials and pictures go")
     args = parser.parse_args()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +14,12 @@ from torch import Tensor, nn
 from photowords import backbones
 from photowords.generation import generate
 from photowords.settings import GenerateSettings
-from recipes.pocket128 import autoencoder, build, captioner, classifier, data, diffusion, judge, scorer, training
+from recipes.pocket128 import autoencoder, build, captioner, classifier, data, diffusion, judge, muon, scorer, training
 from recipes.pocket128.training import Plan, learning_rate, train
 from recipes.pocket128.world import Picture, Thing
 
+ROOT = Path(__file__).parents[1]
 OPEN = Plan(steps=6, batch=16, lr=1e-2, decay_share=0.0, save_every=2, muon=0)
-needs_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="the trainers want PyTorch 2.9 or newer")
 
 
 def fit(plan: Plan, stop_at: int | None = None) -> tuple[dict[str, Tensor], bool]:
@@ -47,7 +50,6 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@needs_muon
 @pytest.mark.parametrize("muon", [0, 1])
 def test_a_killed_training_continues_to_the_same_weights(
     muon: int, folders: Path, monkeypatch: pytest.MonkeyPatch
@@ -59,6 +61,52 @@ def test_a_killed_training_continues_to_the_same_weights(
         fit(plan(muon=muon), stop_at=6)
     resumed, _ = fit(plan(muon=muon))
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+TWO = """
+import sys
+from pathlib import Path
+import torch
+from recipes.pocket128 import data
+from tests.test_pocket128_training import fit, plan
+data.BUILD = Path(sys.argv[1])
+weights, done = fit(plan(muon=1, steps=int(sys.argv[2])))
+torch.save(weights, sys.argv[3])
+"""
+
+
+def test_two_workers_share_the_steps_and_a_killed_training_of_theirs_continues(folders: Path) -> None:
+    (folders / "two.py").write_text(TWO)
+
+    def train_on_two(build: str, steps: int) -> dict[str, Tensor]:
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+        words = [folders / "two.py", folders / build, steps, folders / f"{build}.pt"]
+        told = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "OMP_NUM_THREADS": "1"}
+        subprocess.run([*launch, *map(str, words)], check=True, env=told, capture_output=True)
+        weights: dict[str, Tensor] = torch.load(folders / f"{build}.pt", weights_only=True)
+        return weights
+
+    whole = train_on_two("whole", 4)
+    train_on_two("cut", 2)
+    resumed = train_on_two("cut", 4)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    files = sorted(path.name for path in (folders / "cut").iterdir())
+    assert files == ["toy-moments-0.ckpt", "toy-moments-1.ckpt", "toy.ckpt"], "each keeps its own moments"
+
+
+@pytest.mark.parametrize("shape", [(8, 40), (40, 8), (12, 12)])
+def test_muons_step_has_the_singular_vectors_of_its_matrix_and_values_near_one(shape: tuple[int, int]) -> None:
+    left, right = (torch.linalg.qr(torch.randn(side, min(shape)))[0] for side in shape)
+    values = torch.linspace(1, 10, min(shape))
+    turned = left.T @ muon.orthogonal(left * values @ right.T) @ right
+    assert torch.allclose(turned, turned.diag().diag(), atol=1e-4)
+    assert turned.diag().min() > 0.6 and turned.diag().max() < 1.3
+    if hasattr(torch.optim, "Muon"):  # PyTorch 2.9, and in bf16
+        from torch.optim._muon import _zeropower_via_newtonschulz
+
+        matrix = torch.randn(shape)
+        theirs = _zeropower_via_newtonschulz(matrix, muon.COEFFICIENTS, muon.STEPS, 1e-7).float()
+        assert (muon.orthogonal(matrix) - theirs).norm() < 0.03 * theirs.norm()
 
 
 def test_out_of_minutes_means_not_done_and_to_be_continued(folders: Path) -> None:

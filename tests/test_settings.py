@@ -52,7 +52,7 @@ def test_a_rate_is_relative_to_the_models_words_unless_it_is_a_plain_number() ->
         ({"background_weight": 1.5}, "`background_weight` is 1.5, but it must be a number from 0 to 1"),
         ({"evaluate_at": (0, -1)}, "must be a list of whole numbers, each of at least 0"),
         ({"evaluate_at": 5}, "must be a list of whole numbers"),
-        ({"evaluate_at": (0, 200)}, "`evaluate_at` asks for step 200, but there are only 100 `steps`"),
+        ({"evaluate_at": (0, 200)}, "`evaluate_at` asks for step 200, but there are only 50 `steps`"),
     ],
 )
 def test_settings_of_the_wrong_type_or_out_of_range_are_refused(told: dict[str, Any], message: str) -> None:

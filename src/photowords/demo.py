@@ -34,7 +34,7 @@ SWAPS = {
 def demo(
     out: Path,
     name: str = "mug",
-    steps: int = 100,
+    steps: int = InvertSettings.steps,
     seed: int = 0,
     watch: Callable[[Run, Iterable[Step]], None] | None = None,
 ) -> dict[str, Any]:

@@ -74,7 +74,7 @@ _ORIGINAL = {
 RECIPES = {
     "fast": Recipe(
         {
-            "steps": 100,
+            "steps": 50,
             "batch": 4,
             "optimizer": "tangent",
             "noise": "antithetic",

@@ -52,11 +52,12 @@ RENAMED = {"kind": "learnable_property"}
 class InvertSettings:
     """How one inversion runs.
 
-    ``steps`` is the paper's and ``batch`` that of the original textual inversion's latent diffusion model, on which
-    the paper builds. The others are ours: what the sources give stands in ``recipes``.
+    ``batch`` is that of the original textual inversion's latent diffusion model, on which the paper builds. The others
+    are ours: half of the paper's ``steps`` give as good a likeness, and more of them begin to learn the photo's
+    background (docs/lab-log.md). What the sources give stands in ``recipes``.
     """
 
-    steps: int = option(100, "optimiser steps", least=1, metavar="N")
+    steps: int = option(50, "optimiser steps", least=1, metavar="N")
     batch: int = option(4, "noise and timestep draws a step", least=1, metavar="N")
     lr: float | str | None = option(
         None,

@@ -60,7 +60,7 @@ def test_the_page_says_what_it_can_do(server: Server) -> None:
     assert [one["name"] for one in about["tools"]] == [*EXPORTS] and about["model"] == "pocket"
     assert set(about["fields"]["starts"]) == {one["init"] for one in about["starts"]} >= {"caption", "class", "words"}
     steps = next(field for field in about["fields"]["invert"] if field["name"] == "steps")
-    assert (steps["kind"], steps["default"], steps["min"]) == ("int", 100, 1) and steps["help"]
+    assert (steps["kind"], steps["default"], steps["min"]) == ("int", 50, 1) and steps["help"]
     assert server.get("/").status == 200 and b"<html" in server.get("/").body
 
 

@@ -39,8 +39,8 @@ def alone(generator: torch.Generator, seed: int, index: int, size: int, prompts:
 def spread(generator: torch.Generator, seed: int, index: int, size: int, prompts: int) -> Drawn:
     """Evenly over the run: timesteps go on by the golden ratio from step to step, templates take turns.
 
-    A quarter of a hundred steps has then met every part of the schedule, where samples drawn for themselves leave
-    gaps and crowd elsewhere. Where the sequence begins and which template comes when is the seed's.
+    A few steps have then met every part of the schedule, where samples drawn for themselves leave gaps and crowd
+    elsewhere. Where the sequence begins and which template comes when is the seed's.
     """
     of_the_run = torch.Generator().manual_seed(seed)
     order = torch.randperm(prompts, generator=of_the_run)

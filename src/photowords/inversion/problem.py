@@ -112,11 +112,12 @@ class Problem:
 
     def draw(self, index: int) -> Batch:
         """The draws of step ``index``, from a generator seeded by (seed, index) alone."""
+        seed = self.settings.seed % HELD_OUT_SEED
         generator = torch.Generator().manual_seed((self.settings.seed * 1_000_003 + index) % HELD_OUT_SEED)
 
         def samples(size: int) -> Batch:
             view = torch.randint(len(self._views), (size,), generator=generator)
-            quantile, prompt = self.rule.draws(generator, self.settings.seed, index, size, len(self.prompts))
+            quantile, prompt = self.rule.draws(generator, seed, index, size, len(self.prompts))
             t = self.backbone.objective.timesteps(quantile)
             shape, device = (size, *self._views[0].latents.mean.shape[1:]), self.backbone.device
             posterior_noise = torch.randn(shape, generator=generator).to(device)

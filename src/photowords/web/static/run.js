@@ -134,7 +134,7 @@ function actions(view, run, usable) {
     byId("use").scrollIntoView();
     byId("use").querySelector("select, input").focus({ preventScroll: true });
   };
-  const more = h("input", { id: "more", type: "number", min: 1, step: 1, value: 100 });
+  const more = h("input", { id: "more", type: "number", min: 1, step: 1, value: 50 });
   return [
     usable && h("button", { type: "button", class: run.state === "done" ? "main" : "", onclick: toUse }, "Draw with it"),
     run.can.stop && h("button", { type: "button", onclick: act("stop") }, run.state === "queued" ? "Take it out of the queue" : "Stop here"),
