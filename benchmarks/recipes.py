@@ -78,7 +78,6 @@ ARMS: dict[str, Arm] = {
     "fast-no-momentum": even(Tangent(), 0.16),
     "turn": averaged(Tangent(), 0.16),
     "turn-.10": averaged(Tangent(), 0.1),
-    "turn-.24": averaged(Tangent(), 0.24),
     "turn-frozen": averaged(Tangent(), 0.16, freeze=True),
     "turn-guided": averaged(Tangent(), 0.16, guidance=3.0),
     "turn-all": averaged(TangentTogether(), 0.16),

@@ -29,7 +29,10 @@ export function show(about) {
     otherStarts(about),
     h("div", { class: "step-zero" }, plain, drawn),
   );
-  const changed = (words) => draft.set({ words, touched: true });
+  const changed = (words) => {
+    asked?.abort(); // what was typed wins over a sentence that is still on its way
+    draft.set({ words, touched: true });
+  };
   const redraw = () => {
     if (!list.contains(document.activeElement)) chips(list, draft.words.slice(), changed);
     plain.disabled = !draft.words.some((word) => word.text);
@@ -39,6 +42,7 @@ export function show(about) {
   const stale = () => draft.photo !== null && !draft.touched && draft.read !== key();
   const soon = later(300, () => (stale() ? read() : busy(false)));
   draft.when(["photo", "mask", "start"], () => {
+    asked?.abort(); // it reads another photo or another part of it
     busy(stale());
     soon();
   });
