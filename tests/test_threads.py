@@ -1,4 +1,4 @@
-"""How OpenMP's threads wait is said before torch is imported, and never over what the user said."""
+"""How OpenMP's threads wait, said before torch is imported; how many a step has; and never over what the user said."""
 
 import os
 import subprocess
@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from photowords import threads
+from photowords import images, pocket, threads
+from photowords.backbones import Backbone
+from photowords.initializers import start
+from photowords.inversion import invert
+from photowords.settings import InvertSettings
+from photowords.starts import Words
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
@@ -60,3 +65,34 @@ def test_libgomp_reads_it_when_torch_comes_after_photowords(code: str, spins: st
     if "GOMP_SPINCOUNT" not in run.stderr:
         pytest.skip("this torch does not use libgomp")
     assert f"GOMP_SPINCOUNT = '{spins}'" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "cells", "told", "inside"),
+    [(2, 256, {}, 1), (2, 4096, {}, 2), (4, 256, {}, 4), (1, 256, {}, 1), (2, 256, {"OMP_NUM_THREADS": "2"}, 2)],
+)
+def test_a_small_step_has_one_thread_where_there_are_two(
+    before: int, cells: int, told: dict[str, str], inside: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    now = [before]
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: now[-1])
+    monkeypatch.setattr(torch, "set_num_threads", now.append)
+    with pytest.raises(KeyboardInterrupt), threads.for_cells(cells):
+        assert now[-1] == inside
+        raise KeyboardInterrupt
+    assert now[-1] == before, "whatever ended it"
+
+
+def test_the_pockets_step_is_such_a_small_one(monkeypatch: pytest.MonkeyPatch, pocket_model: Backbone) -> None:
+    seen: list[int] = []
+    real = threads.for_cells
+    monkeypatch.setattr(threads, "for_cells", lambda cells: (seen.append(cells), real(cells))[1])
+    concept = start(Words(words="blue mug"), [], pocket_model, "mug")
+    photo = images.load_photo(pocket.view("mug"))
+    list(invert(pocket_model, concept, [photo], InvertSettings(steps=1, held_out=1)))
+    assert seen == [256] and seen[0] <= threads.FEW

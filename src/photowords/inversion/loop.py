@@ -9,6 +9,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from photowords import threads
 from photowords.backbones import Backbone, Conditioning
 from photowords.concept import Concept
 from photowords.errors import UserError
@@ -63,6 +64,21 @@ def advance(inversions: Sequence[Inversion]) -> list[Step | Diverged]:
     """
     rows = [one.rows() for one in inversions]
     batches = [one.problem.draw(one.index + 1) for one in inversions]
+    with threads.for_cells(sum(batch.weight.numel() for batch in batches)):
+        means, gradients = _gradients(inversions, rows, batches)
+    made: list[Step | Diverged] = []
+    for one, mean, own in zip(inversions, means, rows, strict=True):
+        try:
+            made.append(one.step(mean, [next(gradients) for _ in own]))
+        except Diverged as error:
+            made.append(error)
+    return made
+
+
+def _gradients(
+    inversions: Sequence[Inversion], rows: Sequence[Mapping[str, Tensor]], batches: Sequence[Batch]
+) -> tuple[Sequence[Tensor], Iterator[Tensor]]:
+    """The mean loss of each inversion's batch, and its gradient in each of all rows, one after the other."""
     told = Conditioning.cat(
         [
             one.problem.conditioning(one.problem.vectors(own), batch)
@@ -73,16 +89,9 @@ def advance(inversions: Sequence[Inversion]) -> list[Step | Diverged]:
     whole = Batch.cat(batches)
     share = torch.cat([whole.latents.new_full((size,), 1 / size) for size in sizes])
     losses, slopes = denoising_gradient(inversions[0].problem.backbone, whole, told, share)
-    means = [part.mean() for part in losses.split(sizes)]
     leaves = [leaf for own in rows for leaf in own.values()]
-    gradients = iter(torch.autograd.grad([told[name] for name in slopes], leaves, list(slopes.values())))
-    made: list[Step | Diverged] = []
-    for one, mean, own in zip(inversions, means, rows, strict=True):
-        try:
-            made.append(one.step(mean, [next(gradients) for _ in own]))
-        except Diverged as error:
-            made.append(error)
-    return made
+    found = torch.autograd.grad([told[name] for name in slopes], leaves, list(slopes.values()))
+    return [part.mean() for part in losses.split(sizes)], iter(found)
 
 
 class Inversion:
