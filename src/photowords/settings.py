@@ -53,8 +53,8 @@ class InvertSettings:
     """How one inversion runs.
 
     ``batch`` is that of the original textual inversion's latent diffusion model, on which the paper builds. The others
-    are ours: half of the paper's ``steps`` give as good a likeness, and more of them begin to learn the photo's
-    background (docs/lab-log.md). What the sources give stands in ``recipes``.
+    are ours: on the pocket half of the paper's ``steps`` give as good a likeness, and more of them begin to learn
+    the photo's background (docs/lab-log.md). What the sources give stands in ``recipes``.
     """
 
     steps: int = option(50, "optimiser steps", least=1, metavar="N")
