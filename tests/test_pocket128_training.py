@@ -132,17 +132,6 @@ def test_the_final_fall_of_the_rate_leaves_the_constant_run_as_it_is(folders: Pa
     assert training.step_of(folders / "build" / "toy-finish.ckpt") == 12
 
 
-def test_a_compact_checkpoint_starts_a_run_elsewhere(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    weights, _ = fit(plan(steps=95))
-    training.compact("toy")
-    assert (folders / "checkpoints" / "toy.safetensors").stat().st_size < 2_000
-    monkeypatch.setattr(data, "BUILD", folders / "elsewhere")
-    started, _ = fit(plan(steps=95))  # already there: nothing is left to do
-    assert all(torch.allclose(weights[key], started[key], rtol=0.01, atol=1e-3) for key in weights)
-    fit(plan(steps=100))
-    assert torch.load(folders / "elsewhere" / "toy.ckpt", weights_only=True)["since"] == 95
-
-
 def test_the_rate_warms_up_stays_and_falls() -> None:
     one_shot = plan(steps=1000, lr=1.0, decay_share=0.4)
     assert learning_rate(0, one_shot) == pytest.approx(1 / 200) and learning_rate(400, one_shot) == 1.0
@@ -151,13 +140,20 @@ def test_the_rate_warms_up_stays_and_falls() -> None:
     assert learning_rate(999_000, constant) == 1.0
     assert learning_rate(5_000, constant, since=5_000) == pytest.approx(1 / 200)
     assert learning_rate(6_500, plan(lr=1.0, finish=1000), since=0, begin=6_000) == pytest.approx(0.5)
+    timed = plan(lr=1.0, within=10, decay_share=0.5)
+    assert [learning_rate(900, timed, minutes=m) for m in (2, 7.5, 11)] == [1.0, pytest.approx(0.5), 0.0]
+
+
+def test_a_run_ends_within_its_minutes_and_is_done(folders: Path) -> None:
+    weights, done = fit(plan(steps=10**6, within=0.02, decay_share=0.5, save_every=10**6))
+    assert done and 10 < training.step_of(folders / "build" / "toy.ckpt") < 10**6
+    assert all(value.isfinite().all() for value in weights.values())
 
 
 def test_the_build_runs_trainers_on_every_core_and_passes_the_minutes_on() -> None:
     line = build.command("diffusion", 2, ["--minutes", "60"])
     assert "--nproc-per-node=2" in line and line[-3:] == ["recipes.pocket128.diffusion", "--minutes", "60"]
     assert "--nproc-per-node=1" not in build.command("judge", 1, [])
-    assert build.command("data", 2, ["--minutes", "60"])[-2:] == ["--workers", "2"]
 
 
 def test_the_saved_pipeline_is_an_ordinary_one_that_photowords_loads(folders: Path) -> None:

@@ -109,26 +109,27 @@ def main() -> None:
     weights, done = train("autoencoder", model, loss, plan)
     if done:
         model.float().load_state_dict(weights)
-        save(model, data.BUILD / "pipeline" / "vae")
+        save(model, data.BUILD / "pipeline" / "vae", rescale=True)
 
 
 def trained() -> Path:
     """The folder of the trained autoencoder in the build folder; taken from ``checkpoints`` if none has been built."""
     folder = data.BUILD / "pipeline" / "vae"
     if not folder.exists():
-        shutil.copytree(CHECKPOINTS / "vae", folder)
+        shutil.copytree(CHECKPOINTS / "pipeline" / "vae", folder)
     return folder
 
 
 @torch.no_grad()
-def save(model: AutoencoderKL, folder: Path) -> None:
-    """Write the autoencoder in half precision, its latents scaled to unit variance; print how good it is."""
+def save(model: AutoencoderKL, folder: Path, rescale: bool) -> None:
+    """Write the autoencoder in half precision and print how good it is; ``rescale``: latents to unit variance."""
     pictures, _ = data.load(1)
     model.float().eval()
     x = tensor(pictures[np.arange(data.HELD_OUT)]).float()
     latents = torch.cat([model.encode(part).latent_dist.mean for part in x.split(50)])
     y = torch.cat([model.decode(part).sample for part in latents.split(50)]).clamp(-1, 1)
-    model.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
+    if rescale:
+        model.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
     model.half().save_pretrained(folder)
     print(f"PSNR on {len(x)} unseen drawings {psnr(y, x):.2f} dB, mean absolute error {(y - x).abs().mean():.4f}")
     print(f"latents: std {latents.std():.3f}, by channel {[round(v, 2) for v in latents.std((0, 2, 3)).tolist()]}")

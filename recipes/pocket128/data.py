@@ -13,7 +13,9 @@ import dataclasses
 import json
 import multiprocessing
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,12 @@ HELD_OUT = 500  # the first pictures, which no part is trained on
 def pixels(picture: Picture) -> NDArray[np.uint8]:
     """The drawing as training sees it, (128, 128, 3)."""
     return np.asarray(draw(picture))
+
+
+def on_all_cores(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """``function`` of each item, in order, computed in as many processes as there are cores."""
+    with multiprocessing.Pool() as pool:
+        return pool.map(function, items, chunksize=50)
 
 
 def _draw_shard(number: int) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -25,12 +26,13 @@ from photowords.templates import OBJECT
 from recipes.pocket128 import autoencoder, data, words
 from recipes.pocket128.autoencoder import CHANNELS, tensor
 from recipes.pocket128.scenes import SCENES, STYLES
-from recipes.pocket128.training import Plan, device, options, precision, train, warm_start, workers
+from recipes.pocket128.training import Plan, device, noise, options, precision, train, warm_start, workers
 from recipes.pocket128.world import Picture, article, describe
 
 PLAN = Plan(steps=1_000_000, batch=64, lr=1.5e-3, decay_share=0.0, ema=0.998)
 WIDTH = 192  # of the text encoder, and so of a placeholder's vector
-AT_ONCE = 5  # pictures encoded at once: more do not fit the processor's caches, and take twice as long each
+AT_ONCE = 500 if torch.cuda.is_available() else 5  # pictures encoded at once: more do not fit a processor's caches
+CAPTIONS = 12  # of each picture, drawn before training
 GENERAL_WORDS = ("*", "*", "thing", "object")
 """Stand in for an object's phrase in a few percent of the captions, as general words do in CLIP's."""
 
@@ -122,6 +124,20 @@ def training_caption(picture: Picture, draw: random.Random) -> str:
     return text if draw.random() < 0.3 else f"{text} {SCENES[picture.scene]}"
 
 
+def caption_all(specs: list[Picture]) -> Tensor:
+    """Token ids of CAPTIONS captions of each picture, int16 (n, CAPTIONS, 32)."""
+    parts = data.on_all_cores(_caption, [(first, specs[first : first + 100]) for first in range(0, len(specs), 100)])
+    return torch.from_numpy(np.concatenate(parts))
+
+
+def _caption(part: tuple[int, list[Picture]]) -> NDArray[np.int16]:
+    first, specs = part
+    draw = random.Random(first)
+    texts = [training_caption(spec, draw) for spec in specs for _ in range(CAPTIONS)]
+    ids = words.tokenizer()(texts, padding="max_length", truncation=True, max_length=words.CONTEXT)["input_ids"]
+    return np.array(ids, np.int16).reshape(len(specs), CAPTIONS, words.CONTEXT)
+
+
 @torch.no_grad()
 def encode_all(folder: Path, pictures: data.Pictures) -> Tensor:
     """Posterior means of every picture, scaled, (n, 48, 8, 8) in float16.
@@ -154,8 +170,8 @@ def main() -> None:
     torch.manual_seed(0)
     folder = data.BUILD / "pipeline"
     pictures, specs = data.load()
-    latents = encode_all(autoencoder.trained(), pictures)
-    vocabulary = words.tokenizer()
+    captions = caption_all(specs).to(device())
+    latents = encode_all(autoencoder.trained(), pictures).to(device())
     noise_scheduler = scheduler()
     alphas = noise_scheduler.alphas_cumprod.to(device())
     model = Denoiser()
@@ -164,18 +180,16 @@ def main() -> None:
     denoise = torch.compile(model) if plan.compile else model
 
     def loss(generator: torch.Generator, batch: int) -> Tensor:
-        index = torch.randint(data.HELD_OUT, len(specs), (batch,), generator=generator)
-        draw = random.Random(int(index[0]) * 1_000_003 + int(index[-1]))
-        captions = [training_caption(specs[i], draw) for i in index.tolist()]
-        ids = vocabulary(captions, padding="max_length", truncation=True, max_length=words.CONTEXT, return_tensors="pt")
+        index = torch.randint(data.HELD_OUT, len(specs), (batch,), generator=generator).to(device())
+        which = torch.randint(CAPTIONS, (batch,), generator=generator).to(device())
         # Stratified timesteps: the same expectation, less variance.
         t = ((torch.arange(batch) + torch.rand(batch, generator=generator)) / batch * 1000).long().to(device())
-        z = latents[index].float().to(device())
-        noise = torch.randn(z.shape, generator=generator).to(device())
+        z = latents[index].float()
+        epsilon = noise(z, generator)
         a = alphas[t].view(-1, 1, 1, 1)
-        noisy = a.sqrt() * z + (1 - a).sqrt() * noise
-        predicted = denoise(noisy.to(precision()), t, ids.input_ids.to(device())).float()
-        return (predicted - (a.sqrt() * noise - (1 - a).sqrt() * z)).square().mean()
+        noisy = a.sqrt() * z + (1 - a).sqrt() * epsilon
+        predicted = denoise(noisy.to(precision()), t, captions[index, which].long()).float()
+        return (predicted - (a.sqrt() * epsilon - (1 - a).sqrt() * z)).square().mean()
 
     weights, _ = train("diffusion", model, loss, plan)
     model.float().load_state_dict(weights, strict=False)

@@ -18,19 +18,19 @@ STEPS = 5
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """Roughly U V^T of a matrix (m, n) = U S V^T: all singular values between about 0.7 and 1.2."""
+    """Roughly U V^T of matrices (..., m, n) = U S V^T: all singular values between about 0.7 and 1.2."""
     a, b, c = COEFFICIENTS
-    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = x / x.norm().clamp(min=1e-7)
-    gram, identity = x @ x.T, torch.eye(len(x), device=x.device)
+    x = matrix.mT if matrix.shape[-2] > matrix.shape[-1] else matrix
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    gram, identity = x @ x.mT, torch.eye(x.shape[-2], device=x.device)
     product = identity
     for step in range(STEPS):
-        factor = torch.addmm(torch.add(a * identity, gram, alpha=b), gram, gram, alpha=c)
+        factor = a * identity + b * gram + c * (gram @ gram)
         product = factor @ product
         if step < STEPS - 1:
             gram = factor @ gram @ factor
     x = product @ x
-    return x.T if matrix.shape[0] > matrix.shape[1] else x
+    return x.mT if matrix.shape[-2] > matrix.shape[-1] else x
 
 
 class Muon(torch.optim.Optimizer):
@@ -45,12 +45,15 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
+            # Matrices of one shape are stepped together: on a GPU a launch costs more than the arithmetic.
+            alike: dict[torch.Size, list[Tensor]] = {}
             for matrix in group["params"]:
-                if matrix.grad is None:
-                    continue
-                state = self.state[matrix]
-                average = state.setdefault("momentum", torch.zeros_like(matrix))
-                average.lerp_(matrix.grad, 1 - group["momentum"])
-                matrix.mul_(1 - group["lr"] * group["weight_decay"])
-                size = 0.2 * math.sqrt(max(matrix.shape))
-                matrix.add_(orthogonal(matrix.grad.lerp(average, group["momentum"])), alpha=-group["lr"] * size)
+                if matrix.grad is not None:
+                    alike.setdefault(matrix.shape, []).append(matrix)
+            for shape, matrices in alike.items():
+                gradients = [matrix.grad for matrix in matrices if matrix.grad is not None]
+                averages = [self.state[m].setdefault("momentum", torch.zeros_like(m)) for m in matrices]
+                torch._foreach_lerp_(averages, gradients, 1 - group["momentum"])
+                steps = orthogonal(torch.stack(torch._foreach_lerp(gradients, averages, group["momentum"])))
+                torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(matrices, list(steps), alpha=-group["lr"] * 0.2 * math.sqrt(max(shape)))

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from recipes.pocket128 import data
 from recipes.pocket128.autoencoder import tensor
+from recipes.pocket128.training import noise
 from recipes.pocket128.world import Picture, Thing, cut_out
 
 WHOLE, REGION, ALONE = range(3)
@@ -59,6 +61,10 @@ def alone(thing: Thing) -> Picture:
     return Picture((thing.moved(size=size, x=0.5, y=0.5),))
 
 
+def _cut_out(picture: Picture) -> NDArray[np.uint8]:
+    return np.asarray(cut_out(picture.things[0]))
+
+
 class Regions:
     """Draws batches from the pictures. ``shares`` says how often WHOLE, REGION and ALONE are shown."""
 
@@ -66,7 +72,7 @@ class Regions:
         self.pictures, self.specs, self.shares = pictures, specs, shares
         chosen = specs[data.HELD_OUT : data.HELD_OUT + CUT_OUTS] if shares[ALONE] else []
         self._alone = [alone(spec.things[-1]) for spec in chosen]
-        self._cut_outs = [np.asarray(cut_out(spec.things[0])) for spec in self._alone]
+        self._cut_outs = data.on_all_cores(_cut_out, self._alone)
 
     def batch(self, generator: torch.Generator, count: int) -> Batch:
         """A random batch of ``count`` pictures; none of those held out."""
@@ -101,12 +107,12 @@ def soften(x: Tensor, generator: torch.Generator) -> Tensor:
 
     So a reader reads slightly soft pictures fairly, and small objects enlarged.
     """
-    blur, small, noise = torch.rand(3, len(x), 1, 1, 1, generator=generator).to(x)
+    blur, small, grain = torch.rand(3, len(x), 1, 1, 1, generator=generator).to(x)
     blurred = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
     resampled = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2.0, mode="bilinear")
     x = torch.lerp(x, blurred, (2 * blur - 1).clamp(min=0))
     x = torch.lerp(x, resampled, (2 * small - 1).clamp(min=0))
-    return x + 0.08 * noise**2 * torch.randn(x.shape, generator=generator).to(x)
+    return x + 0.08 * grain**2 * noise(x, generator).to(x)
 
 
 def held_out(style: str | None = "photo") -> tuple[Tensor, list[Picture]]:

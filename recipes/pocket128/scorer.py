@@ -27,7 +27,7 @@ from recipes.pocket128.world import SIZES, Picture, Thing
 
 PLAN = Plan(steps=800, batch=128, lr=2e-3, weight_decay=0.02, ema=0.995)
 WEIGHTS = CHECKPOINTS / "scorer.safetensors"
-THINGS = 12_000  # drawn before training, each in VIEWS pictures
+THINGS = 24_000  # drawn before training, each in VIEWS pictures
 VIEWS = 2
 FAMILY = 4  # things in a row that are alike in object, or in colour and look
 WIDTH = 128  # of the common space
@@ -97,7 +97,9 @@ def drawn(seed: int, count: int) -> tuple[np.ndarray, list[Thing]]:
     """Things and their pictures, uint8 (count, VIEWS, 128, 128, 3)."""
     rng = np.random.default_rng([seed, 2])
     things = families(rng, count)
-    return np.stack([np.stack([data.pixels(view(rng, thing)) for _ in range(VIEWS)]) for thing in things]), things
+    views = [view(rng, thing) for thing in things for _ in range(VIEWS)]
+    pictures = np.stack(data.on_all_cores(data.pixels, views))
+    return pictures.reshape(count, VIEWS, *pictures.shape[1:]), things
 
 
 def main() -> None:

@@ -27,8 +27,6 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -37,7 +35,7 @@ from recipes.pocket128 import data
 from recipes.pocket128.muon import Muon
 
 Loss = Callable[[torch.Generator, int], Tensor]
-CHECKPOINTS = Path(__file__).with_name("checkpoints")  # compact ones, which travel with the source
+CHECKPOINTS = Path(__file__).with_name("checkpoints")  # weights that travel with the source
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,7 @@ class Plan:
     minutes: float = 0.0  # stop, to be continued, after so many; 0: never
     warm: str = ""  # a folder with a trained pocket model: what has the same shape there is what this one starts from
     finish: int = 0  # let the rate fall to zero over so many steps from where the constant run stands, and end there
+    within: float = 0.0  # end after so many minutes, not after ``steps``; the rate falls over the last of them
 
 
 def warm_start(model: nn.Module, trained: Mapping[str, Tensor]) -> None:
@@ -94,6 +93,14 @@ def precision() -> torch.dtype:
     return choose_dtype(device())
 
 
+def noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Normal noise of a tensor's shape, on its device, in fp32; drawn there, where it costs nothing."""
+    if like.device.type != "cpu":
+        seed = int(torch.randint(1 << 62, (), generator=generator))
+        generator = torch.Generator(like.device).manual_seed(seed)
+    return torch.randn(like.shape, generator=generator, device=like.device)
+
+
 def options(doc: str | None, plan: Plan) -> Plan:
     """Read a Plan from the command line, with a part's own defaults."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -102,16 +109,16 @@ def options(doc: str | None, plan: Plan) -> Plan:
     return Plan(**vars(parser.parse_args()))
 
 
-def learning_rate(step: int, plan: Plan, since: int = 0, begin: int | None = None) -> float:
+def learning_rate(step: int, plan: Plan, since: int = 0, begin: int | None = None, minutes: float = 0.0) -> float:
     """Linear warm-up over 200 steps from ``since``, constant, then linear to zero over the last ``decay_share``.
 
-    With ``begin``, linear to zero over the ``finish`` steps from there.
+    With ``begin``, linear to zero over the ``finish`` steps from there. ``minutes`` have passed so far.
     """
     warm = min(1.0, (step - since + 1) / 200)
     if begin is not None:
         return plan.lr * warm * max(0.0, 1 - (step - begin) / plan.finish)
-    left = (plan.steps - step) / max(1e-9, plan.steps * plan.decay_share)
-    return plan.lr * warm * min(1.0, left)
+    left = 1 - (minutes / plan.within if plan.within else step / plan.steps)
+    return plan.lr * warm * min(1.0, max(0.0, left) / max(1e-9, plan.decay_share))
 
 
 @dataclass
@@ -158,14 +165,15 @@ def _moments(file: Path, rank: int) -> Path:
 def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str, Tensor], bool]:
     """Train; the averaged fp32 weights, and whether the plan is done (or has only run out of minutes).
 
-    Continues from ``<name>.ckpt`` of the build folder, else from the compact ``checkpoints/<name>.safetensors``
-    beside this file, else starts. ``loss(generator, batch)`` draws its own batch from the generator and returns a
-    scalar; the model it uses is ``model`` itself, which this function puts in ``precision()`` on the right
-    device.
+    Continues from ``<name>.ckpt`` of the build folder, else starts. ``loss(generator, batch)`` draws its own batch from
+    the generator and returns a scalar; the model it uses is ``model`` itself, which this function puts in
+    ``precision()`` on the right device.
     """
     started = last = time.time()
     rank, count = workers()
     model.to(device()).train()
+    if device().type == "cuda":
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # Masters of matrices and convolutions are 2-D, (out, everything else), the shape that Muon works on.
     master = {
         key: value.detach().float().flatten(1).clone() if value.ndim > 1 else value.detach().float().clone()
@@ -195,30 +203,26 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
             value = loss(generator, plan.batch // count)
         model.zero_grad(set_to_none=True)
         value.backward()
-        late = bool(plan.minutes) and time.time() - started > 60 * plan.minutes
-        gradients = [live[key].grad for key in trainable]
-        flat = torch.cat(
-            [torch.tensor([float(late)]), *(g.float().flatten().cpu() for g in gradients if g is not None)]
-        )
+        minutes = (time.time() - started) / 60
+        for key in trainable:
+            gradient = live[key].grad
+            master[key].grad = None if gradient is None else gradient.float().reshape(master[key].shape)
+        learnt = [master[key] for key in trainable if master[key].grad is not None]
         if count > 1:
-            dist.all_reduce(flat)
-            flat /= count
-        in_time, at = float(flat[0]) == 0, 1
-        for key, gradient in zip(trainable, gradients, strict=True):
-            if gradient is not None:
-                master[key].grad = flat[at : at + gradient.numel()].view_as(master[key]).to(device())
-                at += gradient.numel()
-        torch.nn.utils.clip_grad_norm_([master[k] for k in trainable if master[k].grad is not None], 1.0)
+            minutes = averaged([value.grad for value in learnt], minutes, count)
+        in_time = not plan.minutes or minutes < plan.minutes
+        if plan.within and minutes >= plan.within:
+            end = step + 1
+        torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, plan, state.since, state.begin)
+                group["lr"] = learning_rate(step, plan, state.since, state.begin, minutes)
             optimizer.step()
         if count > 1:
             share_out([master[key] for key in hidden(stepped, plan)], count)
         with torch.no_grad():
             keep = min(plan.ema, (step + 1) / (step + 10))
-            for key in trainable:
-                live[key].copy_(master[key].view_as(live[key]))
+            torch._foreach_copy_([live[k] for k in trainable], [master[k].view_as(live[k]) for k in trainable])
             torch._foreach_lerp_([state.average[k] for k in trainable], [master[k] for k in trainable], 1 - keep)
         if step % 10 == 0 or smooth is None:
             item = value.item()
@@ -242,43 +246,32 @@ def step_of(file: Path) -> int:
 
 def resume(state: _State, name: str, checkpoint: Path, plan: Plan) -> None:
     """Stand where the newest of the checkpoints says."""
-    constant, compact = data.BUILD / f"{name}.ckpt", CHECKPOINTS / f"{name}.safetensors"
+    constant = data.BUILD / f"{name}.ckpt"
     if checkpoint.exists():
         state.load(checkpoint)
     # A fall of the rate is gone on with, unless the constant run has gone on since it began.
     stale = plan.finish and checkpoint.exists() and constant.exists() and step_of(constant) != state.begin
     if constant.exists() and (stale or not checkpoint.exists()):
         state.load(constant)
-    elif compact.exists() and not checkpoint.exists():
-        with safe_open(compact, "pt") as file:
-            state.step = state.since = int(file.metadata()["step"])
-            for key in state.master:
-                state.master[key].copy_(file.get_tensor(key).view_as(state.master[key]))
-                state.average[key].copy_(state.master[key])
     if plan.finish and state.begin is None:
         state.begin = state.step
-
-
-def compact(run: str) -> None:
-    """Write the averaged weights and the step of ``<run>.ckpt`` as ``checkpoints/<part>.safetensors``: bf16, no
-    moments.
-
-    ``run`` is the name of a part, or "<part>-finish" for the one whose rate has fallen to zero.
-    """
-    name = run.removesuffix("-finish")
-    saved = torch.load(data.BUILD / f"{run}.ckpt", map_location="cpu", weights_only=True)
-    CHECKPOINTS.mkdir(exist_ok=True)
-    weights = {key: value.to(torch.bfloat16).contiguous() for key, value in saved["average"].items()}
-    target = CHECKPOINTS / f"{name}.safetensors"
-    save_file(weights, target, {"step": str(saved["step"])})
-    target.chmod(0o644)  # safetensors writes for its owner alone
-    print(f"{target}: step {saved['step']}, {target.stat().st_size / 1e6:.1f} MB")
 
 
 def hidden(master: dict[str, Tensor], plan: Plan) -> list[str]:
     """The names of the hidden matrices, which Muon steps."""
     outer = ("embedding", "conv_in", "conv_out", "head", "class_token", "cls_token", "position")
     return [k for k, v in master.items() if plan.muon and v.ndim > 1 and not any(part in k for part in outer)]
+
+
+def averaged(gradients: list[Tensor | None], minutes: float, count: int) -> float:
+    """Average gradients over the workers, in place, and their clocks, by which all of them are to end at one step."""
+    values = [value for value in gradients if value is not None]
+    flat = torch.cat([torch.tensor([minutes]), *(value.flatten().cpu() for value in values)])
+    dist.all_reduce(flat)
+    flat /= count
+    for value, part in zip(values, flat[1:].split([value.numel() for value in values]), strict=True):
+        value.copy_(part.view_as(value))
+    return float(flat[0])
 
 
 def share_out(matrices: list[Tensor], count: int) -> None:
