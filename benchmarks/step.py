@@ -6,8 +6,8 @@ folder in fp32. Each arm takes its turns (A B A B) in a process of its own, both
 at it, in bf16: milliseconds a step (median, after warm-up) of the clock and of CPU, training sample-steps a second, and
 peak memory. The script reads torchvision for one flip, which is stood in for. Without ``--script`` ours runs alone.
 
-``--ladder`` adds one technique after the other to our step: milliseconds, kernels launched a step, on CUDA the share
-of the arithmetic floor, and how far each gradient is from fp32's.
+``--ladder`` adds one technique after the other to our step instead: milliseconds, kernels a step, on CUDA the share of
+the arithmetic floor, and how far each gradient is from fp32's.
 """
 
 from __future__ import annotations
@@ -175,7 +175,11 @@ def ladder(folder: Path, photo: Path, batch: int, steps: int, floor: float | Non
             times.append(time.perf_counter() - began)
         with profile(activities=[ProfilerActivity.CUDA] if cuda else [ProfilerActivity.CPU]) as seen:
             step()
-        kernels = sum(one.count for one in seen.key_averages() if cuda or one.key.startswith("aten::"))
+        # Beside the device's kernels, CUDA's events hold the calls that launch them.
+        counted = [
+            one for one in seen.key_averages() if (one.self_device_time_total if cuda else one.key.startswith("aten::"))
+        ]
+        kernels = sum(one.count for one in counted if not one.key.startswith("cuda"))
         exact = gradient if exact is None else exact
         error, seconds = ((gradient - exact).norm() / exact.norm()).item(), statistics.median(times)
         share = f", {floor * batch / seconds:.0%} of the floor" if cuda and floor else ""
