@@ -130,7 +130,7 @@ def serve(arm: str, args: argparse.Namespace) -> None:
 
 
 def ladder(folder: Path, photo: Path, batch: int, steps: int, floor: float | None) -> None:
-    """One technique after the other: time, kernels, and the gradient against fp32's."""
+    """One technique after the other: time, kernels (not the calls that launch them), and the gradient against fp32's."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
@@ -175,11 +175,8 @@ def ladder(folder: Path, photo: Path, batch: int, steps: int, floor: float | Non
             times.append(time.perf_counter() - began)
         with profile(activities=[ProfilerActivity.CUDA] if cuda else [ProfilerActivity.CPU]) as seen:
             step()
-        # Beside the device's kernels, CUDA's events hold the calls that launch them.
-        counted = [
-            one for one in seen.key_averages() if (one.self_device_time_total if cuda else one.key.startswith("aten::"))
-        ]
-        kernels = sum(one.count for one in counted if not one.key.startswith("cuda"))
+        found = seen.key_averages()
+        kernels = sum(e.count for e in found if (e.self_device_time_total if cuda else e.key.startswith("aten::")))
         exact = gradient if exact is None else exact
         error, seconds = ((gradient - exact).norm() / exact.norm()).item(), statistics.median(times)
         share = f", {floor * batch / seconds:.0%} of the floor" if cuda and floor else ""
