@@ -130,7 +130,7 @@ def serve(arm: str, args: argparse.Namespace) -> None:
 
 
 def ladder(folder: Path, photo: Path, batch: int, steps: int, floor: float | None) -> None:
-    """One technique after the other: time, kernels (not the calls that launch them), and the gradient against fp32's."""
+    """One technique after the other: time, kernels (not the calls that launch them), the gradient against fp32's."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
