@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -144,16 +146,42 @@ def test_the_rate_warms_up_stays_and_falls() -> None:
     assert [learning_rate(900, timed, minutes=m) for m in (2, 7.5, 11)] == [1.0, pytest.approx(0.5), 0.0]
 
 
-def test_a_run_ends_within_its_minutes_and_is_done(folders: Path) -> None:
-    weights, done = fit(plan(steps=10**6, within=0.02, decay_share=0.5, save_every=10**6))
-    assert done and 10 < training.step_of(folders / "build" / "toy.ckpt") < 10**6
-    assert all(value.isfinite().all() for value in weights.values())
+def test_a_run_ends_within_its_minutes_and_is_done(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = itertools.count()  # one passes whenever the clock is read: at the start, then in each step
+    monkeypatch.setattr(training, "time", SimpleNamespace(time=lambda: next(seconds)))
+    _, done = fit(plan(steps=10**6, within=0.1, decay_share=0.5, save_every=10**6))
+    assert done and training.step_of(folders / "build" / "toy.ckpt") == 6
 
 
 def test_the_build_runs_trainers_on_every_core_and_passes_the_minutes_on() -> None:
     line = build.command("diffusion", 2, ["--minutes", "60"])
     assert "--nproc-per-node=2" in line and line[-3:] == ["recipes.pocket128.diffusion", "--minutes", "60"]
     assert "--nproc-per-node=1" not in build.command("judge", 1, [])
+    assert build.command("data", 2, ["--minutes", "60"])[-2:] == ["--workers", "2"]
+
+
+def test_a_part_beside_others_gets_its_share_of_the_minutes_and_takes_its_options() -> None:
+    line = build.timed("judge", 8.0, "folder")
+    assert line[line.index("--within") + 1] == "4.400" and line[line.index("--warm") + 1] == "folder"
+    said = {word[2:].replace("-", "_") for part in build.GPU for word in build.timed(part, 8.0, "") if word[:2] == "--"}
+    assert said <= set(vars(OPEN)), "every one is a trainer's option"
+
+
+def test_within_refuses_what_it_would_not_heed(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--minutes", "5"], ["--batch", "8"], ["--parts", "autoencoder"]):
+        with pytest.raises(SystemExit) as stopped, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["build", "--within", "1", *words])
+            build.main()
+        assert stopped.value.code == 2 and "--within has batches of its own" in capsys.readouterr().err
+
+
+def test_the_weights_that_travel_start_every_parameter_of_the_diffusion_model(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model, weights = diffusion.Denoiser(), diffusion.trained(ROOT / "recipes/pocket128/checkpoints/pipeline")
+    training.warm_start(model, weights)
+    assert "18.68M of 18.68M" in capsys.readouterr().out
+    assert all(torch.equal(value, weights[key].float()) for key, value in model.named_parameters())
 
 
 def test_the_saved_pipeline_is_an_ordinary_one_that_photowords_loads(folders: Path) -> None:

@@ -2,6 +2,7 @@
 
 ``python -m recipes.pocket128.build`` runs every part in order. ``--parts autoencoder diffusion`` runs some of them,
 ``--minutes 60`` trains each of them for no more than an hour now, and ``--finish 1500`` ends a training without end.
+On a GPU ``--within 8`` trains all but the autoencoder at once, ended within eight minutes.
 """
 
 from __future__ import annotations
@@ -35,30 +36,27 @@ def command(part: str, workers: int, extra: list[str]) -> list[str]:
     """The command line that runs a part; trainers run on ``workers`` processes."""
     module = f"recipes.pocket128.{part}"
     if part == "data":
-        return [sys.executable, "-m", module]
+        return [sys.executable, "-m", module, "--workers", str(workers)]
     if workers == 1:
         return [sys.executable, "-m", module, *extra]
     launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={workers}", "-m"]
     return [sys.executable, "-m", *launcher, module, *extra]
 
 
-def side_by_side(parts: list[str], within: float, environment: dict[str, str]) -> None:
-    """Draw the pictures, then train all parts at once on one GPU, each ended within its share of the minutes.
+def timed(part: str, within: float, warm: str) -> list[str]:
+    """The command line that trains a part on a GPU beside the others, ended within its share of the minutes."""
+    share, own = GPU[part]
+    until = ["--within", f"{share * within:.3f}", "--steps", "1000000", "--save-every", "1000000", "--warm", warm]
+    return command(part, 1, [*until, *own.split()])
+
+
+def side_by_side(parts: list[str], within: float, warm: str, environment: dict[str, str]) -> None:
+    """Train parts at once on one GPU.
 
     The small ones have a part of the time, and leave the device to the diffusion model for the rest.
     """
-    if "data" in parts:
-        subprocess.run(command("data", 1, []), check=True, env=environment)
-    running = []
-    for part in parts:
-        if part in GPU:
-            share, extra = GPU[part]
-            line = command(
-                part,
-                1,
-                ["--within", f"{share * within:.3f}", "--steps", "1000000", "--save-every", "1000000", *extra.split()],
-            )
-            running.append((part, subprocess.Popen(line, env={**environment, "OMP_NUM_THREADS": "2"})))
+    own = {**environment, "OMP_NUM_THREADS": "2"}
+    running = [(part, subprocess.Popen(timed(part, within, warm), env=own)) for part in parts]
     failed = [part for part, process in running if process.wait() != 0]
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
@@ -66,7 +64,7 @@ def side_by_side(parts: list[str], within: float, environment: dict[str, str]) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="default: all, in order")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, help="default: all, in order")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes of one thread (default: cores)")
     parser.add_argument("--minutes", default="0", help="train each part for so many minutes now; 0: to its end")
     parser.add_argument("--warm", default="", help="folder of a trained pocket model to start from (default: none)")
@@ -78,8 +76,13 @@ def main() -> None:
     args = parser.parse_args()
     environment = {**MEMORY, **os.environ, "OMP_NUM_THREADS": "1"}
     if args.within:
-        return side_by_side(args.parts, args.within, environment)
-    for part in args.parts:
+        if args.minutes != "0" or args.finish != "0" or args.batch or "autoencoder" in (args.parts or ()):
+            parser.error("--within has batches of its own, ends by itself and leaves the autoencoder as it is")
+        if args.parts is None or "data" in args.parts:
+            subprocess.run(command("data", args.workers, []), check=True, env=environment)
+        parts = [part for part in args.parts or PARTS if part in GPU]
+        return side_by_side(parts, args.within, args.warm, environment)
+    for part in args.parts or PARTS:
         began = time.time()
         extra = ["--minutes", args.minutes, "--warm", args.warm] + (["--batch", args.batch] if args.batch else [])
         runs = [extra]
