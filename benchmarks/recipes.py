@@ -12,93 +12,24 @@ import dataclasses
 import json
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
+from benchmarks.arms import ARMS, Arm
 from benchmarks.likeness import Judge, Subject, means
-from benchmarks.optimizers import Falling, Kept, Muon, Normalised, Pulled, TangentTogether
+from benchmarks.optimizers import Falling
 from photowords import backbones, files
 from photowords.backbones import Backbone, Conditioning
 from photowords.concept import Concept
 from photowords.initializers import start
 from photowords.inversion import Inversion, Problem, Rule, together
-from photowords.inversion.draws import spread
-from photowords.inversion.rule import MOMENTUM, RUNNING, AdamW, Optimizer, Tangent, antithetic
-from photowords.settings import RHO, GenerateSettings, InvertSettings
+from photowords.settings import GenerateSettings, InvertSettings
 
-LITTLE = ("a", "an", "the", "and", "with", "of", "in", "on")
 AT = (5, 25, 50, 100)
 SCORED = ("photo", "photo_lpips", "views", "views_lpips", "edits", "swap")
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One way: a rule at a rate, and what else is changed.
-
-    ``falling``: the rate falls to 0 as a cosine; ``freeze``: little words are; ``guidance``: of the loss's prediction.
-    """
-
-    rule: Rule
-    rho: float = 0.22
-    batch: int = 4
-    steps: int = 100
-    falling: bool = False
-    freeze: bool = False
-    guidance: float = 1.0
-
-
-def falling(rule: Rule, rho: float, **changed: Any) -> Arm:
-    return Arm(rule, rho, falling=True, **changed)
-
-
-TURN = Rule(Tangent(), antithetic)
-FAST = Rule.of(InvertSettings())
-
-
-def averaged(optimizer: Optimizer, rho: float = 0.22, **changed: Any) -> Arm:
-    return Arm(Rule(optimizer, antithetic, average=RUNNING), rho, **changed)
-
-
-def even(optimizer: Optimizer, rho: float) -> Arm:
-    return Arm(Rule(optimizer, antithetic, spread, RUNNING), rho)
-
-
-ARMS: dict[str, Arm] = {
-    "paper": Arm(Rule(AdamW(weight_decay=0.01))),
-    "fast": Arm(FAST, RHO["tangent"]),
-    "fast-.09": Arm(FAST, 0.09),
-    "fast-.16": Arm(FAST, 0.16),
-    "fast-.5-.16": even(Tangent(0.5), 0.16),
-    "fast-.8-.10": even(Tangent(0.8), 0.1),
-    "fast-unspread": averaged(Tangent(MOMENTUM), RHO["tangent"]),
-    "fast-no-momentum": even(Tangent(), 0.16),
-    "turn": averaged(Tangent(), 0.16),
-    "turn-.10": averaged(Tangent(), 0.1),
-    "turn-frozen": averaged(Tangent(), 0.16, freeze=True),
-    "turn-guided": averaged(Tangent(), 0.16, guidance=3.0),
-    "turn-all": averaged(TangentTogether(), 0.16),
-    "turn-pull": averaged(Pulled(Tangent(), 0.2), 0.16),
-    "average-adamw": averaged(AdamW()),
-    "average-adamw-kept": averaged(Kept(AdamW())),
-    "tangent-.08": falling(Rule(Tangent()), 0.08),
-    "tangent-.16": falling(Rule(Tangent()), 0.16),
-    "tangent-.16-pairs": falling(TURN, 0.16),
-    "tangent-.32-pairs": falling(TURN, 0.32),
-    "tangent-all-.16-pairs": falling(Rule(TangentTogether(), antithetic), 0.16),
-    "adamw-cosine": falling(Rule(), 0.22),
-    "adamw-pairs": Arm(Rule(AdamW(), antithetic)),
-    "adamw-kept-cosine-pairs": falling(Rule(Kept(AdamW()), antithetic), 0.22),
-    "muon-pairs": falling(Rule(Muon(), antithetic), 0.2),
-    "muon-kept-pairs": falling(Rule(Kept(Muon()), antithetic), 0.2),
-    "muon-kept-pairs-2": falling(Rule(Kept(Muon(largest=2)), antithetic), 0.2),
-    "muon-pairs-guided": falling(Rule(Muon(), antithetic), 0.2, guidance=3.0),
-    "normalised-pairs": falling(Rule(Normalised(), antithetic), 0.1),
-}
-"""Name -> what is compared. Rates are rho; weight decay is AdamW's at that rate."""
 
 
 class Guided:
@@ -121,25 +52,21 @@ def learned(backbone: Backbone, arm: Arm, starts: list[Concept], subjects: list[
     """Step -> the concepts there, for the steps of ``AT``."""
     told = InvertSettings(arm.steps, arm.batch, f"rho:{arm.rho}", seed=seed, held_out=1, evaluate_every=arm.steps)
     model: Any = backbone if arm.guidance == 1 else Guided(backbone, arm.guidance)
-    frozen = [freeze(concept) for concept in starts] if arm.freeze else starts
+    begun = [arm.start(backbone, concept) for concept in starts]
     rule = arm.rule
     if arm.falling:
         rule = dataclasses.replace(rule, optimizer=Falling(rule.optimizer, arm.steps))
     problems = [
         Problem(model, concept, subject.views[:1], (), dataclasses.replace(told, seed=seed + 1000 * k), rule)
-        for k, (concept, subject) in enumerate(zip(frozen, subjects, strict=True))
+        for k, (concept, subject) in enumerate(zip(begun, subjects, strict=True))
     ]
+    for problem in problems:
+        problem.prompts = [prompt for told in problem.prompts for prompt in arm.prompts(told)]
     kept = {}
     for steps in together([Inversion(problem) for problem in problems]):
         if steps[0].index in AT or steps[0].index == arm.steps:
             kept[steps[0].index] = [step.concept for step in steps]
     return kept
-
-
-def freeze(concept: Concept) -> Concept:
-    """The concept with its little words kept as they are."""
-    words = (dataclasses.replace(word, trainable=word.text not in LITTLE) for word in concept.words)
-    return dataclasses.replace(concept, words=tuple(words))
 
 
 def way(begin: Concept, end: Concept) -> dict[str, float]:

@@ -33,6 +33,7 @@ PLAN = Plan(steps=1_000_000, batch=64, lr=1.5e-3, decay_share=0.0, ema=0.998)
 WIDTH = 192  # of the text encoder, and so of a placeholder's vector
 AT_ONCE = 500 if torch.cuda.is_available() else 5  # pictures encoded at once: more do not fit a processor's caches
 CAPTIONS = 12  # of each picture, drawn before training
+PAIRS = 0.5  # the share of two objects in a batch, twice the world's: which colour belongs to which is learnt last
 GENERAL_WORDS = ("*", "*", "thing", "object")
 """Stand in for an object's phrase in a few percent of the captions, as general words do in CLIP's."""
 
@@ -178,9 +179,12 @@ def main() -> None:
     if plan.warm:
         warm_start(model, trained(Path(plan.warm) / "pipeline"))
     denoise = torch.compile(model) if plan.compile else model
+    of_two = torch.tensor([len(spec.things) == 2 for spec in specs[data.HELD_OUT :]])
+    shares = torch.where(of_two, PAIRS / of_two.sum(), (1 - PAIRS) / (~of_two).sum())
 
     def loss(generator: torch.Generator, batch: int) -> Tensor:
-        index = torch.randint(data.HELD_OUT, len(specs), (batch,), generator=generator).to(device())
+        drawn = torch.multinomial(shares, batch, replacement=True, generator=generator)
+        index = (drawn + data.HELD_OUT).to(device())
         which = torch.randint(CAPTIONS, (batch,), generator=generator).to(device())
         # Stratified timesteps: the same expectation, less variance.
         t = ((torch.arange(batch) + torch.rand(batch, generator=generator)) / batch * 1000).long().to(device())
