@@ -1,13 +1,16 @@
-"""Does the mask keep the other object out? Two-object pictures, one object clicked, learned with and without the mask.
+"""Does the mask keep the other object out? One of two objects is clicked and learned, with the mask and without.
 
-``python benchmarks/masks.py`` draws pictures of two objects (``recipes.pocket.two``), clicks on one of them, and
-learns it in three ways with the defaults:
+``python -m benchmarks.masks`` draws photos of two objects at random places, clicks on one of them, and learns it in
+four ways with the defaults, always from the region's sentence:
 
-mask      the region's sentence, the square around the object, and the mask's weights in the loss: what invert does
-crop      the region's sentence, the square around the object, and the plain loss: what the weights add
-sentence  the region's sentence and the whole photo, plainly: what the mask adds beyond the words
+mask      the square around the object, and the mask's weights in the loss: what invert does
+crop      the square around the object, and the plain loss: what the weights add
+whole     the whole photo, and the mask's weights in the loss: what the square adds
+sentence  the whole photo, and the plain loss: what the mask adds beyond the words
 
-Each concept is drawn with four seeds in each of two prompts, and the recipe's judge says which object it sees.
+Each concept is drawn with four seeds in each of two prompts, and the recipe's judge says which objects it sees. The
+model is the pocket at 128 pixels, ``--model FOLDER/pipeline`` after ``recipes.pocket128.install --to FOLDER``: it
+draws objects of every size.
 """
 
 from __future__ import annotations
@@ -19,7 +22,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 
 from benchmarks import click
 from photowords import backbones, segmentation
@@ -28,60 +33,67 @@ from photowords.images import side_by_side, to_tensor
 from photowords.initializers import start
 from photowords.inversion import invert
 from photowords.settings import InvertSettings
-from recipes.pocket import judge
-from recipes.pocket.two import draw_pair
+from recipes.pocket128 import judge
+from recipes.pocket128.bank import PICTURE
+from recipes.pocket128.sample import beside
+from recipes.pocket128.world import SIZE, draw, masks
 
-ARMS = ("mask", "crop", "sentence")
+ARMS: dict[str, dict[str, Any]] = {
+    "mask": {},
+    "crop": {"background_weight": 1.0},
+    "whole": {"resize": "squash"},
+    "sentence": {"resize": "squash", "background_weight": 1.0},
+}
+"""Name -> settings that differ from the defaults."""
 PROMPTS = ("a photo of a {it}", "a photo of a {it} on the beach")
 SEEDS = (100, 101, 102, 103)
 _STATE: dict[str, Any] = {}
 
 
-def trial(job: tuple[int, str, int, Path]) -> dict[str, Any]:
-    """One inversion of picture ``number``; the clicked object is the left one of even pictures."""
+def trial(job: tuple[int, str, argparse.Namespace]) -> dict[str, Any]:
+    """One inversion of photo ``number``; the clicked object is the first one drawn of even photos."""
     torch.set_num_threads(1)
-    number, arm, steps, out = job
+    number, arm, args = job
     if not _STATE:
-        _STATE.update(backbone=backbones.load("pocket"), judge=judge.load())
-    pair = draw_pair(number)
-    side = number % 2
-    point = click.deepest(pair.masks[side])
-    mask = segmentation.load().open(pair.picture)(segmentation.Clicks((point,)))
-    concept = start("caption", [pair.picture], _STATE["backbone"], "it", mask)
-    settings = InvertSettings(steps=steps, background_weight=1.0 if arm == "crop" else None)
-    masks = [] if arm == "sentence" else [mask]
-    *_, last = invert(_STATE["backbone"], concept, [pair.picture], settings, masks=masks)
-    pictures = [
-        picture for prompt in PROMPTS for picture in generate(_STATE["backbone"], prompt, [last.concept], SEEDS)
-    ]
-    side_by_side([pair.picture.resize((64, 64)), mask.convert("RGB").resize((64, 64)), *pictures]).save(
-        out / f"{number:02}-{arm}.png"
-    )
-    seen = [r.object for r in _STATE["judge"].read(torch.cat([to_tensor(picture, 64) for picture in pictures]))]
-    clicked, other = pair.specs[side].object, pair.specs[1 - side].object
+        _STATE.update(backbone=backbones.load(args.model), judge=judge.load())
+    backbone, which = _STATE["backbone"], number % 2
+    spec = beside(np.random.default_rng([number, 2]))
+    photo = draw(spec, PICTURE)
+    point = click.deepest(masks(spec, PICTURE)[which])
+    mask = segmentation.load().open(photo)(segmentation.Clicks((point,)))
+    concept = start("caption", [photo], backbone, "it", mask)
+    settings = InvertSettings(steps=args.steps, **ARMS[arm])
+    *_, last = invert(backbone, concept, [photo], settings, masks=[mask])
+    pictures = [picture for prompt in PROMPTS for picture in generate(backbone, prompt, [last.concept], SEEDS)]
+    row = [one.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BOX) for one in (photo, mask)]
+    side_by_side([*row, *pictures]).save(args.out / f"{number:02}-{arm}.png")
+    readings = _STATE["judge"].read(torch.cat([to_tensor(picture, SIZE) for picture in pictures]))
+    seen = [{thing.object for thing in reading.things} for reading in readings]
+    clicked, other = spec.things[which].object, spec.things[1 - which].object
     return {
         "picture": number,
         "arm": arm,
         "sentence": concept.sentence,
         "clicked": clicked,
         "other": other,
-        "shows_clicked": statistics.mean(name == clicked for name in seen),
-        "shows_other": statistics.mean(name == other for name in seen),
+        "shows_clicked": statistics.mean(clicked in names for names in seen),
+        "shows_other": statistics.mean(other in names for names in seen),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=30, help="two-object pictures (default: 30)")
+    parser.add_argument("--model", required=True, help="folder of the model's pipeline, its readers beside it")
+    parser.add_argument("--pictures", type=int, default=30, help="photos of two objects (default: 30)")
     parser.add_argument(
         "--steps", type=int, default=InvertSettings.steps, help="optimiser steps (default: %(default)s)"
     )
-    parser.add_argument("--arms", default=",".join(ARMS), help="ways to learn, by comma (default: all three)")
+    parser.add_argument("--arms", default=",".join(ARMS), help="ways to learn, by comma (default: all four)")
     parser.add_argument("--out", type=Path, default=Path("build/masks"), help="where trials and pictures go")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     arms = args.arms.split(",")
-    jobs = [(number, arm, args.steps, args.out) for number in range(args.pictures) for arm in arms]
+    jobs = [(number, arm, args) for number in range(args.pictures) for arm in arms]
     # Spawned, because torch's threads do not survive a fork.
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         rows = list(pool.imap(trial, jobs))
