@@ -24,8 +24,9 @@ ROOT = Path(__file__).parents[1]
 OPEN = Plan(steps=6, batch=16, lr=1e-2, decay_share=0.0, save_every=2, muon=0)
 
 
-def fit(plan: Plan, stop_at: int | None = None) -> tuple[dict[str, Tensor], bool]:
-    """Fit a small net to a linear map; ``stop_at`` raises in the loss of that step, as a kill would."""
+def fit(plan: Plan, stop_at: int | None = None, apart: bool = False) -> tuple[dict[str, Tensor], bool]:
+    """Fit a small net to a linear map; ``stop_at`` raises in the loss of that step, as a kill would; ``apart``: what
+    the loss is of is drawn apart from it."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 16), nn.SiLU(), nn.Linear(16, 2))
     calls = 0
@@ -35,10 +36,15 @@ def fit(plan: Plan, stop_at: int | None = None) -> tuple[dict[str, Tensor], bool
         calls += 1
         if calls == stop_at:
             raise KeyboardInterrupt
-        x = torch.randn(batch, 4, generator=generator)
+        return error(*draw(generator, batch))
+
+    def draw(generator: torch.Generator, batch: int) -> tuple[Tensor, ...]:
+        return (torch.randn(batch, 4, generator=generator),)
+
+    def error(x: Tensor) -> Tensor:
         return (model(x.to(training.precision())).float() - x[:, :2]).square().mean()
 
-    return train("toy", model, loss, plan)
+    return train("toy", model, error, plan, draw) if apart else train("toy", model, loss, plan)
 
 
 def plan(**changes: float) -> Plan:

@@ -18,7 +18,7 @@ OPEN = {"autoencoder": (6_000, 1_000), "diffusion": (6_000, 2_000), "sharpen": (
 """Parts that are trained as long as there is time; by default so many steps at a constant rate, so many of its fall."""
 
 GPU = {
-    "diffusion": (1.0, "--batch 512 --lr 2.5e-3 --decay-share 0.8 --compile 1"),
+    "diffusion": (1.0, "--batch 256 --lr 1.5e-3 --decay-share 0.8"),
     "judge": (0.55, "--batch 192"),
     "captioner": (0.55, "--batch 192"),
     "clip": (0.55, "--batch 256"),

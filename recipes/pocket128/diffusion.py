@@ -193,20 +193,23 @@ def main() -> None:
     of_two = torch.tensor([len(spec.things) == 2 for spec in specs[data.HELD_OUT :]])
     shares = torch.where(of_two, PAIRS / of_two.sum(), (1 - PAIRS) / (~of_two).sum())
 
-    def loss(generator: torch.Generator, batch: int) -> Tensor:
-        drawn = torch.multinomial(shares, batch, replacement=True, generator=generator)
-        index = (drawn + data.HELD_OUT).to(device())
+    def draw(generator: torch.Generator, batch: int) -> tuple[Tensor, ...]:
+        """Latents, noise, timesteps and captions' ids."""
+        index = torch.multinomial(shares, batch, replacement=True, generator=generator)
+        index = (index + data.HELD_OUT).to(device())
         which = torch.randint(CAPTIONS, (batch,), generator=generator).to(device())
         # Stratified timesteps: the same expectation, less variance.
         t = timesteps((torch.arange(batch) + torch.rand(batch, generator=generator)) / batch).to(device())
         z = latents[index].float()
-        epsilon = noise(z, generator)
+        return z, noise(z, generator), t, captions[index, which].long()
+
+    def loss(z: Tensor, epsilon: Tensor, t: Tensor, ids: Tensor) -> Tensor:
         a = alphas[t].view(-1, 1, 1, 1)
         noisy = a.sqrt() * z + (1 - a).sqrt() * epsilon
-        predicted = denoise(noisy.to(precision()), t, captions[index, which].long()).float()
+        predicted = denoise(noisy.to(precision()), t, ids).float()
         return (predicted - (a.sqrt() * epsilon - (1 - a).sqrt() * z)).square().mean()
 
-    weights, _ = train("diffusion", model, loss, plan)
+    weights, _ = train("diffusion", model, loss, plan, draw)
     model.float().load_state_dict(weights, strict=False)
     save_pipeline(model, folder)
 

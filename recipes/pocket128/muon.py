@@ -37,9 +37,12 @@ class Muon(torch.optim.Optimizer):
     """Steps of fp32 matrices along ``orthogonal`` of their Nesterov momentum.
 
     The rate is scaled so that a step's root mean square is AdamW's (Liu et al. 2025), and one rate serves both.
+    A rate that is a tensor may be changed in place.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+    def __init__(
+        self, params: Iterable[Tensor], lr: float | Tensor, weight_decay: float, momentum: float = 0.95
+    ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
@@ -52,8 +55,11 @@ class Muon(torch.optim.Optimizer):
                     alike.setdefault(matrix.shape, []).append(matrix)
             for shape, matrices in alike.items():
                 gradients = [matrix.grad for matrix in matrices if matrix.grad is not None]
-                averages = [self.state[m].setdefault("momentum", torch.zeros_like(m)) for m in matrices]
+                for matrix in matrices:
+                    if not self.state[matrix]:
+                        self.state[matrix]["momentum"] = torch.zeros_like(matrix)
+                averages = [self.state[matrix]["momentum"] for matrix in matrices]
                 torch._foreach_lerp_(averages, gradients, 1 - group["momentum"])
                 steps = orthogonal(torch.stack(torch._foreach_lerp(gradients, averages, group["momentum"])))
                 torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(matrices, list(steps), alpha=-group["lr"] * 0.2 * math.sqrt(max(shape)))
+                torch._foreach_sub_(matrices, list(group["lr"] * 0.2 * math.sqrt(max(shape)) * steps))

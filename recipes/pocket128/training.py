@@ -24,6 +24,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -32,9 +33,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from photowords.backbones import choose_dtype
 from recipes.pocket128 import data
+from recipes.pocket128.graph import Graphed
 from recipes.pocket128.muon import Muon
 
-Loss = Callable[[torch.Generator, int], Tensor]
+Draw = Callable[[torch.Generator, int], tuple[Tensor, ...]]
 CHECKPOINTS = Path(__file__).with_name("checkpoints")  # weights that travel with the source
 
 
@@ -50,6 +52,7 @@ class Plan:
     ema: float = 0.999
     muon: int = 1  # 1: Muon for the hidden matrices, AdamW for the rest; 0: AdamW for all
     compile: int = 0  # 1: torch.compile, a fifth faster for the UNet; on CPUs it needs a C++ compiler
+    graph: int = 1  # 1: on a GPU, whole steps as one CUDA graph, in parts that can; 0: kernel by kernel
     save_every: int = 500
     minutes: float = 0.0  # stop, to be continued, after so many; 0: never
     warm: str = ""  # a folder with a trained pocket model: what has the same shape there is what this one starts from
@@ -162,12 +165,15 @@ def _moments(file: Path, rank: int) -> Path:
     return file.with_name(f"{file.stem}-moments-{rank}.ckpt")
 
 
-def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str, Tensor], bool]:
+def train(
+    name: str, model: nn.Module, loss: Callable[..., Tensor], plan: Plan, draw: Draw | None = None
+) -> tuple[dict[str, Tensor], bool]:
     """Train; the averaged fp32 weights, and whether the plan is done (or has only run out of minutes).
 
     Continues from ``<name>.ckpt`` of the build folder, else starts. ``loss(generator, batch)`` draws its own batch from
     the generator and returns a scalar; the model it uses is ``model`` itself, which this function puts in
-    ``precision()`` on the right device.
+    ``precision()`` on the right device. Where ``draw(generator, batch)`` draws the tensors, ``loss`` is given these
+    and reads nothing else: then a GPU may repeat the step by itself (``graph``).
     """
     started = last = time.time()
     rank, count = workers()
@@ -192,39 +198,45 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
     with torch.no_grad():
         for key in trainable:
             live[key].copy_(master[key].view_as(live[key]))
-    smooth, since = None, state.step
-    in_time = True
-    while state.step < end and in_time:
-        step = state.step
-        generator = torch.Generator().manual_seed(1_000_003 * step + 7 + 500_009 * rank)
+
+    def step(*drawn: Any) -> Tensor:
         # The fused attention's backward pass in bf16 is several times slower on CPUs than plain matrix products.
         plain = device().type == "cpu" and precision() == torch.bfloat16
         with sdpa_kernel(SDPBackend.MATH) if plain else nullcontext():
-            value = loss(generator, plan.batch // count)
+            value = loss(*drawn)
         model.zero_grad(set_to_none=True)
         value.backward()
-        minutes = (time.time() - started) / 60
         for key in trainable:
             gradient = live[key].grad
             master[key].grad = None if gradient is None else gradient.float().reshape(master[key].shape)
         learnt = [master[key] for key in trainable if master[key].grad is not None]
         if count > 1:
-            minutes = averaged([value.grad for value in learnt], minutes, count)
-        in_time = not plan.minutes or minutes < plan.minutes
-        if plan.within and minutes >= plan.within:
-            end = step + 1
+            average([value.grad for value in learnt if value.grad is not None], count)
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, plan, state.since, state.begin, minutes)
             optimizer.step()
         if count > 1:
             share_out([master[key] for key in hidden(stepped, plan)], count)
         with torch.no_grad():
-            keep = min(plan.ema, (step + 1) / (step + 10))
             torch._foreach_copy_([live[k] for k in trainable], [master[k].view_as(live[k]) for k in trainable])
+        return value.detach()
+
+    repeated = Graphed(step) if draw and on_graph(plan) else step
+    smooth, since = None, state.step
+    in_time = True
+    while state.step < end and in_time:
+        generator = torch.Generator().manual_seed(1_000_003 * state.step + 7 + 500_009 * rank)
+        minutes = agreed((time.time() - started) / 60, count)
+        in_time = not plan.minutes or minutes < plan.minutes
+        if plan.within and minutes >= plan.within:
+            end = state.step + 1
+        set_rate(optimizers, learning_rate(state.step, plan, state.since, state.begin, minutes))
+        drawn = (generator, plan.batch // count)
+        value = repeated(*(draw(*drawn) if draw else drawn))
+        keep = min(plan.ema, (state.step + 1) / (state.step + 10))
+        with torch.no_grad():
             torch._foreach_lerp_([state.average[k] for k in trainable], [master[k] for k in trainable], 1 - keep)
-        if step % 10 == 0 or smooth is None:
+        if state.step % 10 == 0 or smooth is None:
             item = value.item()
             smooth = item if smooth is None else 0.9 * smooth + 0.1 * item
         state.step += 1
@@ -237,6 +249,20 @@ def train(name: str, model: nn.Module, loss: Loss, plan: Plan) -> tuple[dict[str
     if rank:
         raise SystemExit  # the first worker does what is left to do
     return {key: state.average[key].view_as(live[key]) for key in state.average}, state.step >= end
+
+
+def on_graph(plan: Plan) -> bool:
+    """Whether steps are CUDA graphs, where the part can."""
+    return bool(plan.graph) and device().type == "cuda" and workers()[1] == 1
+
+
+def set_rate(optimizers: list[torch.optim.Optimizer], rate: float) -> None:
+    """Of all groups; in place where it is a tensor, which a CUDA graph reads."""
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def step_of(file: Path) -> int:
@@ -263,15 +289,21 @@ def hidden(master: dict[str, Tensor], plan: Plan) -> list[str]:
     return [k for k, v in master.items() if plan.muon and v.ndim > 1 and not any(part in k for part in outer)]
 
 
-def averaged(gradients: list[Tensor | None], minutes: float, count: int) -> float:
-    """Average gradients over the workers, in place, and their clocks, by which all of them are to end at one step."""
-    values = [value for value in gradients if value is not None]
-    flat = torch.cat([torch.tensor([minutes]), *(value.flatten().cpu() for value in values)])
+def agreed(minutes: float, count: int) -> float:
+    """The workers' clocks averaged: all of them are to end at one step."""
+    if count == 1:
+        return minutes
+    clock = torch.tensor([minutes])
+    dist.all_reduce(clock)
+    return float(clock) / count
+
+
+def average(gradients: list[Tensor], count: int) -> None:
+    """Average gradients over the workers, in place."""
+    flat = torch.cat([value.flatten().cpu() for value in gradients])
     dist.all_reduce(flat)
-    flat /= count
-    for value, part in zip(values, flat[1:].split([value.numel() for value in values]), strict=True):
+    for value, part in zip(gradients, (flat / count).split([value.numel() for value in gradients]), strict=True):
         value.copy_(part.view_as(value))
-    return float(flat[0])
 
 
 def share_out(matrices: list[Tensor], count: int) -> None:
@@ -294,9 +326,12 @@ def make_optimizers(master: dict[str, Tensor], plan: Plan) -> list[torch.optim.O
     decayed = [master[k] for k in rest if master[k].ndim > 1]
     plain = [master[k] for k in rest if master[k].ndim <= 1]
     groups = [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    adam = torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.lr, betas=(0.9, 0.99), fused=True)
+    rate = torch.tensor(plan.lr, device=device()) if on_graph(plan) else plan.lr
+    adam = torch.optim.AdamW(
+        [g for g in groups if g["params"]], lr=rate, betas=(0.9, 0.99), fused=True, capturable=on_graph(plan)
+    )
     rank, count = workers()
     own = [master[k] for k in matrices[rank::count]]
     if not own:
         return [adam]
-    return [adam, Muon(own, lr=plan.lr, weight_decay=plan.weight_decay)]
+    return [adam, Muon(own, lr=rate, weight_decay=plan.weight_decay)]
