@@ -1,7 +1,7 @@
 """Judges the pocket model: does it draw what the prompt says?
 
 ``python -m recipes.pocket128.report`` samples 300 prompts of one object and 100 of two, of random attributes (no
-concept of the bank; 25 DDIM steps, guidance 4, one seed each), lets the judge read the pictures, and prints the
+concept of the bank; 25 steps, guidance 4, one seed each), lets the judge read the pictures, and prints the
 shares that are right, with the drawings of the same prompts beside them. It saves ``report.json`` in the build folder
 and a contact sheet, ``contact-sheet.png``: 64 drawings on the left, 64 pictures of the same prompts on the right.
 """
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from photowords import backbones, images
 from photowords.generation import generate
-from photowords.settings import GenerateSettings
+from photowords.settings import SCHEDULERS, GenerateSettings
 from recipes.pocket128 import autoencoder, data, judge
 from recipes.pocket128.bank import BANK
 from recipes.pocket128.sample import random_picture
@@ -115,11 +115,14 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=100, help="prompts of two objects (default: 100)")
     parser.add_argument("--model", default=str(data.BUILD / "pipeline"), help="model folder (default: the one built)")
     parser.add_argument(
+        "--scheduler", default="ddim", choices=SCHEDULERS, help="that draws the pictures (default: %(default)s)"
+    )
+    parser.add_argument(
         "--sheet", action="store_true", help="only 64 pictures and the contact sheet, without the judge"
     )
     args = parser.parse_args()
     backbone = backbones.load(args.model)
-    settings = GenerateSettings(steps=25, guidance=4.0, scheduler="ddim")
+    settings = GenerateSettings(steps=25, guidance=4.0, scheduler=args.scheduler)
     singles, pairs = prompts(args.count, 1), prompts(args.pairs, 2)
     mixed = [spec for k in range(16) for spec in (*singles[3 * k : 3 * k + 3], *pairs[k : k + 1])]
     specs = mixed if args.sheet else singles + pairs
@@ -144,6 +147,7 @@ def main() -> None:
     unseen = stack(drawn)
     result: dict[str, Any] = {
         "prompts": f"{args.count} of one object, {args.pairs} of two",
+        "scheduler": args.scheduler,
         "seeds": f"0-{len(specs) - 1}, one a prompt",
         "sampled": shares(sampled),
         "bars": BARS,
