@@ -34,9 +34,6 @@ WIDTH = 192  # of the text encoder, and so of a placeholder's vector
 AT_ONCE = 500 if torch.cuda.is_available() else 5  # pictures encoded at once: more do not fit a processor's caches
 CAPTIONS = 12  # of each picture, drawn before training
 PAIRS = 0.5  # the share of two objects in a batch, twice the world's: which colour belongs to which is learnt last
-SHAPES, OFTEN = (400, 900), 0.75
-"""Three quarters of the timesteps are of this half, where it is decided what has which shape: that is learnt last.
-Begun from a drawing under less noise, a model that still draws bad shapes draws good ones."""
 GENERAL_WORDS = ("*", "*", "thing", "object")
 """Stand in for an object's phrase in a few percent of the captions, as general words do in CLIP's."""
 
@@ -98,14 +95,6 @@ def scheduler() -> DDIMScheduler:
         timestep_spacing="trailing",
         prediction_type="v_prediction",
     )
-
-
-def timesteps(quantile: Tensor) -> Tensor:
-    """Quantiles in [0, 1) as timesteps, 0 to 999: those between ``SHAPES`` more often than others."""
-    low, high = SHAPES
-    below = (1 - OFTEN) * low / (1000 - (high - low))
-    found = np.interp(quantile.numpy(), [0, below, below + OFTEN, 1], [0, low, high, 1000])
-    return torch.from_numpy(found).long().clamp_max(999)
 
 
 def training_caption(picture: Picture, draw: random.Random) -> str:
@@ -199,7 +188,7 @@ def main() -> None:
         index = (index + data.HELD_OUT).to(device())
         which = torch.randint(CAPTIONS, (batch,), generator=generator).to(device())
         # Stratified timesteps: the same expectation, less variance.
-        t = timesteps((torch.arange(batch) + torch.rand(batch, generator=generator)) / batch).to(device())
+        t = ((torch.arange(batch) + torch.rand(batch, generator=generator)) / batch * 1000).long().to(device())
         z = latents[index].float()
         return z, noise(z, generator), t, captions[index, which].long()
 
