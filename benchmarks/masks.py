@@ -91,8 +91,10 @@ def main() -> None:
     parser.add_argument("--arms", default=",".join(ARMS), help="ways to learn, by comma (default: all four)")
     parser.add_argument("--out", type=Path, default=Path("build/masks"), help="where trials and pictures go")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     arms = args.arms.split(",")
+    if unknown := set(arms) - set(ARMS):
+        parser.error(f"no such way to learn: {', '.join(sorted(unknown))}; there are {', '.join(ARMS)}")
+    args.out.mkdir(parents=True, exist_ok=True)
     jobs = [(number, arm, args) for number in range(args.pictures) for arm in arms]
     # Spawned, because torch's threads do not survive a fork.
     with multiprocessing.get_context("spawn").Pool(2) as pool:

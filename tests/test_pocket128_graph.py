@@ -54,3 +54,6 @@ def test_a_step_that_a_gpu_is_to_repeat_reads_nothing_back(folders: Path, monkey
         reads.noted.clear()
         model(*told).square().mean().backward()
     assert not reads.noted
+    with reads:
+        model.unet.conv_in.bias.sum().item()
+    assert reads.noted, "the spy sees what it is to see"

@@ -174,7 +174,7 @@ def test_a_part_beside_others_gets_its_share_of_the_minutes_and_takes_its_option
 
 
 def test_within_refuses_what_it_would_not_heed(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["--minutes", "5"], ["--batch", "8"], ["--parts", "autoencoder"]):
+    for words in (["--minutes", "5"], ["--batch", "8"], ["--lr", "1e-4"], ["--parts", "autoencoder"]):
         with pytest.raises(SystemExit) as stopped, pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["build", "--within", "1", *words])
             build.main()

@@ -73,10 +73,11 @@ def main() -> None:
     )
     parser.add_argument("--within", type=float, default=0.0, help="on a GPU: train all at once, within so many minutes")
     parser.add_argument("--batch", default="", help="pictures a step, all workers together (default: the part's own)")
+    parser.add_argument("--lr", default="", help="the rate, which a warm start wants small (default: the part's own)")
     args = parser.parse_args()
     environment = {**MEMORY, **os.environ, "OMP_NUM_THREADS": "1"}
     if args.within:
-        if args.minutes != "0" or args.finish != "0" or args.batch or "autoencoder" in (args.parts or ()):
+        if args.minutes != "0" or args.finish != "0" or args.batch or args.lr or "autoencoder" in (args.parts or ()):
             parser.error("--within has batches of its own, ends by itself and leaves the autoencoder as it is")
         if args.parts is None or "data" in args.parts:
             subprocess.run(command("data", args.workers, []), check=True, env=environment)
@@ -85,6 +86,7 @@ def main() -> None:
     for part in args.parts or PARTS:
         began = time.time()
         extra = ["--minutes", args.minutes, "--warm", args.warm] + (["--batch", args.batch] if args.batch else [])
+        extra += ["--lr", args.lr] if args.lr else []
         runs = [extra]
         if part in OPEN and args.finish != "0":
             runs = [[*extra, "--finish", args.finish]]
