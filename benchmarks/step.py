@@ -5,9 +5,6 @@
 folder in fp32. Each arm takes its turns (A B A B) in a process of its own, both in fp32 and, where the device is fast
 at it, in bf16: milliseconds a step (median, after warm-up) of the clock and of CPU, training sample-steps a second, and
 peak memory. The script reads torchvision for one flip, which is stood in for. Without ``--script`` ours runs alone.
-
-``--ladder`` adds one technique after the other to our step instead: milliseconds, kernels a step, on CUDA the share of
-the arithmetic floor, and how far each gradient is from fp32's.
 """
 
 from __future__ import annotations
@@ -29,8 +26,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-FLOOR = {"sd15": 1.669e12 / 790e12}
-"""Seconds a sample that the network's operations take at an H200's 790 dense TFLOP/s in bf16, forward and backward."""
 WARM_UP = 3
 Now = tuple[float, float]
 """Seconds of the clock, and of CPU that this process has had: other programs disturb these less."""
@@ -129,64 +124,6 @@ def serve(arm: str, args: argparse.Namespace) -> None:
     print(json.dumps({"ms": wall, "cpu": cpu, "MB": peak / 1e6}))
 
 
-def ladder(folder: Path, photo: Path, batch: int, steps: int, floor: float | None) -> None:
-    """One technique after the other: time, kernels (not the calls that launch them), the gradient against fp32's."""
-    import torch
-    from torch.profiler import ProfilerActivity, profile
-
-    from photowords import backbones, images
-    from photowords.initializers import start
-    from photowords.inversion import Problem
-    from photowords.settings import InvertSettings
-    from photowords.starts import Words
-
-    cuda = torch.cuda.is_available()
-    rungs: list[tuple[str, str, Callable[[Any], Any]]] = [
-        ("fp32", "fp32", lambda network: None),
-        ("bf16", "bf16", lambda network: None),
-        ("+ channels last", "bf16", lambda network: network.to(memory_format=torch.channels_last)),
-        ("+ compiled", "bf16", lambda network: network.compile()),
-        ("+ CUDA graphs", "bf16", lambda network: network.compile(mode="reduce-overhead") if cuda else None),
-    ]
-    exact, picture = None, images.load_photo(photo)
-    for name, dtype, change in rungs if cuda else rungs[:3]:
-        backbone: Any = backbones.load(str(folder), dtype=dtype)
-        if name.startswith("+"):
-            backbone._network.to(memory_format=torch.channels_last)
-        change(backbone._network)
-        concept = start(Words(words="a"), [picture], backbone)
-        problem = Problem(backbone, concept, [picture], (), InvertSettings(batch=batch, held_out=1))
-        rows = {name: problem.trained(name).requires_grad_() for name in concept.encoders}
-        drawn = problem.draw(1)
-
-        def step(problem: Any = problem, rows: Any = rows, drawn: Any = drawn) -> Any:
-            loss = problem.loss(problem.vectors(rows), drawn).mean()
-            found = torch.cat([one.flatten() for one in torch.autograd.grad(loss, list(rows.values()))]).float()
-            if cuda:
-                torch.cuda.synchronize()
-            return found
-
-        for _ in range(WARM_UP):
-            gradient = step()
-        times = []
-        for _ in range(steps):
-            began = time.perf_counter()
-            step()
-            times.append(time.perf_counter() - began)
-        with profile(activities=[ProfilerActivity.CUDA] if cuda else [ProfilerActivity.CPU]) as seen:
-            step()
-        found = seen.key_averages()
-        kernels = sum(e.count for e in found if (e.self_device_time_total if cuda else e.key.startswith("aten::")))
-        exact = gradient if exact is None else exact
-        error, seconds = ((gradient - exact).norm() / exact.norm()).item(), statistics.median(times)
-        share = f", {floor * batch / seconds:.0%} of the floor" if cuda and floor else ""
-        what = "kernels" if cuda else "operations"
-        print(
-            f"{name:16} {seconds * 1e3:8.1f} ms a step, {kernels:5} {what}, gradient off by {error:.1e}{share}",
-            flush=True,
-        )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--script", type=Path, help="diffusers' textual_inversion.py, or textual_inversion_sdxl.py")
@@ -194,7 +131,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30, help="of each turn (default: 30)")
     parser.add_argument("--batch", type=int, default=4, help="samples a step (default: 4)")
     parser.add_argument("--rounds", type=int, default=2, help="turns of each arm (default: 2)")
-    parser.add_argument("--ladder", action="store_true", help="one technique after the other instead")
     for hidden, kind in (("--folder", Path), ("--side", int), ("--serve", str)):
         parser.add_argument(hidden, type=kind, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -209,9 +145,6 @@ def main() -> None:
         (folder / "photos").mkdir()
         photo = folder / "photos" / "photo.png"
         Image.effect_noise((side, side), 60).convert("RGB").save(photo)
-        if args.ladder:
-            ladder(folder / "model", photo, args.batch, args.steps, FLOOR.get(args.model))
-            return
         compare(args, folder, side)
 
 
