@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -57,6 +58,19 @@ def test_words_typed_while_the_photo_is_read_stay(page: Page, held: list[Route])
     expect(words.first).to_have_value("small")
     assert "late" not in [word.input_value() for word in words.all()]
     expect(page.locator("#sentence")).to_have_attribute("aria-busy", "false")
+
+
+def test_the_plain_words_are_drawn_by_the_model_of_what_was_clicked(page: Page, held: list[Route]) -> None:
+    with page.expect_response("**/api/mask"):
+        click_on_photo(page, 0.5, 0.6)
+    reading(page, held, 1)
+    with page.expect_request("**/api/pictures") as drawing:
+        page.get_by_role("button", name="See what the model draws").click()
+    pictures, sentence = (json.loads(one.post_data or "") for one in (drawing.value, held[0].request))
+    assert len(sentence["clicks"]) == 1
+    for key in ("photo", "clicks", "box"):
+        assert pictures[key] == sentence[key], key
+    expect(page.locator(".drawn .grid img").first).to_be_visible()
 
 
 def test_the_sentence_of_a_click_that_was_taken_back_is_not_shown(page: Page, held: list[Route]) -> None:

@@ -46,6 +46,15 @@ def test_nothing_is_told_without_the_token(server: Server, path: str, cookie: st
     harmless(answer)
 
 
+@pytest.mark.parametrize(
+    "other", ["theme=dark", 'prefs={"dark": true}', "a b=c", "\x01=", "=", "photowords-00000000=x"]
+)
+def test_cookies_of_other_servers_keep_nobody_out(server: Server, other: str) -> None:
+    """A browser sends what any port of this machine has set."""
+    for cookie in (f"{other}; {server.cookie}", f"{server.cookie}; {other}"):
+        assert server.ask("GET", "/api/about", cookie=cookie).status == 200
+
+
 @pytest.mark.parametrize("token", ["", "x", "é", "a" * 4000, "%00", "{token}&token=x", "{token}x"])
 def test_a_wrong_token_opens_nothing(server: Server, token: str) -> None:
     answer = server.ask("GET", f"/?token={token.format(token=server.token)}".replace("é", "%C3%A9"), cookie="")

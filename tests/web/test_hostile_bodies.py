@@ -189,6 +189,8 @@ PICTURES: list[Any] = [
     {"prompt": ["a"], "settings": {"steps": 10**9}},
     {"prompt": ["a"], "settings": {"scheduler": UP}},
     {"prompt": ["a"], "photo": UP},
+    {"prompt": ["a"], "photo": PHOTO, "clicks": "all"},
+    {"prompt": ["a"], "photo": PHOTO, "clicks": [{"x": 900, "y": 3}]},
 ]
 
 

@@ -33,7 +33,7 @@ def study(server: Server) -> Path:
 
 def test_a_study_shows_how_far_it_is(server: Server, study: Path) -> None:
     (row,) = [one for one in server.found("/api/studies") if one["study"] == "a study"]
-    assert (row["state"], row["done"], row["trials"]) == ("stopped", 3, 4) and "cells" not in row
+    assert (row["state"], row["done"], row["failed"], row["trials"]) == ("stopped", 3, 0, 4) and "cells" not in row
     told = server.found("/api/studies/a%20study")
     states = {(cell["concept"], cell["arm"]): cell["state"] for cell in told["cells"]}
     assert states.pop(("bird", "star")) == "waiting" and set(states.values()) == {"done"} and len(states) == 3
@@ -42,13 +42,27 @@ def test_a_study_shows_how_far_it_is(server: Server, study: Path) -> None:
     assert "a study" not in [run["run"] for run in server.found("/api/runs")["runs"]]
 
 
+def test_trials_that_failed_are_told_until_they_are_done(server: Server, study: Path) -> None:
+    trace = "Traceback (most recent call last):\n  mug-caption: no trial\n"
+    names = ("bird-star-s0-0123abcd", "mug-star-s0-0123abcd", "of-an-older-plan")
+    (study / "errors.log").write_text("".join(f"{name}: no memory: none at all\n{trace}" for name in names))
+    (row,) = [one for one in server.found("/api/studies") if one["study"] == "a study"]
+    assert (row["done"], row["failed"]) == (3, 1), "one was done later"
+    cells = server.found("/api/studies/a%20study")["cells"]
+    assert [(cell["concept"], cell["arm"]) for cell in cells if cell["state"] == "failed"] == [("bird", "star")]
+    (study / "errors.log").unlink()
+
+
 def test_a_study_is_followed(server: Server, study: Path) -> None:
     told = server.follow("/api/studies/a%20study/events", "study")
     assert next(told)["done"] == 3
+    (study / "errors.log").write_text("bird-star-s0-0123abcd: no memory\n")
+    assert next(told)["failed"] == 1
     (study / "trials" / "bird-star-s0-0123abcd.json").write_text("{}")
     now = next(told)
-    assert (now["done"], now["state"], now["report_url"]) == (4, "done", None)
+    assert (now["done"], now["failed"], now["state"], now["report_url"]) == (4, 0, "done", None)
     (study / "trials" / "bird-star-s0-0123abcd.json").unlink()
+    (study / "errors.log").unlink()
 
 
 def test_the_report_is_a_page_without_scripts(server: Server, study: Path) -> None:

@@ -16,6 +16,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PASSWORD = "PHOTOWORDS_PASSWORD"
 """The environment's variable that holds the password."""
 LEAST_PASSWORD = 12
+OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,13 @@ def read_token(runs: Path) -> str:
     path = runs / ".photowords" / "token"
     files.make_folder(path.parent)
     with suppress(OSError, ValueError):
+        path.chmod(OWNER_ONLY)  # a copy of the folder may have forgotten it
         if len(token := path.read_text(encoding="ascii").strip()) >= 32:
             return token
     token = secrets.token_urlsafe(32)
-    files.write_text(path, token + "\n")
-    os.chmod(path, 0o600)
+    with files.atomic(path) as temporary:
+        temporary.touch(OWNER_ONLY)  # before anything is in it
+        temporary.write_text(token + "\n", encoding="ascii")
     return token
 
 

@@ -8,10 +8,10 @@ import hmac
 import ipaddress
 import socket
 from collections.abc import Sequence
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -85,7 +85,7 @@ class Guard:
             if len(told) == 1 and _same(told[0], self._config.token):
                 return self._opened()
             return _closed(403, "that token is not this page's; " + CLOSED)
-        if self._has_cookie(headers):
+        if self._has_cookie(scope):
             return None
         if path == "/" and self._config.password:
             return HTMLResponse(LOGIN)
@@ -108,12 +108,9 @@ class Guard:
             return False
         return True
 
-    def _has_cookie(self, headers: Headers) -> bool:
-        try:
-            cookie = SimpleCookie("; ".join(headers.getlist("cookie")))
-        except CookieError:
-            return False
-        return self._cookie in cookie and _same(cookie[self._cookie].value, self._value)
+    def _has_cookie(self, scope: Scope) -> bool:
+        # Not by http.cookies, which takes none where one is odd: the cookies of other ports' servers come as well.
+        return _same(HTTPConnection(scope).cookies.get(self._cookie, ""), self._value)
 
     def _opened(self) -> Response:
         answer = RedirectResponse("/", 303)

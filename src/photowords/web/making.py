@@ -82,24 +82,20 @@ class Making:
     async def mask(self, request: Request) -> Response:
         told = await answers.told(request)
         photo = photos.find(self._config, told.get("photo"))
-        if (clicks := asked.clicks(told)) is None:
+        mask = await photos.mask(self._config, self._worker, photo, asked.clicks(told))
+        if mask is None:
             raise Refused("nothing points at the object; click on it, or draw a box around it", field="clicks")
-        path, found = await self._mask(photo, clicks)
+        path, found = mask
         shown = {key: found[key] for key in ("share", "box", "seconds")}
         return JSONResponse({"url": f"/api/photos/{path.name}", **shown})
-
-    async def _mask(self, photo: Path, clicks: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
-        """Where the mask of clicks lies, and what is known of it."""
-        path = photos.mask_of(photo, self._config.segmenter, clicks)
-        return path, await self._worker.ask("mask", photo=str(photo), clicks=clicks, out=str(path))
 
     async def sentence(self, request: Request) -> Response:
         told = await answers.told(request)
         photo = photos.find(self._config, told.get("photo"))
         kind, options = forms.start(told.get("start"))
-        clicks = asked.clicks(told)
-        mask = None if clicks is None else str((await self._mask(photo, clicks))[0])
-        return JSONResponse(await self._worker.ask("sentence", photo=str(photo), mask=mask, kind=kind, options=options))
+        mask = await photos.mask(self._config, self._worker, photo, asked.clicks(told))
+        seen: dict[str, Any] = {"photo": str(photo), "mask": mask and str(mask[0])}
+        return JSONResponse(await self._worker.ask("sentence", **seen, kind=kind, options=options))
 
     async def begin(self, request: Request) -> Response:
         """A job in a folder of its own, which waits for its turn."""
@@ -118,7 +114,7 @@ class Making:
         samples_at = told.get("samples_at", "ends")
         if samples_at not in SAMPLES_AT:
             raise Refused(f"samples_at must be one of {', '.join(SAMPLES_AT)}", field="samples_at")
-        masks = [None if clicks is None else await self._mask(photo, clicks) for photo, clicks in parts]
+        masks = [await photos.mask(self._config, self._worker, photo, clicks) for photo, clicks in parts]
         job = Job(
             asked.name(told.get("name") or "concept"),
             asked.words(told.get("words")),

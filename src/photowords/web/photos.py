@@ -9,15 +9,17 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from photowords import files, images, pocket
 from photowords.errors import UserError
 from photowords.web.answers import missing
 from photowords.web.config import Config
+from photowords.web.worker import Worker
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """What is opened. Others that Pillow knows would be handed to programs, as PostScript is."""
@@ -68,7 +70,6 @@ def _told(name: str, photo: Image.Image) -> dict[str, Any]:
         "width": photo.width,
         "height": photo.height,
         "url": f"/api/photos/{name}.png",
-        "warning": None,
     }
 
 
@@ -79,19 +80,15 @@ def find(config: Config, name: object) -> Path:
     return config.photos / f"{name}.png"
 
 
-def mask_of(photo: Path, segmenter: str | None, clicks: object) -> Path:
-    """Where the mask of clicks on a photo lies, or will."""
-    digest = hashlib.sha256(json.dumps([segmenter, clicks]).encode()).hexdigest()[:16]
-    return photo.with_name(f"{photo.stem}.mask.{digest}.png")
-
-
-def size(photo: Path) -> tuple[int, int]:
-    """Width and height, in pixels."""
-    try:
-        with Image.open(photo, formats=("PNG",)) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError):
-        raise missing("photo") from None
+async def mask(
+    config: Config, worker: Worker, photo: Path, clicks: Mapping[str, Any] | None
+) -> tuple[Path, dict[str, Any]] | None:
+    """Where the mask of clicks on a photo lies, and what is known of it; None where nothing was clicked."""
+    if clicks is None:
+        return None
+    digest = hashlib.sha256(json.dumps([config.segmenter, clicks]).encode()).hexdigest()[:16]
+    path = photo.with_name(f"{photo.stem}.mask.{digest}.png")
+    return path, await worker.ask("mask", photo=str(photo), clicks=clicks, out=str(path))
 
 
 def bank() -> list[dict[str, str]]:

@@ -38,8 +38,11 @@ class Pictures:
         self._drawing: dict[str, bool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ask(self, prompt: Prompt, pieces: list[Any], seeds: list[int], photo: Path | None, **told: Any) -> str:
-        """Have a picture drawn for each seed; the id of this asking."""
+    def ask(
+        self, prompt: Prompt, pieces: list[Any], seeds: list[int], photo: Path | None, mask: Path | None, **told: Any
+    ) -> str:
+        """Have a picture drawn for each seed; the id of this asking. The photo, and the mask of the object in it, say
+        which model draws a prompt without a concept."""
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
         folders = [*prompt.concepts.values()]
         folder = (folders[0] / "pictures" if folders else self._config.pictures) / name
@@ -58,7 +61,8 @@ class Pictures:
         asked = {
             "prompt": prompt.typed,
             "concepts": [[called, str(run)] for called, run in prompt.concepts.items()],
-            "photo": None if photo is None else str(photo),
+            "photo": photo and str(photo),
+            "mask": mask and str(mask),
             "seeds": seeds,
             "settings": {**told["settings"], "negative": told["negative"]},
             "out": str(folder),

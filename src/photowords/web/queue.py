@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photowords import follow, jobs
+from photowords import files, follow, jobs
 from photowords.web.config import Config
 from photowords.web.runs import Runs
 from photowords.web.shown import LOG
@@ -103,11 +103,11 @@ class Queue:
         started = self._started
         if started is None or started.folder != folder or started.process.poll() is not None:
             return
-        if follow.state(folder) == "stopped":  # it was started and has not come to hold its folder: it need not
+        if not files.is_locked(folder):  # it was started and has not come to hold its folder: it need not
             started.process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 started.process.wait(STOPPING_SECONDS)
-            follow.stop(folder)
+        follow.stop(folder)  # again: who comes to hold the folder takes the first for that of an earlier run
 
 
 def _mark(folder: Path) -> int | None:

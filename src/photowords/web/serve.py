@@ -70,14 +70,18 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
+def address(config: Config, port: int) -> str:
+    """Where the page is opened on this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/?token={config.token}"
+
+
 def serve(config: Config, port: int, say: Callable[[str], None]) -> None:
     """Answer until Ctrl-C. Runs that learn go on."""
     streams = Streams()
     app = create(config, streams)
     listening = listen(config.host, port)
-    address = listening.getsockname()[1]
-    shown = "[::1]" if config.host == "::1" else "127.0.0.1" if config.host == "0.0.0.0" else config.host
-    say(f"http://{shown}:{address}/?token={config.token}")
+    say(address(config, listening.getsockname()[1]))
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     server = Server(
         uvicorn.Config(

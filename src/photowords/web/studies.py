@@ -15,12 +15,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from photowords import files
+from photowords import files, follow
 from photowords.web import answers
 from photowords.web.answers import Streams, missing
 from photowords.web.config import Config
 
-PLAN, TRIALS, REPORT = "plan.json", "trials", "report/report.html"
+PLAN, TRIALS, ERRORS, REPORT = "plan.json", "trials", "errors.log", "report/report.html"
 SHOWN = re.compile(r"(report|pictures|photos)(/[\w][\w.-]*){1,4}\.(html|svg|png|pdf|csv|md|tex|json)", re.ASCII)
 """What of a study's folder the page may see."""
 POLICY = (
@@ -68,7 +68,7 @@ class Studies:
         folder = self._find(request.path_params["study"])
 
         def look() -> object:
-            places = (folder / TRIALS, folder / REPORT, folder / PLAN)
+            places = [folder / name for name in (PLAN, TRIALS, ERRORS, REPORT)]
             return [path.stat().st_mtime_ns if path.exists() else 0 for path in places], files.is_locked(folder)
 
         return self._streams.stream("study", look, lambda: shown(folder))
@@ -99,20 +99,26 @@ def shown(folder: Path) -> dict[str, Any] | None:
         question = str(plan["question"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    present = {path.stem for path in (folder / TRIALS).glob("*.json")}
+    done = {path.stem for path in (folder / TRIALS).glob("*.json")}.intersection(trials)
+    # The log keeps what failed before and then came to be done; the next run of the study tries the others again.
+    failed = {line.partition(": ")[0] for line in follow.whole_lines(folder / ERRORS)}.intersection(trials) - done
     cells = [
-        {"concept": concept, "arm": arm, "seed": seed, "state": "done" if trial in present else "waiting"}
+        {
+            "concept": concept,
+            "arm": arm,
+            "seed": seed,
+            "state": "done" if trial in done else "failed" if trial in failed else "waiting",
+        }
         for trial, (seed, concept, arm) in zip(trials, itertools.product(seeds, concepts, arms), strict=False)
     ]
-    done = len(present.intersection(trials))
     running = files.is_locked(folder)
     return {
         "study": folder.name,
         "question": question,
-        "state": "running" if running else "done" if done == len(trials) else "stopped",
+        "state": "running" if running else "done" if len(done) == len(trials) else "stopped",
         "trials": len(trials),
-        "done": done,
-        "failed": 0,
+        "done": len(done),
+        "failed": len(failed),
         "concepts": concepts,
         "arms": arms,
         "cells": cells,

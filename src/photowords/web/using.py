@@ -21,7 +21,7 @@ from starlette.routing import Route
 from photowords import files, follow
 from photowords.settings import EXPORTS, GenerateSettings
 from photowords.web import answers, asked, forms, photos
-from photowords.web.answers import Refused, Streams, missing
+from photowords.web.answers import Refused, Streams
 from photowords.web.config import Config
 from photowords.web.pictures import Pictures
 from photowords.web.runs import Runs
@@ -59,9 +59,11 @@ class Using:
         if "{" in negative or "}" in negative:
             raise Refused("what should not be in the picture has no braces", field="negative")
         settings = forms.given(GenerateSettings, told.get("settings") or {})
-        photo = photos.find(self._config, told["photo"]) if told.get("photo") else None
         seeds = asked.seeds(told.get("seeds", [0]))
-        name = self._pictures.ask(prompt, pieces or [], seeds, photo, negative=negative, settings=settings)
+        photo = photos.find(self._config, told["photo"]) if told.get("photo") else None
+        mask = photo and await photos.mask(self._config, self._worker, photo, asked.clicks(told))
+        seen = photo, mask and mask[0]
+        name = self._pictures.ask(prompt, pieces or [], seeds, *seen, negative=negative, settings=settings)
         return JSONResponse({"pictures": name}, 202)
 
     def drawn(self, request: Request) -> Response:
@@ -96,24 +98,14 @@ class Using:
         return folder
 
     async def export(self, request: Request) -> Response:
-        """A concept as another tool's file; a zip of them where there are several."""
-        folder, told = self._usable(request), request.query_params
-        tool, extension = told.get("tool", ""), told.get("extension", "")
+        """A concept as another tool's file."""
+        folder, tool = self._usable(request), request.query_params.get("tool", "")
         if tool not in EXPORTS:
             raise Refused(f"the tools are {', '.join(EXPORTS)}", field="tool")
-        if extension not in ("", ".safetensors", ".pt", ".bin", ".png", ".webp"):
-            raise Refused("no tool has files that end so", field="extension")
         out = self._config.passing / secrets.token_hex(8)
         files.make_folder(out)
         try:
-            made = await self._worker.ask(
-                "export",
-                run=str(folder),
-                out=str(out),
-                tool=tool,
-                extension=extension,
-                per_word=bool(told.get("per_word")),
-            )
+            made = await self._worker.ask("export", run=str(folder), out=str(out), tool=tool)
             return await asyncio.to_thread(_download, made, out)
         finally:
             shutil.rmtree(out, ignore_errors=True)
@@ -133,23 +125,14 @@ class Using:
 
 
 def _download(made: Mapping[str, Any], out: Path) -> Response:
-    """The file that was written, or all of them in one."""
-    names = sorted(path.name for path in out.iterdir() if path.name in made["files"])
-    if not names:
-        raise missing("file")
-    name, data = names[0], (out / names[0]).read_bytes()
-    if len(names) > 1:
-        name = "words.zip"
-        with zipfile.ZipFile(out / name, "w") as archive:
-            for one in names:
-                archive.write(out / one, one)
-        data = (out / name).read_bytes()
+    """The file that was written."""
+    name = made["file"]
     use = "\n".join([*made["steps"], f"prompt: {made['prompt']}"])
     headers = {
         "content-disposition": f"attachment; filename=\"{name}\"; filename*=UTF-8''{quote(name)}",
         "x-photowords-use": quote(use),
     }
-    return Response(data, media_type="application/octet-stream", headers=headers)
+    return Response((out / name).read_bytes(), media_type="application/octet-stream", headers=headers)
 
 
 def _zip(folder: Path, path: Path) -> None:

@@ -35,7 +35,7 @@ class Work:
     def __init__(self, model: str, device: str, dtype: str, segmenter: str | None) -> None:
         self._model, self._device, self._dtype, self._source = model, device, dtype, segmenter
         self._selector: Any = None
-        self._backbone: tuple[tuple[str, str], Backbone] | None = None
+        self._backbone: tuple[str, Backbone] | None = None
 
     def prepare(self, asked: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         """Be ready for clicks on a photo."""
@@ -67,13 +67,11 @@ class Work:
 
     def sentence(self, asked: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         """What the readers say of a photo, or of the object in it."""
-        from photowords import images, segmentation
         from photowords.describe import describe
         from photowords.starts import Class, make
 
         how = make(asked["kind"], asked["options"])
-        photo = images.load_photo(asked["photo"])
-        mask = segmentation.load_mask(asked["mask"], photo.size) if asked["mask"] else None
+        photo, mask = self._seen(asked)
         found = describe(how, Class(), photo, self._of_photo(photo, mask), mask)
         words = [{"text": word.text, "trainable": word.trainable} for word in found.concept.words]
         confidence = found.confidence
@@ -97,7 +95,7 @@ class Work:
             folders = [Path(folder) for _, folder in asked["concepts"]]
             backbone = self._load(automatic.for_concepts(concepts, folders))
         else:
-            backbone = self._of_photo(images.load_photo(asked["photo"])) if asked["photo"] else self._load(self._model)
+            backbone = self._of_photo(*self._seen(asked)) if asked["photo"] else self._load(self._model)
         out = Path(asked["out"])
         for first in range(0, len(asked["seeds"]), AT_ONCE):
             seeds = asked["seeds"][first : first + AT_ONCE]
@@ -119,17 +117,16 @@ class Work:
         return word_report.as_json(report)
 
     def export(self, asked: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
-        """A concept as another tool's file, or files."""
+        """A concept as another tool's file."""
         from photowords import formats
 
         run, out = Path(asked["run"]), Path(asked["out"])
         concept = formats.read(run)
         path = formats.target(concept, out, asked["tool"])
-        if asked["extension"]:
-            path = path.with_suffix(asked["extension"])
-        made = formats.export(concept, path, asked["tool"], formats.sample_of(run), asked["per_word"])
-        steps = [step.replace(f"{out}{os.sep}", "") for _, _, use in made.files for step in use.steps]
-        return {"files": [file.name for file, _, _ in made.files], "steps": steps, "prompt": made.prompt}
+        made = formats.export(concept, path, asked["tool"], formats.sample_of(run))
+        ((_, _, use),) = made.files
+        steps = [step.replace(f"{out}{os.sep}", "") for step in use.steps]
+        return {"file": path.name, "steps": steps, "prompt": made.prompt}
 
     def rest(self, asked: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         """Make room on the device for a run that begins to learn; the model comes back when it is asked for."""
@@ -140,7 +137,14 @@ class Work:
             torch.cuda.empty_cache()
         return {}
 
-    def _of_photo(self, photo: Any, mask: Any = None) -> Backbone:
+    def _seen(self, asked: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The photo that is asked about, and the mask of the object in it where it has one."""
+        from photowords import images, segmentation
+
+        photo = images.load_photo(asked["photo"])
+        return photo, segmentation.load_mask(asked["mask"], photo.size) if asked["mask"] else None
+
+    def _of_photo(self, photo: Any, mask: Any) -> Backbone:
         """The model that the server was started with, or the one that suits the photo."""
         from photowords.backbones import automatic
 
@@ -150,11 +154,14 @@ class Work:
         """A model, kept until another one is needed."""
         from photowords import backbones
 
-        key = backbones.POCKET if model == "auto" else model, dtype or self._dtype
-        if self._backbone is None or self._backbone[0] != key:
-            self._backbone = None  # two at once may not fit
-            self._backbone = key, backbones.load(key[0], self._device, key[1])
-        return self._backbone[1]
+        name, precision = backbones.POCKET if model == "auto" else model, dtype or self._dtype
+        resolved = backbones.choose_dtype(backbones.choose_device(self._device), precision)
+        kept = self._backbone
+        # A run tells by which source it was made, which for a folder is not as it was typed.
+        if kept is None or name not in (kept[0], kept[1].source) or kept[1].dtype != resolved:
+            kept = self._backbone = None  # two at once may not fit
+            kept = self._backbone = name, backbones.load(name, self._device, precision)
+        return kept[1]
 
 
 CLICKS = ("prepare", "mask")

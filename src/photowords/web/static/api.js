@@ -33,7 +33,7 @@ export const post = (path, body = {}, signal = undefined) =>
   ask(path, {
     method: "POST",
     signal,
-    headers: { "Content-Type": "application/json", "X-Photowords": "1" },
+    headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
   });
 
@@ -41,7 +41,7 @@ export const post = (path, body = {}, signal = undefined) =>
 export const upload = (file) =>
   ask("/api/photos", {
     method: "POST",
-    headers: { "Content-Type": file.type || "application/octet-stream", "X-Photowords": "1" },
+    headers: { "Content-Type": file.type || "application/octet-stream" },
     body: file,
   });
 

@@ -3,7 +3,7 @@
 
 const KEY = "photowords-draft";
 const EMPTY = {
-  photo: null, // {photo, width, height, url, warning}
+  photo: null, // {photo, width, height, url}
   clicks: [], // {x, y, not} in pixels of the photo
   box: null, // [left, top, right, bottom]
   past: [], // what clicks and box were, for undo

@@ -28,10 +28,6 @@ export class Prompt {
     return this.pieces.map((piece) => (typeof piece === "string" ? piece : { ...piece, words: piece.words.map(plain) }));
   }
 
-  get runs() {
-    return [...new Set(this.parts.filter((part) => typeof part !== "string").map((part) => part.run))];
-  }
-
   /** Put the first concept into another text, such as "a sketch of {}". */
   suggest(text) {
     const [before, after] = text.split("{}");

@@ -116,7 +116,7 @@ function otherStarts(about) {
 
 async function drawPlain(place) {
   const sentence = draft.words.map((word) => word.text).filter(Boolean).join(" ");
-  const asked = { prompt: [`a photo of a ${sentence}`], photo: draft.photo.photo, runs: [], negative: "", seeds: [0, 1, 2, 3], settings: {} };
+  const asked = { prompt: [`a photo of a ${sentence}`], ...draft.selection, negative: "", seeds: [0, 1, 2, 3], settings: {} };
   const id = await draw(asked, place);
   if (id) draft.set({ drawn: id });
 }

@@ -38,7 +38,7 @@ function summary(told) {
 
 const progress = (told) => [
   h("progress", { max: told.trials || 1, value: told.done, "aria-label": `Progress of ${told.study}` }),
-  h("p", { class: "hint" }, `${told.state}: ${told.done} of ${told.trials} trials`),
+  h("p", { class: "hint" }, `${told.state}: ${told.done} of ${told.trials} trials${told.failed ? `, ${told.failed} failed` : ""}`),
 ];
 
 function one(told) {
@@ -48,7 +48,7 @@ function one(told) {
     told.question && h("p", {}, told.question),
     progress(told),
     told.report_url && h("p", {}, h("a", { class: "button main", href: told.report_url }, "Read the report")),
-    h("p", { class: "hint" }, "Each mark is a trial of one seed: ● done, ○ to come."),
+    h("p", { class: "hint" }, "Each mark is a trial of one seed: ● done, ○ to come, ✕ failed; the study's command tries these again."),
     h(
       "div",
       { class: "scroll", tabindex: "0", role: "region", "aria-label": "Trials of the study" },
@@ -65,4 +65,4 @@ function marks(told, concept, arm) {
   );
 }
 
-const MARKS = { done: "●", waiting: "○" };
+const MARKS = { done: "●", waiting: "○", failed: "✕" };

@@ -50,7 +50,7 @@ export function show(run, about) {
       seeds.focus();
       return;
     }
-    const asked = { prompt: pieces, runs: prompt.runs, negative: negative.value.trim(), seeds: numbers, settings: settings.values() };
+    const asked = { prompt: pieces, negative: negative.value.trim(), seeds: numbers, settings: settings.values() };
     const batch = h("article", { class: "batch" });
     batches.prepend(batch);
     go.disabled = plain.disabled = true;
