@@ -107,6 +107,7 @@ ARMS: dict[str, Arm] = {
     "fast-pull-.05": even(Pulled(Tangent(MOMENTUM), 0.05)),
     "fast-pull-.2": even(Pulled(Tangent(MOMENTUM), 0.2)),
     "fast-pull-.8": even(Pulled(Tangent(MOMENTUM), 0.8)),
+    "fast-muon-.7-.12": even(Kept(Muon(0.7)), 0.12),
     "fast-frozen": fast(start=frozen),
     "fast-crossed": fast(start=crossed),
     "fast-500-900": fast(between(0.5, 0.9)),

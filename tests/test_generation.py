@@ -35,6 +35,12 @@ def pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image, np.float32)
 
 
+@pytest.mark.parametrize("seeds", [(), (-1,), (0, 2**32)])
+def test_seeds_that_torch_would_not_tell_apart_and_none_are_refused(seeds: tuple[int, ...], tiny: Backbone) -> None:
+    with pytest.raises(UserError, match="there must be at least one, and each from 0 to"):
+        generate(tiny, "a mug", [], seeds)
+
+
 @pytest.mark.parametrize("model", ["tiny", "pocket"])
 def test_diffusers_draws_the_same_picture_from_an_exported_file(model: str, tiny_folder: Path, tmp_path: Path) -> None:
     folder = tiny_folder if model == "tiny" else pocket.PIPELINE

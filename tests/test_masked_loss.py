@@ -34,6 +34,12 @@ def test_a_mask_weighs_latent_cells_by_area_with_mean_one(tiny: Backbone, mug: I
     assert torch.allclose(everywhere, torch.ones(1, 1, 8, 8))
 
 
+def test_a_background_without_a_mask_is_refused(tiny: Backbone, mug: Image.Image) -> None:
+    for masks in ((), (None,)):
+        with pytest.raises(UserError, match="`background_weight` is of what lies outside a mask, and no photo has one"):
+            views(tiny, [mug], masks, background_weight=0.5)
+
+
 def test_crops_and_flips_move_mask_and_picture_together(tiny: Backbone) -> None:
     wide = Image.new("RGB", (400, 100), "white")
     wide.paste("red", (330, 20, 390, 80))

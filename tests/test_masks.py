@@ -69,6 +69,11 @@ def test_masks_are_saved_and_read(tmp_path: Path) -> None:
     grey = np.linspace(0, 255, SIZE[0]).astype(np.uint8)[None].repeat(SIZE[1], 0)
     Image.fromarray(grey).save(tmp_path / "grey.png")
     assert (np.asarray(segmentation.load_mask(tmp_path / "grey.png", SIZE)) == np.where(grey >= 128, 255, 0)).all()
+    Image.fromarray(np.where(LEFT, 2, 1).astype(np.uint8)).save(tmp_path / "labels.png")
+    assert (
+        segmentation.load_mask(tmp_path / "labels.png", SIZE).tobytes()
+        == Image.fromarray(np.where(LEFT, 255, 0).astype(np.uint8)).tobytes()
+    )
     Image.new("L", SIZE, 255).save(tmp_path / "all.png")
     assert segmentation.object_box(segmentation.load_mask(tmp_path / "all.png", SIZE)) == (0, 0, *SIZE)
 

@@ -87,6 +87,13 @@ def test_a_swap_finds_a_word_that_is_several_of_the_concepts() -> None:
     assert parse("{bag:hershel=blue}", {"bag": pieces}) == [" blue ", WordRef("bag", 2)]
 
 
+def test_a_swap_finds_a_word_with_its_comma_and_keeps_the_comma() -> None:
+    pieces = concept("cup", "red, shiny (old) mug")
+    assert parse("{cup:red=blue}", {"cup": pieces})[0] == " blue, "
+    assert parse("{cup:Red shiny=blue}", {"cup": pieces}) == [" blue ", WordRef("cup", 2), WordRef("cup", 3)]
+    assert parse("{cup:old=new,<0>=}", {"cup": pieces}) == [WordRef("cup", 1), " (new) ", WordRef("cup", 3)]
+
+
 @pytest.mark.parametrize(
     ("prompt", "message"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -89,6 +90,15 @@ def test_the_running_average_weighs_a_step_by_about_its_numbers_cube() -> None:
         whole = torch.tensor(weights, dtype=torch.float32) @ torch.stack(seen).flatten(1) / sum(weights)
         assert torch.allclose(learned(state).flatten(), whole, atol=1e-6)
     assert torch.equal(learned(Rule().step(state, slope, 0.1, 1.0, 7)), Rule().step(state, slope, 0.1, 1.0, 7)["rows"])
+
+
+def test_what_tangent_steps_leave_has_the_lengths_that_it_began_with() -> None:
+    rule, rows = Rule.of(InvertSettings()), torch.randn(3, 8)
+    state: dict[str, Any] = {"rows": rows}
+    for index, slope in enumerate(slopes(), 1):
+        state = dict(rule.step(state, slope, 0.5, 1.0, index))
+    assert torch.allclose(learned(state).norm(dim=1), rows.norm(dim=1), rtol=1e-5)
+    assert torch.nn.functional.cosine_similarity(learned(state), state["rows"]).max() < 0.999, "an average all the same"
 
 
 @pytest.mark.parametrize("size", [1, 4, 5])

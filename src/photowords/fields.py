@@ -62,11 +62,11 @@ class Field:
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if self.least is not None and self.most is not None:
-            bounds = f" from {self.least:g} to {self.most:g}"
+            bounds = f" from {_digits(self.least)} to {_digits(self.most)}"
         elif self.least is not None:
-            bounds = f" of at least {self.least:g}"
+            bounds = f" of at least {_digits(self.least)}"
         else:
-            bounds = "" if self.above is None else f" above {self.above:g}"
+            bounds = "" if self.above is None else f" above {_digits(self.above)}"
         called = (MANY if self.many else CALLED).get(self.kind, "a picture")
         other = f", or {self.prefix} and such a number" if self.prefix else ""
         return f"{called}{', each' if self.many and bounds else ''}{bounds}{other}"
@@ -158,6 +158,10 @@ def _field(declared: dataclasses.Field[Any], hint: Any) -> Field:
     many = typing.get_origin(hint) is tuple
     kind = typing.get_args(hint)[0] if many else hint
     return Field(declared.name, kind, many, optional, declared.default, **declared.metadata)
+
+
+def _digits(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 
 
 def _plain(field: Field, value: Any) -> Any:

@@ -11,7 +11,7 @@ from PIL.Image import Image
 from photowords import images
 from photowords.backbones import Backbone
 from photowords.concept import Concept, embeddings
-from photowords.errors import PhotowordsWarning
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.prompts import named, parse
 from photowords.settings import GenerateSettings
 
@@ -28,8 +28,11 @@ def generate(
 
     Warns of words that the model is known never to have seen, and of concepts that the prompt does not name.
     Raises UserError for a prompt that names an unknown concept or word, or is longer than the context,
-    for a concept made for another model, and for settings that the model cannot be sampled with.
+    for a concept made for another model, for settings that the model cannot be sampled with, and for no seeds or such
+    as are not in 0 ... 2**32 - 1.
     """
+    if not seeds or not all(0 <= seed < 2**32 for seed in seeds):  # torch uses 32 bits of a seed
+        raise UserError(f"`seeds` are {list(seeds)}, but there must be at least one, and each from 0 to 2**32 - 1")
     settings = backbone.settle(settings or GenerateSettings())
     learned, given = embeddings(concepts), {concept.name: concept for concept in concepts}
     for concept in concepts:

@@ -8,6 +8,7 @@ started from "checkered"; ``{mug:<2>=striped}`` names that word by its place, fo
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 from collections.abc import Mapping
 
@@ -23,8 +24,15 @@ _OPENING = re.compile(
     r"(?:photo|photograph|picture|image|drawing|sketch|close ?-? ?up)s? of(?: |$))+",
     re.IGNORECASE,
 )
-_ARTICLE = re.compile(r"^(?:a|an|the)\s+", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:a|an|the)(?:\s+|$)", re.IGNORECASE)
+_AROUND = " .,;:!\"'"  # what may stand around a sentence and is none of it
 _FIELD = re.compile(r"\{([^{}]*)\}")
+_EDGES = string.punctuation + "«»„“”‘’–—、。，！？"
+
+
+def key(word: str) -> str:
+    """A word as it is compared: without case and outer punctuation."""
+    return word.strip(_EDGES).casefold()
 
 
 def sentence(caption: str, keep_article: bool = False) -> str:
@@ -33,12 +41,16 @@ def sentence(caption: str, keep_article: bool = False) -> str:
     The templates bring their own article ("a photo of a {}"), so the sentence would bring another.
     Raises UserError when nothing is left but an article.
     """
-    opened = _OPENING.sub("", " ".join(caption.replace("\x00", " ").split()).strip(" .,;:!\"'")).strip()
-    bare = _ARTICLE.sub("", opened).strip()
-    text = opened if keep_article else bare
-    if not bare:
+    opened = _OPENING.sub("", typed(caption, keep_article=True)).strip()
+    if not typed(opened):
         raise UserError(f"the caption {caption!r} holds no word to learn; give the words yourself as `words`")
-    return text
+    return opened if keep_article else typed(opened)
+
+
+def typed(text: str, keep_article: bool = False) -> str:
+    """The sentence that a user typed: as a caption's, but nothing of it is an opening. "" where no word is left."""
+    said = " ".join(text.replace("\x00", " ").split()).strip(_AROUND)
+    return said if keep_article else _ARTICLE.sub("", said)
 
 
 def in_template(template: str, concept: Concept) -> list[Piece]:
@@ -56,8 +68,7 @@ def find_words(concept: Concept, phrase: str) -> range:
     if phrase.strip() in concept.names:
         place = concept.names.index(phrase.strip())
         return range(place, place + 1)
-    wanted = "".join(phrase.lower().split())
-    texts = [text.lower().replace(" ", "") for text in concept.texts]
+    wanted, *texts = ["".join(key(word) or word for word in text.split()) for text in (phrase, *concept.texts)]
     for first in range(len(texts)):
         for last in range(first + 1, len(texts) + 1):
             if wanted and "".join(texts[first:last]) == wanted:
@@ -95,7 +106,7 @@ def parse(prompt: str, concepts: Mapping[str, Concept]) -> list[Piece]:
             if swapped & {*place}:
                 raise UserError(f"{old.strip()!r} of {{{name}}} is swapped twice; swap each word once")
             swapped |= {*place}
-            own[place.start : place.stop] = [f" {new.strip()} "] + [""] * (len(place) - 1)
+            own[place.start : place.stop] = [_marked(new, concept, place)] + [""] * (len(place) - 1)
         pieces.extend(own)
     pieces.append(_plain(prompt[end:], prompt))
     return [piece for piece in pieces if not isinstance(piece, str) or piece.strip()]
@@ -110,6 +121,16 @@ def words_in(text: str) -> list[str]:
 def named(prompt: str) -> set[str]:
     """The concepts that a prompt names."""
     return {field[1].partition(":")[0].strip() for field in _FIELD.finditer(prompt)}
+
+
+def _marked(new: str, concept: Concept, place: range) -> str:
+    """A swap's new words with the outer punctuation of those in whose place they stand; nothing has none."""
+    if not new.strip():
+        return " "
+    first, last = concept.texts[place.start], concept.texts[place.stop - 1]
+    before = first[: len(first) - len(first.lstrip(_EDGES))] if key(first) else ""
+    after = last[len(last.rstrip(_EDGES)) :] if key(last) else ""
+    return f" {before}{new.strip()}{after} "
 
 
 def _plain(text: str, prompt: str) -> str:

@@ -57,8 +57,8 @@ class InvertSettings:
     the photo's background (docs/lab-log.md). What the sources give stands in ``recipes``.
     """
 
-    steps: int = option(50, "optimiser steps", least=1, metavar="N")
-    batch: int = option(4, "noise and timestep draws a step", least=1, metavar="N")
+    steps: int = option(50, "optimiser steps", least=1, most=10**7, metavar="N")
+    batch: int = option(4, "noise and timestep draws a step", least=1, most=10**5, metavar="N")
     lr: float | str | None = option(
         None,
         "learning rate; with rho: before it, the length of a step against that of the model's own word vectors",
@@ -111,7 +111,9 @@ class InvertSettings:
         choices=PROPERTIES,
         metavar="WHAT",
     )
-    held_out: int = option(96, "fixed (timestep, noise, template) tuples of the held-out loss", least=1, metavar="N")
+    held_out: int = option(
+        96, "fixed (timestep, noise, template) tuples of the held-out loss", least=1, most=10**5, metavar="N"
+    )
     evaluate_every: int = option(25, "steps between held-out losses and checkpoints", least=1, metavar="N")
     evaluate_at: tuple[int, ...] | None = option(
         None,
@@ -187,7 +189,7 @@ class GenerateSettings:
     )
     scheduler: str = option("default", "how noise is taken away", choices=("default", *SCHEDULERS), metavar="NAME")
     negative: str = option("", "what the pictures should not show", metavar="TEXT")
-    batch: int = option(8, "pictures at once", least=1, metavar="N")
+    batch: int = option(8, "pictures at once", least=1, most=10**5, metavar="N")
     true_cfg_scale: float | None = option(
         None,
         "of FLUX.1, classifier-free guidance scale beside its own, which a negative prompt needs; doubles the time",
@@ -218,7 +220,7 @@ def parse_seeds(text: str) -> list[int]:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         numbers = [first, last] if dash else [first]
-        if not all(number.isascii() and number.isdecimal() for number in numbers):
+        if not all(number.isascii() and number.isdecimal() and len(number) < 100 for number in numbers):
             raise UserError(f"seeds {text!r} are not understood; write them like 0-3 or 0,5,7")
         low, high = int(first), int(last) if dash else int(first)
         if high < low or high - low >= 10_000 or high >= 2**32:  # torch uses 32 bits of a seed

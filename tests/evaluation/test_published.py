@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from photowords import pocket, pretrained
 from photowords.backbones import Backbone
+from photowords.concept import Concept, Word
 from photowords.errors import UserError
 from photowords.evaluation import DEFAULTS, Protocol, evaluate, measures, resolved, suite
 from photowords.metrics import METRICS, resolve
@@ -106,7 +108,7 @@ def test_what_cannot_be_measured_is_said_before_sampling(
 def test_a_swap_of_a_word_that_is_not_there_and_no_photo(
     pocket_model: Backbone, mug_concept: Any, mug: Image.Image
 ) -> None:
-    with pytest.raises(UserError, match="'teal and white checkered mug', which has no 'dotted'"):
+    with pytest.raises(UserError, match="has no word 'dotted'; its words are teal, and"):
         evaluate(pocket_model, mug_concept, [mug], ["pocket-word-swap"], dataclasses.replace(FAST, swap="dotted=plain"))
     with pytest.raises(UserError, match="no photo to compare the pictures of it with"):
         evaluate(pocket_model, mug_concept, [], ["pocket-lpips"], FAST)
@@ -126,3 +128,14 @@ def test_a_swap_of_a_word_that_is_not_there_and_no_photo(
 def test_a_protocol_is_checked(change: Any, sentence: Any) -> None:
     with pytest.raises(UserError, match=sentence):
         Protocol(**change)
+
+
+def test_the_text_of_a_swap_is_the_swap_that_is_drawn() -> None:
+    words = tuple(Word(text, {"clip_l": torch.zeros(1, 2)}) for text in ("red,", "mug", "red"))
+    drawn: Any = SimpleNamespace(concept=Concept("it", words), protocol=SimpleNamespace(swap="red=blue"))
+    assert measures.swapped(drawn) == ("red", "blue", "blue, mug red"), "the first one alone, as a prompt's swap does"
+    drawn.protocol.swap = "<2>=blue"
+    assert measures.swapped(drawn)[2] == "red, mug blue"
+    drawn.protocol.swap = "red=blue, green"
+    with pytest.raises(UserError, match="the swap 'green' is not understood"):
+        measures.swapped(drawn)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from photowords.errors import UserError
 from photowords.evaluation.protocol import Protocol
 from photowords.generation import generate
 from photowords.metrics import Metric, dino, similarity
+from photowords.prompts import parse
 
 
 class Drawn:
@@ -94,17 +94,17 @@ def word_swap(drawn: Drawn, metric: Metric, scorer: Any, prompt: str) -> Tensor:
 
 
 def swapped(drawn: Drawn) -> tuple[str, str, str]:
-    """The protocol's old word, its new one, and the concept's sentence with it.
+    """The protocol's old word, its new one, and the concept's sentence with it, as a prompt's swap puts it.
 
-    Raises UserError where there is no swap, or the sentence has no such word.
+    Raises UserError where there is no swap, or the concept has no such word.
     """
     old, _, new = (part.strip() for part in drawn.protocol.swap.partition("="))
     if not (old and new):
         raise UserError("word-swap needs a word to swap; give it as `swap`: OLD=NEW")
-    sentence = drawn.concept.sentence
-    changed = re.sub(rf"\b{re.escape(old)}\b", lambda _: new, sentence, flags=re.IGNORECASE)
-    if changed == sentence:
-        raise UserError(f"{drawn.concept.name} is {sentence!r}, which has no {old!r}; swap one of its words")
+    concept = drawn.concept
+    pieces = parse(f"{{{concept.name}:{old}={new}}}", {concept.name: concept})
+    said = [piece if isinstance(piece, str) else concept.texts[piece.word] for piece in pieces]
+    changed = " ".join(" ".join(said).split())
     return old, new, changed
 
 

@@ -59,8 +59,8 @@ class Protocol:
     class_word: str = ""
 
     def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise UserError(f"`samples` is {self.samples}, but at least one picture a prompt is needed")
+        if not 1 <= self.samples <= 10_000:
+            raise UserError(f"`samples` is {self.samples}, but it must be 1 to 10,000 pictures a prompt")
         for what, given in (("reconstruction", self.prompts), ("edit", self.edits)):
             if not given:
                 raise UserError(f"the protocol has no {what} prompt; give at least one")

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from photowords.backbones import Backbone
 from photowords.concept import Word
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.initializers.fit import STOPWORDS, find_phrase, key
+from photowords.initializers.fit import STOPWORDS, find_phrase
+from photowords.prompts import key
 
 
 def align(sentence: str, backbone: Backbone, freeze: Sequence[str] = ()) -> tuple[Word, ...]:

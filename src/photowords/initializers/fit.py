@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 import unicodedata
 import warnings
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.prompts import sentence
+from photowords.prompts import key, sentence
 from photowords.starts import Budgeted, Dropping
 from photowords.templates import PROPERTIES, templates
 
@@ -22,7 +21,6 @@ STOPWORDS = {
 
 _OPENERS = {"a", "an", "the", "and", "or"}  # what a sentence never begins with: the template brings the article
 _JOINTS = {"a", "an", "the", "and", "or", ""}  # what may stand between a phrase and its repeat; "" is bare punctuation
-_EDGES = string.punctuation + "«»„“”‘’–—、。，！？"
 
 
 @dataclass(frozen=True)
@@ -185,8 +183,3 @@ def find_phrase(phrase: str, words: Sequence[str]) -> list[int]:
     wanted, keys = [key(word) for word in phrase.split()], [key(word) for word in words]
     starts = [i for i in range(len(keys)) if wanted and keys[i : i + len(wanted)] == wanted]
     return [i + k for i in starts for k in range(len(wanted))]
-
-
-def key(word: str) -> str:
-    """A word as it is compared: without case and outer punctuation."""
-    return word.strip(_EDGES).casefold()

@@ -7,9 +7,9 @@ import random
 import torch
 
 from photowords.backbones import Backbone
-from photowords.initializers.fit import STOPWORDS, key
+from photowords.initializers.fit import STOPWORDS
 from photowords.initializers.found import Found
-from photowords.prompts import words_in
+from photowords.prompts import key, words_in
 from photowords.starts import Captioned
 from photowords.templates import PROPERTIES, templates
 

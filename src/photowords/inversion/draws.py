@@ -40,10 +40,18 @@ def spread(generator: torch.Generator, seed: int, index: int, size: int, prompts
     """Evenly over the run: timesteps go on by the golden ratio from step to step, templates take turns.
 
     A few steps have then met every part of the schedule, where samples drawn for themselves leave gaps and crowd
-    elsewhere. Where the sequence begins and which template comes when is the seed's.
+    elsewhere. Where the sequence begins and the order of each turn of the templates is the seed's; in one order for
+    all turns, a list of 17 would keep each template to a part of the schedule, since 17 golden steps end nearly where
+    they began.
     """
-    of_the_run = torch.Generator().manual_seed(seed)
-    order = torch.randperm(prompts, generator=of_the_run)
-    begin = torch.rand((), generator=of_the_run, dtype=torch.float64)
     number = torch.arange((index - 1) * size, index * size)
-    return Drawn((begin + GOLDEN * number) % 1, order[number % prompts])
+    turns, place = number // prompts, number % prompts
+    orders = {turn: torch.randperm(prompts, generator=_generator(seed, 1 + turn)) for turn in set(turns.tolist())}
+    begin = torch.rand((), generator=_generator(seed, 0), dtype=torch.float64)
+    quantile = (begin + GOLDEN * number.double()) % 1  # in 32 bits a long run would end on a few places
+    return Drawn(quantile, torch.stack([orders[turn][at] for turn, at in zip(turns.tolist(), place, strict=True)]))
+
+
+def _generator(seed: int, number: int) -> torch.Generator:
+    """One of a run's own generators; torch uses 32 bits of what it is given."""
+    return torch.Generator().manual_seed((seed + 7919 * number) % 2**32)

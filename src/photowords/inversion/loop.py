@@ -148,7 +148,7 @@ class Inversion:
         if not (finite and all(map(math.isfinite, (value.item(), *scores.values())))):
             raise Diverged(
                 f"the loss became {value.item()} at step {self.index}; the concept of step {self.index - 1} is kept; "
-                "try a lower `lr`"
+                f"try a lower `lr`{' or `weight_decay`' if settings.weight_decay else ''}"
             )
         concept = problem.concept.with_vectors(moved, step=self.index, scores=scores)
         slope = by_word(problem.concept, squares)

@@ -97,12 +97,14 @@ class Rule:
         average: learn a running average of the steps, in which a step weighs about its number to this power, so that
             early ones are forgotten (Shamir and Zhang 2013); None gives the last step's own. It is a falling rate's
             gain without having to know the last step.
+        on_sphere: the optimiser keeps lengths, so each vector's average is brought back to its own.
     """
 
     optimizer: Optimizer = AdamW()
     noise: Callable[[Callable[[int], Batch], int], Batch] = independent
     draws: Draws = alone
     average: float | None = None
+    on_sphere: bool = False
 
     @classmethod
     def of(cls, settings: InvertSettings) -> Rule:
@@ -115,7 +117,11 @@ class Rule:
         draws: dict[str, Draws] = {"independent": alone, "spread": spread}
         average = {"none": None, "running": RUNNING}
         return cls(
-            optimizers[settings.optimizer], noise[settings.noise], draws[settings.draws], average[settings.average]
+            optimizers[settings.optimizer],
+            noise[settings.noise],
+            draws[settings.draws],
+            average[settings.average],
+            on_sphere=settings.optimizer == "tangent",
         )
 
     def step(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> State:
@@ -124,7 +130,11 @@ class Rule:
         if self.average is None:
             return moved
         weight = (self.average + 1) / (index + self.average)
-        return {**moved, "average": state.get("average", moved["rows"]).lerp(moved["rows"], weight)}
+        average = state.get("average", moved["rows"]).lerp(moved["rows"], weight)
+        if self.on_sphere:
+            length, chord = (rows.norm(dim=1, keepdim=True) for rows in (moved["rows"], average))
+            average = average * length / chord.clamp_min(1e-12)
+        return {**moved, "average": average}
 
 
 def learned(state: State) -> Tensor:

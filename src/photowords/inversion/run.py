@@ -38,8 +38,8 @@ from photowords.inversion.problem import Problem
 from photowords.inversion.step import Step
 from photowords.settings import InvertSettings
 
-FORMAT = 4
-"""Of a run folder. Older ones can be read, but not gone on with: their draws or their rate were others."""
+FORMAT = 5
+"""Of a run folder. Older ones can be read, but not gone on with: their draws, rate or average were others."""
 
 
 class Run:
@@ -56,7 +56,7 @@ class Run:
     @classmethod
     def create(
         cls,
-        folder: Path,
+        folder: Path | str,
         settings: InvertSettings,
         about: Mapping[str, Any],
         photos: Sequence[Image],
@@ -65,6 +65,7 @@ class Run:
         overlay: Image | None = None,
     ) -> Run:
         """A new run. Raises UserError when the folder holds something already, or cannot be written."""
+        folder = Path(folder)
         check_free(folder)
         run = cls(folder, settings, about, [])
         # Under another name until it is whole, so that a kill never leaves a folder that is neither free nor a run. The
@@ -85,8 +86,9 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: Path) -> Run:
+    def open(cls, folder: Path | str) -> Run:
         """An existing run. Raises UserError when the folder is not one."""
+        folder = Path(folder)
         try:
             record = json.loads((folder / "settings.json").read_text())
             settings, about = InvertSettings.from_json(record["settings"]), record["about"]
@@ -150,7 +152,8 @@ class Run:
 
     def last_step(self) -> Step | None:
         """The newest whole checkpoint, to resume from; None when there is none. Later loss lines are dropped."""
-        for path in sorted((self.folder / "checkpoints").glob("*.safetensors"), reverse=True):
+        whole = (path for path in (self.folder / "checkpoints").glob("*.safetensors") if path.stem.isdigit())
+        for path in sorted(whole, key=lambda path: int(path.stem), reverse=True):
             try:
                 with safe_open(path, "pt") as file:
                     step = json.loads(file.metadata()["step"])

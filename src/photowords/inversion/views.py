@@ -14,6 +14,7 @@ from photowords import images
 from photowords.backbones import Backbone, LatentDistribution
 from photowords.errors import UserError
 from photowords.segmentation import check_mask
+from photowords.settings import BACKGROUND_WEIGHT
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,14 @@ def views(
 
     masks: one for each photo or none at all; mode "L", the photo's size, 255 on the object.
     background_weight: of a cell without object, against 1 of one that is all object; in between they mix by area.
-        None is 0.1 with a mask; without a mask every cell weighs the same.
+        None is ``BACKGROUND_WEIGHT`` with a mask; without a mask every cell weighs the same.
     mirrored: left and right changed, mask and picture alike.
     resize: "crop", or "squash" for the whole photo, whatever its shape.
-    Raises UserError as ``square``.
+    Raises UserError as ``square``, and for a ``background_weight`` without any mask.
     """
-    outside = 0.1 if background_weight is None else background_weight
+    if background_weight is not None and not any(masks):
+        raise UserError("`background_weight` is of what lies outside a mask, and no photo has one; leave it out")
+    outside = BACKGROUND_WEIGHT if background_weight is None else background_weight
     found = []
     for photo, mask in zip(photos, masks or [None] * len(photos), strict=True):
         box, size = square(photo, mask, resize), backbone.picture_size

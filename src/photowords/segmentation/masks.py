@@ -50,8 +50,8 @@ def load_mask(path: Path | str, size: tuple[int, int]) -> Image.Image:
             "make the mask from this photo, in its size"
         )
     grey = np.asarray(image.convert("L"))
-    # A file of two values is a mask of 0 and 1 or of 0 and 255.
-    mask = to_image(grey > 0 if len(np.unique(grey)) <= 2 and grey.min() == 0 else grey >= OBJECT_FROM)
+    values = np.unique(grey)
+    mask = to_image(grey > values[0] if len(values) == 2 else grey >= OBJECT_FROM)
     if images.object_box(mask) is None:
         raise UserError(f"the mask {path} is empty; paint the object white and everything else black")
     return mask

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 import torch
 from PIL.Image import Image
 
+from photowords.errors import UserError
 from photowords.pretrained import portable_name
 from photowords.segmentation.interface import Clicks, Segmenter
 from photowords.segmentation.selection import Selection
@@ -64,6 +65,15 @@ class Selector:
         found.
         """
         clicks.check(photo.size)
-        mask = self.prepare(photo, key)(clicks)
+        answer = self.prepare(photo, key)
         assert self._segmenter is not None
+        try:
+            mask = answer(clicks)
+        except UserError as error:
+            if clicks.on:
+                raise
+            raise UserError(
+                "no object is found in the `box`; draw it a little larger than the object, add a `click` on that, or "
+                "give a `mask` of your own"
+            ) from error
         return Selection(mask, portable_name(self._segmenter.source), clicks, self._segmenter.revision)
