@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from photowords import pocket
+from photowords.jobs import Job
 from tests.command import MUG, POCKET, refused
 
 
@@ -52,7 +53,7 @@ def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--steps", "0"], "--steps is 0, but it must be a whole number of at least 1"),
+        (["--steps", "0"], "--steps is 0, but it must be a whole number from 1 to 10,000,000"),
         (["--steps", "many"], "'many' is not a whole number"),
         (["--lr", "-1"], "--lr is -1.0, but it must be a number above 0"),
         (["--batch", "0"], "--batch is 0"),
@@ -89,6 +90,7 @@ def test_bad_options_get_one_sentence_and_leave_nothing(
         (["--init", "star"], "was made with --init caption, not star"),
         (["--words", "red hat"], "was made with the words"),
         (["--model", "sd15"], "was made with --model pocket, not sd15"),
+        (["--samples-at", "checkpoints"], "was made with --samples-at ends, not checkpoints"),
         ([pocket.view("cup")], "was made from other photos"),
     ],
 )
@@ -96,6 +98,29 @@ def test_a_run_resumes_only_as_what_it_is(
     options: list[Any], words: str, learned: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert words in refused(capsys, "invert", *options, "--out", learned[0], "--resume")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--steps", 3),
+        ("--samples", 0),
+        ("--samples-at", "checkpoints"),
+        ("--words", "red hat"),
+        ("--device", "cuda:7"),
+        ("--dtype", "bf16"),
+        (MUG,),
+    ],
+    ids=str,
+)
+def test_a_job_begins_only_as_what_it_is(
+    options: tuple[Any, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Job("mug", (("blue", True), ("mug", True))).write(tmp_path)
+    what = "photos" if options == (MUG,) else options[0]
+    message = refused(capsys, "invert", "--out", tmp_path, "--resume", *options)
+    assert f"holds a job that has not begun; resume it without {what}" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["job.json"]
 
 
 def test_a_hub_name_without_network_says_what_to_do(

@@ -197,3 +197,10 @@ def test_random_vectors_have_the_vocabularys_scale_and_no_words(make: Make, pock
 def test_too_many_random_vectors_are_refused(tiny: Backbone) -> None:
     with pytest.raises(UserError, match=r"has 40 tokens, but .* has room for"):
         start(RandomVectors(num_vectors=40), [], tiny)
+
+
+@pytest.mark.parametrize("init", ["caption", "class", "multi-star", "random"])
+def test_what_reads_the_photo_needs_one(init: str, tiny: Backbone) -> None:
+    with pytest.raises(UserError, match=f"`init` {init} reads the photo, and none was given"):
+        start(init, [], tiny)
+    assert len(start(RandomVectors(num_vectors=2), [], tiny)) == 2

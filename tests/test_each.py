@@ -16,9 +16,10 @@ from photowords import formats, images, learning, pocket, workers
 from photowords.backbones import Backbone
 from photowords.errors import UserError
 from photowords.inversion import Diverged, Inversion, Lockstep, Run, Step, invert
+from photowords.learning.beginning import options
 from photowords.learning.each import Share, Task, each
 from photowords.settings import InvertSettings
-from photowords.starts import Words
+from photowords.starts import OtherCaption, Star, Words
 from tests.command import refused, run
 
 SETTINGS = InvertSettings(steps=4, batch=2, held_out=4, evaluate_every=2)
@@ -94,8 +95,62 @@ def test_a_folder_of_another_photo_or_other_settings_costs_itself_alone(tasks: l
     longer = share(tiny_folder, settings=dataclasses.replace(SETTINGS, steps=5))
     told = dict(each([swapped], share(tiny_folder))) | dict(each(tasks[1:], longer))
     assert "holds another photo's run" in str(told[swapped])
-    assert "was begun with other settings" in str(told[tasks[1]])
+    assert "was begun with `steps` 4, not 5" in str(told[tasks[1]])
     assert told[tasks[2]] is None and Run.open(tasks[2].folder).result()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_run_that_was_learned_otherwise_is_not_done(
+    tasks: list[Task], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, how = tasks[0], share(tiny_folder)
+    list(each([task], how))
+    monkeypatch.chdir(tiny_folder.parent)
+    alike: list[dict[str, Any]] = [{"model": tiny_folder.name}, {"dtype": "float32"}, {"dtype": "auto"}]
+    for same in alike:
+        assert dict(each([task], dataclasses.replace(how, **same))) == {task: None}
+    for other, said in (
+        ({"init": Words(words="blue cup")}, "`words` red mug, not blue cup"),
+        ({"init": Words(words="red mug", freeze=("red",))}, "`freeze` (), not ['red']"),
+        ({"init": Star()}, "`init` words, not star"),
+        ({"name": "cup"}, "`name` it, not cup"),
+        ({"model": "sd15"}, f"`model` {tiny_folder}, not sd15"),
+        ({"dtype": "bf16"}, "`dtype` float32, not bf16"),
+        ({"samples": 4}, "`samples` 0, not 4"),
+    ):
+        ((_, told),) = each([task], dataclasses.replace(how, **other))
+        assert told and f"was begun with {said}; repeat that" in told
+    run = Run.open(task.folder)
+    del run.about["start"]  # as older ones are
+    run.save_settings()
+    assert dict(each([task], dataclasses.replace(how, init=Words(words="blue cup")))) == {task: None}
+
+
+def test_a_start_is_kept_without_addresses_and_its_picture_by_its_hash(mug: Image.Image) -> None:
+    asked = OtherCaption(refiner="http://localhost/?key=secret", refiner_model="small", other=mug, freeze=("red",))
+    told = options(asked)
+    assert set(told) == {"refiner_model", "other", "freeze"} and told["freeze"] == ["red"]
+    assert options(dataclasses.replace(asked, other=mug.copy())) == told == json.loads(json.dumps(told))
+    assert options(dataclasses.replace(asked, other=mug.rotate(90))) != told and options("caption") == {}
+
+
+@pytest.mark.parametrize("ray", [None, "auto"])
+def test_each_gpu_has_a_process_and_a_cluster_says_which(
+    ray: str | None, tasks: list[Task], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared: list[tuple[list[str], object]] = []
+
+    def seen(shares: Sequence[Share], where: object) -> Iterator[workers.Event]:
+        shared.append(([one.device for one in shares], where))
+        yield from ()
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("on_processes", "on_ray"):
+        monkeypatch.setattr(workers, name, seen)
+    for device in ("cuda", "cuda:1"):
+        list(each(tasks, dataclasses.replace(share(tiny_folder), device=device), at_once=1, ray=ray))
+    named = "cuda" if ray else "cuda:1"
+    assert shared == [(["cuda"] * 3, ray or 2), ([named] * 3, ray or 1)]
 
 
 def test_one_that_diverges_leaves_the_others_as_they_are(

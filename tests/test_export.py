@@ -119,6 +119,6 @@ def test_refusals(options: tuple[str, ...], message: str, run_folder: Path, caps
 
 
 def test_nothing_that_a_terminal_obeys_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    bad = tmp_path / "a\x1b[2J\udcff.safetensors"
+    bad = tmp_path / "a\x1b[2J\u202e.safetensors"
     for status in (run(capsys, "show", bad), run(capsys, "export", bad, "--to", "kohya")):
         assert status[0] == 2 and "does not exist" in status[2] and "\x1b" not in status[2]

@@ -2,6 +2,10 @@
 
 import json
 import os
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +72,33 @@ def test_a_folder_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot write .*folder: .*directory"):
         files.write_text(tmp_path / "folder", "")
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+KILLED = """
+import sys, time
+from photowords import files
+with files.atomic_folder(sys.argv[1] + "/run") as folder:
+    (folder / "photo.png").touch()
+    print("made", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_left_goes_when_the_next_folder_is_made_beside_it(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED, tmp_path], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"made\n"
+        (left,) = tmp_path.iterdir()
+        with files.atomic_folder(tmp_path / "meanwhile"):
+            assert left.is_dir(), "a living process is at work in it"
+        process.send_signal(signal.SIGKILL)
+    assert left.is_dir()
+    own = tmp_path / left.name.replace(str(process.pid), str(os.getpid()))
+    elsewhere = tmp_path / re.sub(r"-.{6}", "-000000", left.name)
+    for other in (own, elsewhere, tmp_path / "mine"):
+        other.mkdir()
+    with files.atomic_folder(tmp_path / "run"):
+        pass
+    assert not left.exists()
+    assert own.is_dir(), "another thread may be at work in it"
+    assert elsewhere.is_dir(), "the number is that of a process of another machine"
+    assert (tmp_path / "mine").is_dir() and (tmp_path / "run").is_dir()

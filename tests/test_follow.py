@@ -190,6 +190,26 @@ def test_a_job_becomes_the_run_that_it_asks_for(mug: Image.Image, tmp_path: Path
     assert (folder / "overlay.png").exists() and not (folder / "queued").exists()
 
 
+def test_a_job_is_learned_by_the_model_of_what_is_selected(
+    mug: Image.Image, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pocket knows the mug, and not the noise around it."""
+    monkeypatch.setattr("photowords.backbones.automatic.is_cached", lambda repository: False)
+    photo = Image.effect_noise((600, 400), 90).convert("RGB")
+    photo.paste(mug.resize((200, 200)), (20, 20))
+    mask = Image.new("L", photo.size)
+    mask.paste(255, (40, 40, 200, 200))
+    told = segmentation.Selection(mask, "a test").as_json()
+    words = (("blue", True), ("mug", True))
+    whole = job(tmp_path / "whole", photo, words, model="auto")
+    assert main(["invert", "--out", str(whole), "--resume"]) == 2
+    assert "no picture of the small world" in capsys.readouterr().err
+    selected = job(tmp_path / "selected", photo, words, model="auto", selections=(told,))
+    segmentation.save_mask(mask, jobs.mask(selected, 0))
+    assert main(["invert", "--out", str(selected), "--resume"]) == 0
+    assert Run.open(selected).about["model"] == "pocket"
+
+
 def test_a_job_that_cannot_begin_says_why(mug: Image.Image, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = job(tmp_path / "run", mug, (("blue", False), ("mug", False)))
     assert main(["invert", "--out", str(folder), "--resume", "--steps", "3"]) == 2

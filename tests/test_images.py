@@ -189,6 +189,11 @@ def test_to_tensor_and_back_is_exact() -> None:
     assert np.array_equal(np.array(back), np.array(photo))
 
 
+def test_to_tensor_reads_other_modes_as_photos_are_read() -> None:
+    for white in (Image.new("RGBA", (16, 16), (255, 0, 0, 0)), Image.new("L", (16, 16), 255)):
+        assert torch.equal(images.to_tensor(white, 8), torch.ones(1, 3, 8, 8))
+
+
 def test_to_tensor_takes_the_middle_square() -> None:
     photo = Image.new("RGB", (48, 16), "black")
     photo.paste("white", (16, 0, 32, 16))

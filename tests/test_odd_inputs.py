@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photowords import images, prompts
+from photowords import formats, images, prompts
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.prompts import parse
@@ -42,6 +44,24 @@ def test_a_picture_of_the_one_colour_that_is_clear_is_transparent_too(tmp_path: 
     Image.new("RGB", (16, 16), "red").save(tmp_path / "p.png", transparency=(255, 0, 0))
     with pytest.raises(UserError, match="wholly transparent"):
         images.load_photo(tmp_path / "p.png")
+
+
+def test_what_is_no_file_is_not_called_empty(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(MUG.read_bytes(),), daemon=True)
+    writer.start()
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(UserError, match=f"{path} is a pipe or a device, but photos are read from files; save it"):
+            images.load_photo(path)
+
+
+def test_a_sound_drawing_without_its_program_is_not_called_damaged(
+    tmp_path: Path, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mug.save(tmp_path / "mug.eps")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", False)
+    with pytest.raises(UserError, match=r"mug\.eps is drawn by a program that is not here \(.*Ghostscript.*to PNG"):
+        images.load_photo(tmp_path / "mug.eps")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +147,11 @@ def test_a_picture_of_no_world_is_not_called_a_photo(
     [
         (("generate", "a mug", "--seeds", "0,2,1-3", "--out", "g"), "seeds '0,2,1-3' have 2 twice; name each once"),
         (("generate", "{x}", "--concept", "x=", "--out", "g"), "--concept x= names no file; write NAME=FILE"),
+        (
+            ("generate", "{a}", "--concept", "a b=x", "--out", "g"),
+            "--concept a b=x gives the name 'a b', which no prompt",
+        ),
+        (("caption", MUG, "--class-name", "a photo of"), "give the words yourself as --words of photowords invert"),
         (("caption", MUG, "--caption-noise", "2"), "--caption-noise is 2.0, but it must be a number from 0 to 1"),
         (
             ("invert", MUG, "--words", "a {mug}", "--out", "r"),
@@ -144,3 +169,12 @@ def test_odd_options_get_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert said in refused(capsys, *command) and list(tmp_path.iterdir()) == []
+
+
+def test_a_file_with_a_bad_name_is_named(tiny: Backbone, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    formats.write(words_concept(tiny), tmp_path / "mug.safetensors")
+    whole = (tmp_path / "mug.safetensors").read_bytes()
+    assert whole.count(b'"mug"') == 1, "the name stands in the header"
+    (tmp_path / "mug.safetensors").write_bytes(whole.replace(b'"mug"', b'"m g"'))
+    said = refused(capsys, "concept", "show", tmp_path / "mug.safetensors")
+    assert "mug.safetensors" in said and "'m g' cannot be used in a prompt" in said and "--name" not in said

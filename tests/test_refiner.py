@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.request import OpenerDirector, Request
 
 import pytest
 from PIL import Image
@@ -63,9 +64,9 @@ def test_it_asks_for_the_caption_under_the_budget(server: Server) -> None:
     ("environment", "expected"),
     [
         ({}, None),
-        ({"OPENAI_API_KEY": "other"}, "Bearer other"),
+        ({"OPENAI_API_KEY": "other"}, None),
         ({"OPENAI_API_KEY": "other", "PHOTOWORDS_REFINER_KEY": SECRET + "\n"}, f"Bearer {SECRET}"),
-        ({"OPENAI_API_KEY": "other", "PHOTOWORDS_REFINER_KEY": " "}, "Bearer other"),
+        ({"OPENAI_API_KEY": "other", "PHOTOWORDS_REFINER_KEY": " "}, None),
     ],
 )
 def test_the_key_comes_from_the_environment(
@@ -78,9 +79,42 @@ def test_the_key_comes_from_the_environment(
 
 
 @pytest.mark.parametrize(
+    ("url", "ours", "expected"),
+    [
+        ("https://api.openai.com", "", "Bearer other"),
+        ("https://API.OpenAI.com:443/v1", "", "Bearer other"),
+        ("https://api.openai.com/v1", SECRET, f"Bearer {SECRET}"),
+        ("http://api.openai.com/v1", "", None),
+        ("https://api.openai.com:8443/v1", "", None),
+        ("https://api.openai.com.evil.org/v1", "", None),
+        ("https://evil.org/api.openai.com/v1", "", None),
+        ("https://evil.org/v1", SECRET, f"Bearer {SECRET}"),
+    ],
+)
+def test_openais_own_key_goes_to_openai_alone(
+    url: str, ours: str, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str | None] = []
+
+    def caught(_: object, request: Request, **__: object) -> None:
+        sent.append(request.get_header("Authorization"))
+        raise OSError("nobody is asked")
+
+    monkeypatch.setenv("OPENAI_API_KEY", "other")
+    monkeypatch.setenv("PHOTOWORDS_REFINER_KEY", ours)
+    monkeypatch.setattr(OpenerDirector, "open", caught)
+    with pytest.warns(PhotowordsWarning, match="cannot be reached"):
+        Refiner(url, "small").refine("a mug", 5)
+    assert sent == [expected]
+
+
+@pytest.mark.parametrize(
     ("reply", "why"),
     [
-        (send(f"no such key: {SECRET}".encode(), 401), r"HTTP 401 Unauthorized"),
+        (
+            send(f"no such key: {SECRET}".encode(), 401),
+            r"HTTP 401 Unauthorized.; its key is what PHOTOWORDS_REFINER_KEY",
+        ),
         (send(b"{}", 500), r"HTTP 500 Internal Server Error"),
         (send(b"{}", 599), r"HTTP 599\)"),
         (send(b"<html>not JSON</html>"), "no chat completion"),

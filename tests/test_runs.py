@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -83,6 +86,53 @@ def test_a_run_that_could_not_be_made_leaves_its_folder_free(
         learn(tiny, tmp_path / "run", photo, FEW)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mug.png"]
     learn(tiny, tmp_path / "run", photo, FEW)
+
+
+def test_the_newest_checkpoint_is_the_one_of_the_highest_number(tiny: Backbone, photo: Path, tmp_path: Path) -> None:
+    learn(tiny, tmp_path / "run", photo, FEW)
+    run = Run.open(tmp_path / "run")
+    last = run.last_step()
+    assert last
+    for index in (999_999, 1_000_000):
+        run.keep(dataclasses.replace(last, index=index))
+    (run.folder / "checkpoints" / "copy of 000001.safetensors").write_bytes(b"")
+    found = run.last_step()
+    assert found and found.index == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "batch", "said"),
+    [
+        (1, 2, 32, "threads 1 and goes on with 2"),
+        (4, 3, 4, "threads 4 and goes on with 3"),
+        (1, 2, 4, None),  # such small steps take one thread of two
+        (2, 2, 32, None),
+        (None, 2, 32, None),  # an older run
+    ],
+)
+def test_another_number_of_threads_is_warned_of_where_it_counts(
+    before: int | None,
+    after: int,
+    batch: int,
+    said: str | None,
+    pocket_model: Backbone,
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: before or 1)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    settings = InvertSettings(steps=1, held_out=2, batch=batch)
+    run = learning.begin(pocket_model, [photo], tmp_path / "run", Words(words="red mug"), "mug", settings, 0)
+    if before is None:
+        del run.about["threads"]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: after)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        learning.go_on(run, pocket_model)
+    told = [str(one.message) for one in caught if "last bits" in str(one.message)]
+    assert told == ([f"the run was begun with {said}; the result may differ in its last bits"] if said else [])
 
 
 def test_a_finished_run_can_be_asked_for_more_steps(tiny: Backbone, photo: Path, tmp_path: Path) -> None:

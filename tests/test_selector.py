@@ -59,3 +59,9 @@ def test_a_selection_is_read_back_as_it_was_told(segmenter: Counting) -> None:
     assert again == made and again.provenance() == made.provenance()
     plain = Selection(made.mask, "mine.png")
     assert Selection.from_json(plain.as_json(), made.mask) == plain
+
+
+def test_a_box_that_holds_nothing_is_not_called_a_click() -> None:
+    photo = Image.new("RGB", (64, 64), "white")
+    with pytest.raises(UserError, match="no object is found in the `box`; draw it a little larger"):
+        Selector().select(photo, Clicks(box=(10, 10, 11, 11)))

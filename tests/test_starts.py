@@ -133,6 +133,24 @@ def test_both_front_ends_refuse_the_same_options(init: str, name: str, tmp_path:
             in_a_file(tmp_path, init, {name: value})
 
 
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("drawing of a cat", "drawing of a cat"),
+        ("this is fine art", "this is fine art"),
+        ("there is a red mug", "there is a red mug"),
+        (' "The  Red mug, red mug."\n', "Red mug, red mug"),
+        ("a an mug", "an mug"),
+    ],
+)
+def test_the_users_own_words_stay_but_for_an_article_and_outer_marks(typed: str, kept: str, tiny: Backbone) -> None:
+    assert start(starts.Words(typed), [], tiny).sentence == kept
+    for nothing in ("the", "...", '"A"'):
+        with pytest.raises(UserError, match="holds no word to learn; write one"):
+            start(starts.Words(nothing), [], tiny)
+    assert start(starts.Words("the", keep_article=True), [], tiny).sentence == "the"
+
+
 @pytest.mark.filterwarnings("ignore::photowords.errors.PhotowordsWarning")
 @pytest.mark.parametrize(("init", "name"), CASES)
 def test_every_option_changes_the_start(

@@ -41,12 +41,23 @@ def test_what_the_user_has_said_stays(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_torch")
 def test_a_containers_quota_is_its_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(threads, "_reachable", lambda: 64)
     assert prepared(tmp_path, "200000 100000\n")["OMP_NUM_THREADS"] == "2"
     assert prepared(tmp_path, "50000 100000\n")["OMP_NUM_THREADS"] == "1"
     assert prepared(tmp_path, "200000 100000\n", OMP_NUM_THREADS="9")["OMP_NUM_THREADS"] == "9"
     assert "OMP_NUM_THREADS" not in prepared(tmp_path, "max 100000\n")
     assert "OMP_NUM_THREADS" not in prepared(tmp_path, "9900000 100000\n")
+
+
+def test_cpus_are_those_that_may_be_run_on_and_no_more_than_the_quota(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 2, 4}, raising=False)
+    file = tmp_path / "cpu.max"
+    assert threads.cpus(file) == 3
+    for quota, cpus in (("100000 100000\n", 1), ("200000 100000\n", 2), ("900000 100000\n", 3), ("max 100000\n", 3)):
+        file.write_text(quota)
+        assert threads.cpus(file) == cpus
 
 
 def test_nothing_is_said_once_torch_is_imported(tmp_path: Path) -> None:

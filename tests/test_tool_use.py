@@ -25,6 +25,19 @@ from tests.test_tools import USES, concept, made_for, metadata, same
 # --- names ---
 
 
+def test_words_of_a_long_name_have_names_of_their_own(tmp_path: Path) -> None:
+    words = tuple(Word(text, {"clip_l": torch.ones(1, 768)}) for text in ("red", "mug" * 20))
+    parts = formats.per_word(Concept("m" * 64, words), "diffusers")
+    assert [part.name for part in parts] == ["m" * 58 + "-1-red", "m" * 29 + "-2-" + ("mug" * 20)[:32]]
+
+
+def test_a_path_with_a_blank_is_quoted(tmp_path: Path) -> None:
+    for tool in ("photowords", "kohya", "original"):
+        steps = formats.use(made_for("sd1"), tmp_path / "my runs" / "pw-mug.safetensors", tool).steps
+        typed = [word for step in steps for word in shlex.split(step.replace("'s ", "s "))]
+        assert str(tmp_path / "my runs" / "pw-mug.safetensors") in typed, tool
+
+
 @pytest.mark.parametrize("name", ["mug", "concept", "my-cup_2", "Tea", "a"])
 def test_the_default_name_is_typable_everywhere_and_no_word(name: str, tmp_path: Path) -> None:
     stem = formats.default_stem(name)

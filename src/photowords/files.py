@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import hashlib
 import json
+import math
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -19,14 +23,24 @@ from safetensors import SafetensorError
 
 from photowords.errors import UserError
 
-TEMPORARY = re.compile(r"\.(\d+)-[0-9a-f]+\.photowords")
-"""The names of what is being written: the process that does, and chance."""
+TEMPORARY = re.compile(r"\.(\d+)-([0-9a-f]{6})[0-9a-f]+\.photowords")
+"""The names of what is being written: the process that does, its machine, and chance."""
 LOCK = ".lock.photowords"
 
 
 def _temporary(folder: Path) -> Path:
     # Hidden, and of a fixed length, so that a long name stays possible; the suffix says who left it after a power cut.
-    return folder / f".{os.getpid()}-{secrets.token_hex(6)}.photowords"
+    return folder / f".{os.getpid()}-{_machine()}{secrets.token_hex(3)}.photowords"
+
+
+@functools.cache
+def _machine() -> str:
+    """Six digits for what numbers the processes: this machine, or a container on it."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return hashlib.sha256(f"{platform.node()} {space}".encode()).hexdigest()[:6]
 
 
 @contextmanager
@@ -57,11 +71,12 @@ def atomic_folder(path: Path | str, replace: bool = False) -> Iterator[Path]:
     """Yield a new temporary folder beside ``path``; rename it to ``path`` on success, remove it on any failure.
 
     ``path`` must be absent or an empty folder, unless it is to be replaced: then what is there goes, and a kill at any
-    moment leaves one of the two whole (see ``mend``). The folders above it are made. Raises UserError as ``atomic``
-    does.
+    moment leaves one of the two whole (see ``mend``). The folders above it are made, and what a killed process of this
+    machine left beside it is removed. Raises UserError as ``atomic`` does.
     """
     path = Path(path).absolute()
     make_folder(path.parent)
+    remove_left(path.parent, shared=True)
     temporary = _temporary(path.parent)
     try:
         temporary.mkdir()
@@ -103,16 +118,23 @@ def is_ours(path: Path) -> bool:
     return path.name == LOCK or TEMPORARY.fullmatch(path.name) is not None
 
 
-def remove_left(folder: Path) -> None:
-    """Remove what killed processes left half-written in a folder; what a live one is writing stays."""
-    for path in folder.iterdir():
+def remove_left(folder: Path, shared: bool = False) -> None:
+    """Remove what killed processes left half-written in a folder; what a live one is writing stays.
+
+    ``shared``: this process does not hold the folder, so that what it writes itself in another thread stays as well,
+    and what a process of another machine writes, whose number says nothing here.
+    """
+    for path in folder.iterdir() if os.access(folder, os.R_OK) else ():
         named = TEMPORARY.fullmatch(path.name)
         if named is None or _at_work(int(named[1])):
+            continue
+        if shared and (named[2] != _machine() or int(named[1]) == os.getpid() or sys.platform == "win32"):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
 
 
 def _at_work(process: int) -> bool:
@@ -183,6 +205,16 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 def write_text(path: Path | str, text: str) -> None:
     """Write a whole UTF-8 file, line ends as given. Raises UserError as ``atomic`` does."""
     write_bytes(path, text.encode())
+
+
+def finite(value: Any) -> Any:
+    """Plain values for readers of JSON, which has no NaN and no infinity: None, where the PSNR of identical pictures
+    is infinite."""
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -23,6 +23,7 @@ ANIMATED = ("GIF", "PNG", "WEBP")  # not MPO: a phone's JPEG holds a second pict
 LEAST_SIDE = 8  # pixels; less than this shows nothing
 MOST_PIXELS = 89_000_000  # just below where Pillow begins to warn; its own limit, the process's, is not ours to move
 LIMIT = f"{MOST_PIXELS // 10**6} million pixels"
+UNDRAWN = ("Ghostscript", "cannot find loader")  # in what Pillow says of a kind that it leaves to others
 # What white may be in the modes of more than 8 bits: the first that the brightest pixel does not exceed.
 WHITES = {"I;16": (65535,), "I": (255, 65535, 2**31 - 1), "F": (1, 255, 65535)}
 
@@ -41,6 +42,8 @@ def load_photo(path: Path | str) -> Image.Image:
             raise UserError(f"{path} does not exist; give the path of a photo")
         if path.is_dir():
             raise UserError(f"{path} is a folder; give the path of one photo in it")
+        if not path.is_file():
+            raise UserError(f"{path} is a pipe or a device, but photos are read from files; save it as one first")
         if path.stat().st_size == 0:
             raise UserError(f"{path} is empty (0 bytes); copy the photo again")
         with Image.open(path) as image:  # reads the header only
@@ -64,6 +67,8 @@ def load_photo(path: Path | str) -> Image.Image:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     # Each decoder fails in its own way on a damaged file: OSError, SyntaxError, ValueError, struct.error, zlib.error.
     except Exception as error:
+        if any(said in str(error) for said in UNDRAWN):
+            raise UserError(f"{path} is drawn by a program that is not here ({error}); convert it to PNG") from error
         raise UserError(f"{path} is a damaged or cut-off image; copy it again or convert it to PNG") from error
 
 
@@ -110,8 +115,13 @@ def coverage(mask: Image.Image, box: tuple[int, int, int, int]) -> Tensor:
 
 
 def to_tensor(image: Image.Image, size: int, box: tuple[int, int, int, int] | None = None) -> Tensor:
-    """Crop a square of an RGB image, by default its middle, and resize it: (1, 3, size, size), float32 in [-1, 1]."""
+    """Crop a square of an image, by default its middle, and resize it: (1, 3, size, size), float32 in [-1, 1].
+
+    What is not RGB becomes it as ``load_photo``'s pictures do.
+    """
     import torch
+
+    image = image if image.mode == "RGB" else _rgb(image)
 
     box = box or square_box(image.size)
     side = box[2] - box[0]

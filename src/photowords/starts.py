@@ -65,9 +65,15 @@ class Captioned(Budgeted):
         most=1,
         metavar="RATE",
     )
-    wrong_words: int = option(0, "replace just so many content words instead", least=0, metavar="N")
+    wrong_words: int = option(
+        0, "replace just so many content words instead, or all where there are fewer", least=0, metavar="N"
+    )
     seed: int = option(
-        0, "of random choices: sampled candidates, noise, the controls' order and words", least=0, metavar="N"
+        0,
+        "of random choices: sampled candidates, noise, the controls' order and words",
+        least=0,
+        most=2**64 - 1,
+        metavar="N",
     )
 
     def __post_init__(self) -> None:

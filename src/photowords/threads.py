@@ -1,6 +1,6 @@
-"""How many of OpenMP's threads there are, and how they wait for each other.
+"""How many CPUs there are, how many of OpenMP's threads, and how these wait for each other.
 
-The latter is said to the environment, which OpenMP reads when torch is imported.
+The last is said to the environment, which OpenMP reads when torch is imported.
 
 ``import photowords`` says it, so it counts for the command line, for workers, and for scripts that import photowords
 before torch; what was imported before cannot be helped. What the user has set himself stays.
@@ -35,7 +35,7 @@ def prepare(environment: MutableMapping[str, str] = os.environ, quota: Path = QU
         return
     if "OMP_WAIT_POLICY" not in environment:
         environment.setdefault("GOMP_SPINCOUNT", str(SPINS))
-    if (allowed := _allowed(quota)) < (os.cpu_count() or 1):
+    if (allowed := cpus(quota)) < _reachable():
         environment.setdefault("OMP_NUM_THREADS", str(allowed))
 
 
@@ -49,15 +49,33 @@ def for_cells(cells: int) -> Iterator[None]:
     """
     import torch
 
-    threads = torch.get_num_threads()
-    if threads != 2 or cells > FEW or "OMP_NUM_THREADS" in os.environ:
+    before, threads = torch.get_num_threads(), of_step(cells)
+    if threads == before:
         yield
         return
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
+
+
+def of_step(cells: int) -> int:
+    """Threads that so many latent cells are computed with on the CPU (``for_cells``)."""
+    import torch
+
+    threads = torch.get_num_threads()
+    return 1 if threads == 2 and cells <= FEW and "OMP_NUM_THREADS" not in os.environ else threads
+
+
+def cpus(quota: Path = QUOTA) -> int:
+    """CPUs that this process may use: those that it may run on, or as many as its container's quota is worth."""
+    return min(_reachable(), _allowed(quota))
+
+
+def _reachable() -> int:
+    """CPUs that this process may run on, which OpenMP sees by itself."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _allowed(quota: Path) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
+from photowords import threads
 from photowords.errors import UserError, reason
 
 TRIES = 2
@@ -43,21 +44,36 @@ class Event:
 
 
 def default(device: str) -> int:
-    """Processes where none were asked for: one for each CPU that may be used, or one on a GPU."""
-    return 1 if device != "cpu" else cpus()
+    """Processes where none were asked for: one for each CPU or GPU that may be used, or one on a GPU that is named."""
+    return threads.cpus() if device == "cpu" else len(_gpus(device)) or 1
 
 
-def cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def on_cluster(device: str) -> str:
+    """What a job computes on as a task of a Ray cluster: on cuda it sees one GPU, wherever that is, and no other."""
+    return "cuda" if device.startswith("cuda") else device
+
+
+def _gpus(device: str) -> list[str]:
+    """The GPUs that "cuda" may mean here, as CUDA_VISIBLE_DEVICES calls them; none for a device that says which."""
+    if device != "cuda":
+        return []
+    import torch
+
+    told = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    count = torch.cuda.device_count()
+    return [name.strip() for name in told[:count]] if told[0] else [str(number) for number in range(count)]
 
 
 def on_processes(jobs: Sequence[Job], count: int) -> Generator[Event, None, None]:
-    """Run jobs in ``count`` spawned processes of one thread each. Closing the iterator ends the processes."""
+    """Run jobs in ``count`` spawned processes of one thread each. Closing the iterator ends the processes.
+
+    Where jobs are on "cuda", each process sees one GPU alone, in turn, so that what it loads stays on that one.
+    """
     # Spawned, because torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     waiting = deque((index, 1) for index in range(len(jobs)))
-    idle = [_Worker(context) for _ in range(min(count, len(jobs)))]
+    gpus = _gpus(jobs[0].device) if jobs else []
+    idle = [_Worker(context, gpus[number % len(gpus)] if gpus else None) for number in range(min(count, len(jobs)))]
     busy: dict[Connection, _Worker] = {}
     try:
         while waiting or busy:
@@ -73,7 +89,7 @@ def on_processes(jobs: Sequence[Job], count: int) -> Generator[Event, None, None
                     outcome = worker.pipe.recv()
                 except (EOFError, OSError):
                     died = worker.stop(patience=10)  # it is ending, and can soon say how
-                    idle.append(_Worker(context))
+                    idle.append(_Worker(context, worker.gpu))
                     if worker.attempt < TRIES:
                         waiting.appendleft((worker.index, worker.attempt + 1))
                         continue
@@ -87,11 +103,12 @@ def on_processes(jobs: Sequence[Job], count: int) -> Generator[Event, None, None
 
 
 class _Worker:
-    """A process at the other end of a pipe, and the job it has."""
+    """A process at the other end of a pipe, the GPU that it sees (None: all there are), and the job it has."""
 
-    def __init__(self, context: Any) -> None:
+    def __init__(self, context: Any, gpu: str | None) -> None:
+        self.gpu = gpu
         self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, gpu), daemon=True)
         self._process.start()
         theirs.close()  # so that the process's end is the pipe's
         self.index, self.attempt = -1, 0
@@ -113,8 +130,10 @@ class _Worker:
         return f"ended with status {code}"
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, gpu: str | None) -> None:
     """The life of a process: jobs in, outcomes out, until the pipe is closed or its parent is gone."""
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # which CUDA reads when it is first used
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -80,6 +80,10 @@ def test_the_command_draws_the_prompts_given(run: Any) -> None:
     ("words", "option"),
     [
         (("--metrics", "held-out-loss", "--prompts", "a {}"), "`prompts` means nothing to held-out-loss"),
+        (("--metrics", "held-out-loss", "--samples", "0"), "`samples` means nothing to held-out-loss"),
+        (("--metrics", "held-out-loss", "--steps", "9"), "`steps` means nothing to held-out-loss"),
+        (("--metrics", "held-out-loss", "--guidance", "3"), "`guidance` means nothing to held-out-loss"),
+        (("--metrics", "held-out-loss", "--true-cfg-scale", "3"), "`true_cfg_scale` means nothing to held-out-loss"),
         (("--metrics", "lpips", "--edits", "a {}"), "`edits` means nothing to pocket-lpips"),
         (("--metrics", "clip-editability", "--truth", "PHOTO"), "`truth` means nothing to pocket-clip-editability"),
         (("--metrics", "lpips", "--swap", "a=b"), "`swap`"),

@@ -47,6 +47,11 @@ def test_the_command_lists_runs_and_checks(
         (("a.toml",), "add --out DIR"),
         (("none.toml", "--out", "x"), "cannot be read"),
         (("a.toml", "--out", "x", "--workers", "0"), "at least 1"),
+        (("a.toml", "--check", "x"), "--check asks only for a study's folder; leave FILE out"),
+        (("--check", "x", "--out", "y"), "leave --out out"),
+        (("--check", "x", "--model", "pocket"), "leave --model out"),
+        (("--check", "x", "--dry-run"), "leave --dry-run out"),
+        (("--check", "x", "--workers", "2"), "leave --workers out"),
         (("a.toml", "--out", "x", "--workers", "2", "--ray", "auto"), "--workers is for processes of this machine"),
     ],
 )

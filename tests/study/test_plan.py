@@ -85,6 +85,25 @@ def test_a_bad_file_gets_one_sentence(tmp_path: Path, old: str, new: str, said: 
     assert str(file) in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ('kind = "table"\nmetrics = ["pocket-lpips"]\nstep = [0, 1]', "table block shows step 1, which score_at of"),
+        ('kind = "table"\nmetrics = ["held-out-loss"]\nstep = 1', "table block shows step 1, which evaluate_at of"),
+        ('kind = "curves"\nmetrics = ["clip-views"]', "curves block shows clip-views, which metrics of the study has"),
+        ('kind = "table"\nmetrics = ["lpips", "held-out-loss"]\nstep = [0, 2, 3]', None),  # 3 is an arm's last
+        ('kind = "frontier"\nx = "held-out-loss"\ny = "lpips"', None),
+    ],
+)
+def test_a_block_shows_what_will_be_measured(tmp_path: Path, block: str, said: str | None) -> None:
+    file = write(tmp_path, SMALL.replace("[settings]", f"[[report]]\n{block}\n[settings]"))
+    if said is None:
+        assert len(plan.read(file).report) == 1
+        return
+    with pytest.raises(UserError, match=said):
+        plan.read(file)
+
+
 def test_true_views_are_missed_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "mine.png").write_bytes(pocket.view("mug").read_bytes())
     text = SMALL.replace("pocket-lpips", "clip-views")

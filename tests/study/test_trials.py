@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
-from photowords import pocket, study
-from photowords.study.trial import work
-from tests.study.small_study import SMALL, results, write
+from photowords import evaluation, pocket, study
+from photowords.backbones import Backbone
+from photowords.backbones.pipeline import PipelineBackbone
+from photowords.errors import UserError
+from photowords.study.trial import _backbone, work
+from tests.study.small_study import SMALL, prepare, results, write
 
 
 def test_a_trials_file_says_it_all(prepared: study.Prepared, finished: Path) -> None:
@@ -50,6 +57,72 @@ def test_the_starts_that_read_the_photo_say_what_they_read(tmp_path: Path) -> No
     assert [point["step"] for point in caption["checkpoints"]] == [0, 1] and caption["how"] == {}
     given = work(prepared.job(prepared.trials[4])).record
     assert given and given["sentence"] == given["class"] == "red vase" and given["init"] == "class"
+
+
+def test_pictures_are_compared_with_what_the_arm_learned(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = Image.new("RGB", (192, 64), "white")
+    wide.paste("red", (128, 0, 192, 64))  # beside the middle square
+    wide.save(tmp_path / "wide.png")
+    compared: list[Image.Image] = []
+    monkeypatch.setattr(evaluation, "evaluate", lambda model, concept, squares, *told: compared.extend(squares) or {})
+    text = SMALL.replace('["mug", "cup"]', '[{name = "wide", photo = "wide.png"}]')
+    for resize in ("crop", "squash"):
+        told = text.replace("held_out = 6", f'held_out = 6\nresize = "{resize}"')
+        prepared = prepare(write(tmp_path, told), tiny_folder)
+        shown = prepared.squares()["wide"]
+        assert work(prepared.job(prepared.trials[0])).failure is None
+        assert shown.size == (64, 64) and {picture.tobytes() for picture in compared} == {shown.tobytes()}
+        assert (shown.getpixel((60, 32)) == (255, 0, 0)) == (resize == "squash")
+        compared.clear()
+
+
+def test_a_mask_too_wide_for_a_square_is_fine_where_the_photo_is_squashed(tmp_path: Path, tiny_folder: Path) -> None:
+    Image.new("RGB", (192, 64), "red").save(tmp_path / "wide.png")
+    mask = Image.new("L", (192, 64))
+    mask.paste(255, (0, 0, 20, 64))
+    mask.paste(255, (172, 0, 192, 64))
+    mask.save(tmp_path / "mask.png")
+    text = SMALL.replace('["mug", "cup"]', '[{name = "wide", photo = "wide.png", mask = "mask.png"}]')
+    with pytest.raises(UserError, match=r"concept wide: .*too far apart for one square"):
+        prepare(write(tmp_path, text), tiny_folder)
+    squashed = prepare(write(tmp_path, text.replace("held_out = 6", 'held_out = 6\nresize = "squash"')), tiny_folder)
+    assert work(squashed.job(squashed.trials[0])).failure is None
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_a_model_of_other_weights_does_no_trial_of_a_cluster(
+    prepared: study.Prepared, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = shutil.copytree(tiny_folder, tmp_path / "other")
+    (file,) = (other / "unet").glob("*.safetensors")
+    save_file({name: weight * 1.2 for name, weight in load_file(file).items()}, file, {"format": "pt"})
+    hashed: list[Backbone] = []
+    real = PipelineBackbone.weights_hash
+    monkeypatch.setattr(PipelineBackbone, "weights_hash", lambda model: hashed.append(model) or real(model))
+    here, there = (prepared.job(prepared.trials[0], cluster) for cluster in (False, True))
+    assert work(here).failure is None and not hashed, "this machine's is the planner's"
+    for _ in range(2):
+        assert work(there).failure is None
+        assert len(hashed) == 1, "once a worker, not once a trial"
+    for _ in range(2):
+        failure = work(dataclasses.replace(there, model=str(other))).failure
+        assert failure and "is another model than the study's; give it the same one" in failure
+    assert len(hashed) == 2
+
+
+@pytest.fixture
+def forgetful() -> Iterator[None]:
+    """A worker that has loaded nothing, and keeps nothing for the next test."""
+    _backbone.cache_clear()
+    yield
+    _backbone.cache_clear()
+
+
+def test_a_job_of_a_cluster_is_on_its_one_gpu(prepared: study.Prepared) -> None:
+    trial, elsewhere = prepared.trials[0], dataclasses.replace(prepared, device="cuda:1")
+    assert [elsewhere.job(trial, cluster).device for cluster in (False, True)] == ["cuda:1", "cuda"]
 
 
 def test_results_name_no_place_and_no_time(finished: Path) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from photowords import study, workers
+from photowords import study, threads, workers
 from photowords.errors import UserError
 from photowords.study import cost
 from photowords.study.trial import Outcome
@@ -55,6 +56,8 @@ def test_processes_that_are_killed_leave_trials_that_count(
 class Deadly:
     """A job that kills the worker that reads it: so many times, as a folder remembers."""
 
+    device = "cpu"
+
     def __init__(self, folder: Path, times: int) -> None:
         self.folder, self.times = folder, times
 
@@ -68,6 +71,16 @@ class Deadly:
 class Arrived:
     def work(self) -> Outcome:
         return Outcome(failure="done")
+
+
+class Seeing:
+    """A job that says what GPU it sees."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def work(self) -> Outcome:
+        return Outcome(failure=os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
 
 
 def _arrive(folder: Path, times: int) -> Any:
@@ -136,5 +149,38 @@ def test_the_time_left_follows_what_trials_took(prepared: study.Prepared) -> Non
     assert meter.seconds_left == pytest.approx((total - cost.passes(star, 1)) * 0.5 / 2)
 
 
-def test_processes_by_default_one_for_each_cpu() -> None:
-    assert workers.default("cpu") >= 1 and workers.default("cuda") == 1
+def test_processes_by_default_one_for_each_cpu_or_gpu_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert workers.default("cuda") == 1, "without any, too: what is wrong is said there"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(threads, "cpus", lambda: 5)
+    counts = {device: workers.default(device) for device in ("cpu", "cuda", "cuda:1", "mps")}
+    assert counts == {"cpu": 5, "cuda": 3, "cuda:1": 1, "mps": 1}
+
+
+@pytest.mark.parametrize(
+    ("device", "told", "seen"),
+    [
+        ("cuda", None, {"0", "1"}),
+        ("cuda", "4, GPU-7", {"4", "GPU-7"}),
+        ("cuda:1", None, {"all"}),
+        ("cpu", None, {"all"}),
+    ],
+)
+def test_each_process_sees_one_gpu(
+    device: str, told: str | None, seen: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if told:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", told)
+    jobs: Any = [Seeing(device) for _ in range(2)]
+    assert {event.outcome.failure for event in workers.on_processes(jobs, 2) if event.outcome} == seen
+
+
+def test_the_process_after_one_that_died_sees_its_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")
+    monkeypatch.setattr(Deadly, "device", "cuda")
+    jobs: Any = [Deadly(tmp_path, workers.TRIES), Seeing("cuda")]
+    (first, second) = [event.outcome.failure for event in workers.on_processes(jobs, 1) if event.outcome]
+    assert "killed" in first and second == "6"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from photowords import files
 from photowords.cli import caption, concept, demo, evaluate, generate, invert, mask, models, study, web
-from photowords.errors import PhotowordsWarning, UserError, showable, spelled
+from photowords.cli.options import HAS, told
+from photowords.errors import PhotowordsWarning, UserError
 
 _SAID: set[str] = set()
 """Warnings that this command has printed."""
@@ -46,22 +48,25 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 when stopped, or 2 for bad input (one sentence on stderr)."""
+    _open_closed()
     # Before transformers and diffusers are imported: their notes about torchvision are not for our users.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     _SAID.clear()
+    HAS.clear()
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", PhotowordsWarning)
     try:
-        args = parser().parse_args(arguments)
+        args = parser().parse_args(_readable(sys.argv[1:] if arguments is None else arguments))
+        HAS.update(vars(args))
         result = args.run(args)
         if getattr(args, "json", False):
-            print(json.dumps(result))
+            print(json.dumps(files.finite(result)))
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {' '.join(_spelled(str(error)).split())}", file=sys.stderr)
+        print(f"error: {' '.join(told(str(error)).split())}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output went away: `photowords models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -85,23 +90,22 @@ def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> 
     """Ours as one line on stderr, each once; the libraries' are not for users."""
     if issubclass(category, PhotowordsWarning) and str(message) not in _SAID:
         _SAID.add(str(message))
-        print(f"warning: {_spelled(str(message))}", file=sys.stderr)
+        print(f"warning: {told(str(message))}", file=sys.stderr)
 
 
-def _spelled(text: str) -> str:
-    """A message of the library, which writes a setting as `lr`, with the options that the user typed: --lr."""
-    return showable(spelled(text, lambda name: _options().get(name, name)))
+def _open_closed() -> None:
+    """Let the null device stand for each standard stream that was closed before we began, as by ``>&-``."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # by number, as the system gives them out
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8", errors="replace")  # noqa: SIM115
+            os.set_inheritable(stream.fileno(), True)  # our processes have it as well
+            setattr(sys, name, stream)
 
 
-@functools.cache
-def _options() -> dict[str, str]:
-    """Setting -> option, of all commands."""
-    commands: list[argparse.ArgumentParser] = [parser()]
-    options: dict[str, str] = {}
-    for command in commands:
-        for action in command._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                commands.extend(action.choices.values())
-            elif action.option_strings:
-                options[action.dest] = action.option_strings[-1]
-    return options
+def _readable(arguments: Sequence[str]) -> Sequence[str]:
+    """The arguments. Raises UserError for one with bytes that are no text, which no tokenizer takes."""
+    for text in arguments:
+        shown = re.sub("[\ud800-\udfff]", lambda byte: f"\\x{ord(byte[0]) & 0xFF:02x}", text)
+        if shown != text:
+            raise UserError(f"the argument '{shown}' is not valid UTF-8; write it in UTF-8, or rename the file")
+    return arguments

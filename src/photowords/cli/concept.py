@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_device, add_json, say
+from photowords.cli.options import add_device, add_json, check_target, read, say
 from photowords.errors import UserError
 from photowords.settings import EXPORTS
 
@@ -68,9 +69,7 @@ def add(commands: Any) -> None:
 
 
 def run_show(args: argparse.Namespace) -> dict[str, Any]:
-    from photowords import formats
-
-    concept = formats.read(args.concept)
+    concept = read(args.concept)
     say(args, f"{{{concept.name}}}  {concept.sentence or '(the file does not say its words)'}")
     rows = []
     for name, word in zip(concept.names, concept.words, strict=True):
@@ -96,9 +95,9 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
     from photowords import backbones, word_report
     from photowords.inversion import Run
 
-    chart = args.out or args.concept / "words.png"
-    if chart.suffix.lower() != ".png":
-        raise UserError(f"the bar chart is a PNG; let --out end in .png, not {chart.name!r}")
+    usual = args.concept / "words.png"
+    chart = args.out or usual
+    check_target(chart, ending=".png", is_earlier=lambda there: there.resolve() == usual.resolve())
     run = Run.open(args.concept)
     backbone = backbones.load(str(run.about["model"]), args.device, str(run.about["dtype"]))
     report = word_report.word_report(backbone, run)
@@ -130,8 +129,9 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
 def run_export(args: argparse.Namespace) -> dict[str, Any]:
     from photowords import formats
 
-    whole = formats.read(args.concept)
+    whole = read(args.concept)
     path = formats.target(whole, args.out, args.to)
+    check_target(path, [args.concept], is_earlier=_is_embedding)
     made = formats.export(whole, path, args.to, formats.sample_of(args.concept), args.per_word)
     written = []
     for file, concept, use in made.files:
@@ -146,3 +146,13 @@ def run_export(args: argparse.Namespace) -> dict[str, Any]:
         say(args, f"preview {made.preview}")
         result["preview"] = str(made.preview)
     return result
+
+
+def _is_embedding(path: Path) -> bool:
+    try:
+        with warnings.catch_warnings():  # of what is about to be replaced
+            warnings.simplefilter("ignore")
+            read(path)
+    except UserError:
+        return False
+    return True

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_fields, add_json, given, say
+from photowords.cli.options import add_fields, add_json, check_target, given, say
 from photowords.fields import fields
 from photowords.settings import InvertSettings
 
@@ -32,6 +32,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from photowords.demo import demo
 
     settings = InvertSettings(**given(args, LEARNING))
+    check_target(args.out)
+    check_target(args.out / "demo.png", is_earlier=lambda there: (there.parent / "run").is_dir())
     try:
         with Bar(args) as bar:
             bar.begin(settings.steps)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from photowords import follow
-from photowords.cli.options import add_workers, check_workers, model_for, number, say
-from photowords.errors import UserError, showable
+from photowords.cli.options import add_workers, check_workers, model_for, number, say, told
+from photowords.errors import UserError
 from photowords.settings import InvertSettings
 from photowords.starts import Start
 
@@ -146,7 +146,7 @@ class Table:
         """Note the end of a photo's run."""
         self._failures[task] = failure
         if isinstance(self._live, nullcontext):
-            said = showable(f"failed: {failure}" if failure else "done")
+            said = told(f"failed: {failure}" if failure else "done")
             print(f"{len(self._failures)}/{len(self._tasks)} {task.folder.name}  {said}", file=sys.stderr, flush=True)
 
     def __rich__(self) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import math
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from photowords.cli import options
 from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, model_of, number, say
 from photowords.errors import UserError
 from photowords.fields import fields
@@ -95,24 +96,30 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         resolve(name, args.suite or "published")
     photos, truth = ([images.load_photo(path) for path in paths] for paths in (args.photo, args.truth))
     if args.out:  # what cannot be written is said before anything is sampled
-        if args.out.is_dir():
-            raise UserError(f"--out {args.out} is a folder; name a file, such as {args.out / 'scores.json'}")
+        options.check_target(args.out, (*args.runs, *args.photo, *args.truth), ".json", _is_scores)
         files.make_folder(args.out.parent)
     subjects = [_open(path, bool(photos)) for path in args.runs]
     rows = [_evaluate(args, *subject, names, photos, truth) for subject in subjects]
-    result = {"runs": _finite(rows)}
+    result = {"runs": files.finite(rows)}
     if args.out:
         files.write_json(args.out, result)
     _show(args, rows)
     return result
 
 
+def _is_scores(path: Path) -> bool:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and set(found) == {"runs"}
+
+
 def _open(path: Path, has_photo: bool) -> tuple[Path, Any, Any]:
     """Path, concept, and its Run where it is a run folder."""
-    from photowords import formats
     from photowords.inversion import Run
 
-    concept = formats.read(path)
+    concept = options.read(path)
     if not path.is_dir() and not has_photo:
         raise UserError(f"{path} is not a run folder; name the photo it was learned from with --photo")
     return path, concept, Run.open(path) if path.is_dir() else None
@@ -156,6 +163,7 @@ def _check_used(args: argparse.Namespace, metrics: list[Metric]) -> None:
     used = {metric.source for metric in metrics} | {metric.measure for metric in metrics}
     drawn = {metric.prompts for metric in metrics}
     looks = {
+        **dict.fromkeys(("samples", *SAMPLER), bool(drawn - {"none"})),
         **{name: name in used for name in SCORERS},
         "prompts": bool(drawn & {"all", "first"}),
         "edits": "edits" in drawn,
@@ -164,7 +172,7 @@ def _check_used(args: argparse.Namespace, metrics: list[Metric]) -> None:
         "class_word": "class text" in used,
     }
     for name, looked_at in looks.items():
-        if getattr(args, name) and not looked_at:
+        if getattr(args, name) not in (None, []) and not looked_at:
             asked = ", ".join(metric.name for metric in metrics)
             raise UserError(f"`{name}` means nothing to {asked}; leave it out, or ask for other `metrics` or `suite`")
 
@@ -229,15 +237,6 @@ def _counted(score: dict[str, Any]) -> str:
 
 def _some(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _finite(value: Any) -> Any:
-    """The same with None for a number that JSON has not: the PSNR of identical pictures is infinite."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(score: dict[str, Any] | None, sign: str) -> str:

@@ -8,10 +8,20 @@ import re
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, model_of, say
+from photowords.cli.options import (
+    add_fields,
+    add_json,
+    add_model,
+    add_offload,
+    check_target,
+    given,
+    model_of,
+    read,
+    say,
+)
 from photowords.errors import UserError
 from photowords.fields import fields
-from photowords.settings import GenerateSettings, parse_seeds
+from photowords.settings import NAME, GenerateSettings, parse_seeds
 
 
 def add(commands: Any) -> None:
@@ -40,19 +50,21 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    prompt, sources = _prompt_and_concepts(args.prompt, args.concept)
+    prompt, told = _prompt_and_concepts(args.prompt, args.concept)
+    sources = [_source(text) for text in told]
     seeds = parse_seeds(args.seeds)
     settings = GenerateSettings(**given(args, fields(GenerateSettings)))
+    check_target(args.out)
     from photowords import backbones, files, images
     from photowords.concept import embeddings
     from photowords.generation import generate
     from photowords.prompts import parse
 
-    concepts = [_read(text) for text in sources]
+    read_from = [path for _, path in sources]
+    concepts = [read(path, name) for name, path in sources]
     embeddings(concepts)  # before the model is loaded
     parse(prompt, {concept.name: concept for concept in concepts})
     files.make_folder(args.out)
-    read_from = [Path(text.partition("=")[2] or text) for text in sources]
     backbone = backbones.load(model_of(args, concepts, read_from), args.device, args.dtype, args.offload)
     settings = backbone.settle(settings)
     pictures = generate(backbone, prompt, concepts, seeds, settings)
@@ -80,11 +92,16 @@ def _prompt_and_concepts(prompt: str | None, values: list[str]) -> tuple[str, li
     raise UserError('no prompt was given; write one such as "a photo of {mug} on the beach"')
 
 
-def _read(text: str) -> Any:
-    """A concept from "FILE" or "NAME=FILE"."""
-    from photowords import formats
-
+def _source(text: str) -> tuple[str | None, Path]:
+    """The name and the file of "FILE" or "NAME=FILE"; what is there under the whole text is a file."""
     name, equals, path = text.partition("=")
-    if equals and not path and not Path(text).exists():
+    if not equals or Path(text).exists():
+        return None, Path(text)
+    if not path:
         raise UserError(f"--concept {text} names no file; write NAME=FILE")
-    return formats.read(path, name) if equals and not Path(text).exists() else formats.read(text)
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"--concept {text} gives the name {name!r}, which no prompt can hold; "
+            "use letters, digits, '-' and '_', beginning with a letter"
+        )
+    return name, Path(path)

@@ -48,7 +48,6 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--samples-at",
         choices=SAMPLES_AT,
-        default="ends",
         help="when to sample them: before and after, or at each held-out loss too (default: ends)",
     )
     command.add_argument(
@@ -70,7 +69,7 @@ def add(commands: Any) -> None:
     command.set_defaults(run=run)
 
 
-ABOUT = ("name", "init", "model", "samples")
+ABOUT = ("name", "init", "model", "samples", "samples_at")
 OPTIONS = options_of(STARTS.values())
 STARTING = ("recipe", "click", "off", "box", "mask", "segmenter", *(set(OPTIONS) - {"words", "seed"}))
 """What only the beginning of a run looks at."""
@@ -89,6 +88,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 raise UserError(f"`{option}` is for the beginning of a run; resume it without")
     else:
         settings = _settings(args, told)
+        args.samples_at = args.samples_at or SAMPLES_AT[0]
         start = chosen(args, args.init or ("caption" if args.words is None else "words"), OPTIONS)
         if args.background_weight is not None and not (args.mask or args.click or args.off or args.box):
             raise UserError("--background-weight needs a selected object: add --click, --box or --mask")
@@ -163,18 +163,18 @@ def _resume(args: argparse.Namespace, told: dict[str, Any], bar: Bar) -> dict[st
         return _begin_job(args, bar)
     from photowords import backbones, images, learning
     from photowords.inversion import Run
-    from photowords.prompts import sentence
+    from photowords.prompts import typed
 
     run = Run.open(args.out)
     about = {name: getattr(args, name) for name in ABOUT if getattr(args, name) is not None}
     made = {**vars(run.settings), **run.about}
     for name, value in {**told, **about}.items():
-        if name != "steps" and made[name] != value:
-            raise UserError(f"{args.out} was made with `{name}` {made[name]}, not {value}; resume it without `{name}`")
+        if name != "steps" and (was := made.get(name)) != value:
+            raise UserError(f"{args.out} was made with `{name}` {was}, not {value}; resume it without `{name}`")
     hashes = [images.sha256(path) for path in args.photos]
     if hashes and hashes != run.start().provenance["photos_sha256"]:
         raise UserError(f"{args.out} was made from other photos; resume it without naming any")
-    if args.words and run.about["sentence"] not in (sentence(args.words), sentence(args.words, keep_article=True)):
+    if args.words and run.about["sentence"] not in (typed(args.words), typed(args.words, keep_article=True)):
         raise UserError(f"{args.out} was made with the words {run.about['sentence']!r}; resume it without --words")
     dtype = str(run.about["dtype"]) if args.dtype == "auto" else args.dtype
     with follow.hold(args.out):
@@ -188,15 +188,21 @@ def _resume(args: argparse.Namespace, told: dict[str, Any], bar: Bar) -> dict[st
 def _begin_job(args: argparse.Namespace, bar: Bar) -> dict[str, Any]:
     """Begin what the page asked for; all that there is to say stands in the job."""
     job = Job.read(args.out)
-    if said := [name for name in (*fields(InvertSettings), "photos", *ABOUT) if getattr(args, name)]:
+    where = [name for name in ("device", "dtype") if getattr(args, name) != "auto"]
+    those = ["photos"] if args.photos else []
+    if said := [*given(args, (*fields(InvertSettings), *ABOUT, "words")), *where, *those]:
         raise UserError(f"{args.out} holds a job that has not begun; resume it without `{said[0]}`")
     with follow.hold(args.out):
-        from photowords import backbones, images, learning
+        from photowords import backbones, images, learning, segmentation
 
         began = time.perf_counter()
         photos = [images.load_photo(jobs.photo(args.out, number)) for number in range(len(job.selections))]
+        masks = [
+            segmentation.load_mask(jobs.mask(args.out, number), photo.size) if told else None
+            for number, (told, photo) in enumerate(zip(job.selections, photos, strict=True))
+        ]
         args.model = job.model
-        backbone = backbones.load(model_for(args, photos, []), job.device, job.dtype)
+        backbone = backbones.load(model_for(args, photos, masks), job.device, job.dtype, args.offload)
         run = learning.begin_job(backbone, args.out, {"load": round(time.perf_counter() - began, 3)})
         bar.begin(run.settings.steps)
         with closing(learning.taken(run, backbone)) as taken:

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_device, add_json, say
+from photowords.cli.options import add_device, add_json, check_target, say
 from photowords.cli.selection import add_selection, selected
 from photowords.errors import UserError
 
@@ -30,18 +30,15 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     from photowords import images, segmentation
 
-    if args.out.suffix.lower() != ".png":
-        raise UserError(f"the mask is written as a PNG; let --out end in .png, not {args.out.name!r}")
+    overlay = args.out.parent / f"{args.out.stem}-overlay.png"
+    sources = (args.photo, *(args.mask or ()))
+    check_target(args.out, sources, ".png", lambda _: overlay.is_file())  # earlier ones lie side by side
+    check_target(overlay, sources, ".png", lambda _: args.out.is_file())
     photo = images.load_photo(args.photo)
     chosen = selected(args, [args.photo])
     if not chosen:
         raise UserError("nothing was selected; add --click X,Y on the object, or --box X0,Y0,X1,Y1 around it")
     mask, clicks = chosen[0].mask, chosen[0].clicks
-    overlay = args.out.with_name(f"{args.out.stem}-overlay.png")
-    for target in (args.out, overlay):
-        for source in (args.photo, *(args.mask or ())):
-            if target.exists() and target.samefile(source):
-                raise UserError(f"{target} would overwrite {source}; give another name to --out")
     segmentation.save_mask(mask, args.out)
     images.save_png(segmentation.overlay(photo, mask, clicks), overlay)
     facts = chosen[0].provenance()

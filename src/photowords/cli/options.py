@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from photowords.errors import UserError, showable
+from photowords import files, follow, jobs
+from photowords.errors import UserError, showable, spelled
 from photowords.fields import CALLED, Field
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from photowords.concept import Concept
+
+HAS: set[str] = set()
+"""The settings that the command at work has options for; empty until it is known which command that is."""
+ELSEWHERE = {"words": "--words of photowords invert"}
+"""A setting as commands without it spell it, where its bare name would say too little."""
+QUOTED = re.compile(r"""(?<!\w)(['"])((?:\\.|(?!\1(?!\w))[^\\]){200})(?:\\.|(?!\1(?!\w))[^\\])+(?=\1)""", re.DOTALL)
+"""A quotation of more than 200 characters: its mark, and what is kept of it."""
+RUNS_OWN = {
+    *({*follow.WATCHED} - {"pictures"}),  # where pictures are asked for, which replace no others
+    *(files.LOCK, jobs.FILE, jobs.FOLDER, "photos", "masks", "overlay.png", "checkpoints", "loss.png"),
+    *("start.safetensors", "concept.safetensors"),
+}
+"""What in a run's folder is the run itself; no other command may write there."""
 
 
 def number(kind: type) -> Any:
@@ -49,6 +65,7 @@ def add_model(command: argparse.ArgumentParser) -> None:
     """--model, --device, --dtype."""
     command.add_argument(
         "--model",
+        type=_name,
         metavar="MODEL",
         help="short name (see: photowords models), folder or hub name of a diffusers model (default: auto, the "
         "pocket for pictures of its world, for photos a real model in the local cache, for a concept its own)",
@@ -75,7 +92,7 @@ def add_device(command: argparse.ArgumentParser) -> None:
 def add_workers(command: Any) -> None:
     """--workers and --ray."""
     command.add_argument(
-        "--workers", type=number(int), metavar="N", help="processes (default: one for each CPU; one on a GPU)"
+        "--workers", type=number(int), metavar="N", help="processes (default: one for each CPU or GPU)"
     )
     command.add_argument(
         "--ray", metavar="ADDRESS", help="run on a Ray cluster instead: auto, local, HOST:PORT or ray://HOST:PORT"
@@ -90,6 +107,40 @@ def check_workers(args: argparse.Namespace) -> None:
         raise UserError("--workers is for processes of this machine; a Ray cluster says itself how many it has")
 
 
+def check_target(
+    target: Path, inputs: Iterable[Path] = (), ending: str = "", is_earlier: Callable[[Path], bool] = lambda _: False
+) -> None:
+    """Raise UserError where to write ``target``, what --out names, would cost the user a file.
+
+    That is an input of the command; a file of a run itself; or what is there already and, as ``is_earlier`` finds, is
+    no earlier result of the command. A file's name must have the ``ending``; a folder is one for new files.
+    """
+    if ending and target.is_dir():
+        raise UserError(f"--out {target} is a folder; name a file, such as {target / f'new{ending}'}")
+    if ending and target.suffix.lower() != ending:
+        raise UserError(
+            f"what is written is a {ending[1:].upper()} file; let --out end in {ending}, not {target.name!r}"
+        )
+    for source in inputs:
+        if target.is_file() and source.exists() and target.samefile(source):
+            raise UserError(f"{target} would overwrite {source}; give another name to --out")
+    place = Path(os.path.realpath(target))  # Path.resolve raises on links in a circle
+    for folder in place.parents:
+        if place.relative_to(folder).parts[0] in RUNS_OWN and _is_run(folder):
+            raise UserError(
+                f"{target} would be written over or among what the run {folder} is made of; give another --out"
+            )
+    if target.is_file() and target.stat().st_size and not is_earlier(target):
+        raise UserError(
+            f"{target} is there already and no earlier result of this command; move it away, or give another --out"
+        )
+
+
+def _is_run(folder: Path) -> bool:
+    begun = (folder / follow.SETTINGS).exists() and (folder / "start.safetensors").exists()
+    return begun or jobs.is_waiting(folder)
+
+
 def add_json(command: argparse.ArgumentParser) -> None:
     """--json."""
     command.add_argument("--json", action="store_true", help="print one JSON object on stdout, and nothing else")
@@ -98,6 +149,40 @@ def add_json(command: argparse.ArgumentParser) -> None:
 def say(args: argparse.Namespace, text: str) -> None:
     """A line for people: on stdout, or on stderr when stdout is for a machine."""
     print(showable(text), file=sys.stderr if args.json else sys.stdout)
+
+
+def told(text: str) -> str:
+    """A message of the library as users of this command are told it: with the options that they type for settings,
+    --lr for `lr`, with long quotations cut, and nothing that a terminal obeys."""
+    return showable(QUOTED.sub(r"\1\2…", spelled(text, _spelling)))
+
+
+def _spelling(setting: str) -> str:
+    if HAS and setting not in HAS:
+        return ELSEWHERE.get(setting, setting)
+    return _options().get(setting, setting)
+
+
+@functools.cache
+def _options() -> dict[str, str]:
+    """Setting -> option, of all commands."""
+    from photowords.cli import parser
+
+    commands: list[argparse.ArgumentParser] = [parser()]
+    options: dict[str, str] = {}
+    for command in commands:
+        for action in command._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                commands.extend(action.choices.values())
+            elif action.option_strings:
+                options[action.dest] = action.option_strings[-1]
+    return options
+
+
+def _name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} names no model")
+    return text
 
 
 def _reader(field: Field) -> Any:
@@ -130,6 +215,18 @@ def _picture(path: str) -> Any:
     from photowords import images
 
     return images.load_photo(Path(path))
+
+
+def read(path: Path, name: str | None = None) -> Concept:
+    """``formats.read``, whose every complaint then names the file."""
+    from photowords import formats
+
+    try:
+        return formats.read(path, name)
+    except UserError as error:
+        if str(path) in str(error):
+            raise
+        raise UserError(f"in {path}, {error}") from error
 
 
 def model_for(args: argparse.Namespace, photos: Sequence[Image], masks: Sequence[Image | None]) -> str:

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_json, add_model, add_workers, check_workers, say
+from photowords.cli.options import add_json, add_model, add_workers, check_workers, say, told
 from photowords.errors import UserError
+
+ASKED = ("out", "workers", "ray", "dry_run", "model", "device", "dtype")
+"""What only a run of a study looks at."""
 
 
 def add(commands: Any) -> None:
@@ -35,6 +38,9 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.check is not None:
+        asked = {"FILE": args.file, **{f"`{name}`": getattr(args, name) for name in ASKED}}
+        if given := [name for name, value in asked.items() if value not in (None, False, "auto")]:
+            raise UserError(f"--check asks only for a study's folder; leave {given[0]} out")
         return _check(args)
     if args.file is None:
         raise UserError("no study was given; write photowords study FILE.toml --out DIR")
@@ -121,7 +127,7 @@ class Board:
         (self._done if outcome.failure is None else self._failed)[trial.arm.label] += 1
         if self._live is None:
             count = f"{self._done.total() + self._failed.total()}/{self._total.total()}"
-            said = f"{outcome.seconds:.0f} s" if outcome.failure is None else f"failed: {outcome.failure}"
+            said = f"{outcome.seconds:.0f} s" if outcome.failure is None else told(f"failed: {outcome.failure}")
             print(f"{count} {trial.id}  {said}, about {_span(seconds_left)} left", file=sys.stderr, flush=True)
 
     def _expect(self, seconds: float) -> None:

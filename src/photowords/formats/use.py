@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from photowords.concept import Concept
 from photowords.formats.families import CLIP_G, CLIP_L, T5
@@ -39,7 +41,7 @@ def use(concept: Concept, path: Path | str, tool: str) -> Use:
 def _diffusers(concept: Concept, path: Path) -> list[str]:
     token = f'token="<{concept.name}>"'
     if len(concept.encoders) == 1:
-        return [f'pipe.load_textual_inversion("{path}", {token})']
+        return [f"pipe.load_textual_inversion({json.dumps(str(path))}, {token})"]
     # A file of several tables is refused there, and so is a path with a text encoder: each table goes in by itself.
     parts = {
         CLIP_L: ("text_encoder", "tokenizer"),
@@ -51,15 +53,16 @@ def _diffusers(concept: Concept, path: Path) -> list[str]:
         for encoder, (model, reader) in parts.items()
         if encoder in concept.encoders
     ]
-    return [f'tables = safetensors.torch.load_file("{path}")', *calls]
+    return [f"tables = safetensors.torch.load_file({json.dumps(str(path))})", *calls]
 
 
 def _kohya(concept: Concept, path: Path) -> list[str]:
     xl, vectors = ("--sdxl ", "sdxl_") if CLIP_G in concept.encoders else ("", ""), sum(concept.sizes(CLIP_L))
+    file = quote(str(path))
     return [
-        f"to draw: gen_img.py {xl[0]}--textual_inversion_embeddings {path}",
-        f"to train on: {xl[1]}train_textual_inversion.py --weights {path} --num_vectors_per_token {vectors} "
-        f"--token_string {path.stem}",
+        f"to draw: gen_img.py {xl[0]}--textual_inversion_embeddings {file}",
+        f"to train on: {xl[1]}train_textual_inversion.py --weights {file} --num_vectors_per_token {vectors} "
+        f"--token_string {quote(path.stem)}",
     ]
 
 
@@ -68,7 +71,7 @@ def _original(concept: Concept, path: Path) -> list[str]:
     script = "scripts/stable_txt2img.py" if CLIP_L in concept.encoders else "scripts/txt2img.py"
     return [
         f"set num_vectors_per_token: {vectors} in the config's personalization_config",
-        f"{script} --embedding_path {path}",
+        f"{script} --embedding_path {quote(str(path))}",
     ]
 
 
@@ -78,7 +81,7 @@ def _onetrainer(concept: Concept, path: Path) -> list[str]:
 
 _STEPS: dict[str, Callable[[Concept, Path], list[str]]] = {
     "photowords": lambda concept, path: [
-        f'photowords generate --concept {path} "a photo of {{{concept.name}}}" --out pictures'
+        f'photowords generate --concept {quote(str(path))} "a photo of {{{concept.name}}}" --out pictures'
     ],
     "diffusers": _diffusers,
     "a1111": lambda concept, path: ["put it into the folder embeddings"],

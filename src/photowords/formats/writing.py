@@ -67,8 +67,9 @@ def per_word(concept: Concept, tool: str = "photowords") -> list[Concept]:
         raise UserError(f"{row.title} calls every embedding {row.phrase}, so its words cannot be told apart")
     parts = []
     for place, word in enumerate(concept.words, 1):
-        text = re.sub(r"\W", "", usable(word.text))
-        name = "-".join([concept.name, str(place), *([text] if text else [])])[:64]
+        text = re.sub(r"\W", "", usable(word.text))[:32]
+        end = "".join(f"-{part}" for part in (place, text) if part)
+        name = concept.name[: 64 - len(end)] + end
         provenance = {**concept.provenance, "sentence": word.text, "word_of": concept.name}
         parts += [Concept(name, (word,), provenance)] if word.trainable else []
     return parts

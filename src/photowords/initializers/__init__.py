@@ -11,7 +11,7 @@ from PIL.Image import Image
 from photowords.backbones import Backbone
 from photowords.backbones.familiar import warn_of_strangers
 from photowords.concept import Concept
-from photowords.errors import PhotowordsWarning
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.align import align
 from photowords.initializers.captioner import caption
 from photowords.initializers.classify import classify
@@ -76,10 +76,13 @@ def start(
     the first photo (mode "L", its size, 255 on the thing to describe), is what captioner and classifier are shown.
     The provenance says how the text was found.
 
-    Warns of photos and words that the backbone is known not to know. Raises UserError for an unknown start, for a text
-    that leaves no room for the templates, for words to drop that are not there, and when every word is frozen.
+    Warns of photos and words that the backbone is known not to know. Raises UserError for an unknown start, for one
+    that reads the photo and gets none, for a text that leaves no room for the templates, for words to drop that are not
+    there, and when every word is frozen.
     """
     how = of(init)() if isinstance(init, str) else init
+    if how.readers() and not photos:
+        raise UserError(f"`init` {how.init} reads the photo, and none was given; one is enough")
     warn_of_strangers(backbone, photos, [mask])
 
     # Photos and a start become a text. What a model read is fitted; the user's words and the controls' stay.

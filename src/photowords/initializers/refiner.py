@@ -19,10 +19,15 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.initializers.fit import STOPWORDS, key
+from photowords.initializers.fit import STOPWORDS
+from photowords.prompts import key
 
 KEYS = ("PHOTOWORDS_REFINER_KEY", "OPENAI_API_KEY")
-"""Environment variables that may hold the endpoint's key, first choice first; a local server needs none."""
+"""Environment variables that may hold the endpoint's key, first choice first; a local server needs none.
+
+The second was not set for us, and an address may come with a study's file that others wrote: it goes to OpenAI alone.
+"""
+OPENAI = ("https", "api.openai.com", 443)
 
 INSTRUCTION = (
     "You shorten captions of photos. Keep the object and how it looks: colour, pattern, material, parts. Leave out "
@@ -39,7 +44,8 @@ class _Failed(Exception):
 class Refiner:
     """An OpenAI-compatible chat endpoint.
 
-    The key comes from the environment alone (``KEYS``), goes only to the host in ``url`` and into no message or file.
+    The key comes from the environment alone: from PHOTOWORDS_REFINER_KEY or, where ``url`` is https://api.openai.com,
+    from OPENAI_API_KEY (``KEYS``). It goes only to the host in ``url`` and into no message or file.
 
     Attributes:
         url: http or https. ``https://host`` and ``https://host/v1`` both mean ``https://host/v1/chat/completions``;
@@ -98,11 +104,17 @@ class Refiner:
         ]
         body = json.dumps({"model": self.model, "messages": messages, "temperature": 0}).encode()
         headers = {"Content-Type": "application/json", "User-Agent": "photowords"}
-        if key := next(filter(None, (os.environ.get(name, "").strip() for name in KEYS)), None):
+        if key := self._key():
             if not (key.isascii() and key.isprintable()):  # http.client would say the key in its error
                 raise _Failed("was not asked: its key holds characters that no HTTP header can")
             headers["Authorization"] = f"Bearer {key}"
         return urllib.request.Request(self.endpoint, body, headers, method="POST")
+
+    def _key(self) -> str | None:
+        """What the endpoint may be told."""
+        url = urlsplit(self.endpoint)
+        names = KEYS if (url.scheme, url.hostname, url.port or 443) == OPENAI else KEYS[:1]
+        return next(filter(None, (os.environ.get(name, "").strip() for name in names)), None)
 
     def _answer(self, question: urllib.request.Request) -> bytes:
         """The body of the answer. In a thread of its own: a socket's timeout bounds each wait, not their sum."""
@@ -155,7 +167,8 @@ def _status(code: int) -> str:
     if 300 <= code < 400:
         return f"redirects to another address (HTTP {code}), where the key does not follow; give that address itself"
     meanings = {status.value: f" {status.phrase}" for status in HTTPStatus}
-    return f"answered with an error (HTTP {code}{meanings.get(code, '')})"
+    advice = f"; its key is what {KEYS[0]} holds" if code == HTTPStatus.UNAUTHORIZED else ""
+    return f"answered with an error (HTTP {code}{meanings.get(code, '')}){advice}"
 
 
 def _kind(error: Exception) -> str:

@@ -25,10 +25,10 @@ __all__ = ["SAMPLE_SEEDS", "begin", "begin_job", "course", "go_on", "learn", "ta
 
 def learn(
     backbone: Backbone,
-    photo_files: Sequence[Path],
-    out: Path,
+    photo_files: Sequence[Path | str],
+    out: Path | str,
     init: Start | Concept | str = "caption",
-    name: str = "concept",
+    name: str | None = None,
     settings: InvertSettings | None = None,
     samples: int = 4,
     selections: Sequence[segmentation.Selection | None] = (),

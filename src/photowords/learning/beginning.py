@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image
 
-from photowords import files, follow, images, jobs, segmentation
+from photowords import fields, files, follow, images, jobs, segmentation
 from photowords.backbones import Backbone
 from photowords.clock import Clock
 from photowords.concept import Concept
@@ -27,10 +28,10 @@ from photowords.starts import Start, Words
 
 def begin(
     backbone: Backbone,
-    photo_files: Sequence[Path],
-    out: Path,
+    photo_files: Sequence[Path | str],
+    out: Path | str,
     init: Start | Concept | str = "caption",
-    name: str = "concept",
+    name: str | None = None,
     settings: InvertSettings | None = None,
     samples: int = 4,
     selections: Sequence[segmentation.Selection | None] = (),
@@ -39,7 +40,8 @@ def begin(
 ) -> Run:
     """Make a new run folder at step 0, from which ``course`` learns.
 
-    ``init`` is where the words come from, or a concept at step 0. ``selections``, one for each photo or none at all:
+    ``init`` is where the words come from, or a concept, which is step 0 whatever has been learned of it; ``name`` is
+    the new concept's ("concept", or the one that it has). ``selections``, one for each photo or none at all:
     the object to learn. The first one's object is what the sentence describes, and each is what the loss looks at (see
     ``InvertSettings.background_weight``). ``samples`` pictures of "a photo of a {name}" are drawn, seeds 0, 1, ...,
     before and after or, with ``samples_at`` "checkpoints", whenever the held-out loss is measured; ``spent`` are
@@ -52,6 +54,7 @@ def begin(
         raise UserError(f"`samples_at` is {samples_at!r}, but it must be one of {', '.join(SAMPLES_AT)}")
     if not photo_files:
         raise UserError("no photo was given; one is enough")
+    out = Path(out)
     check_free(out)
     clock = Clock(spent)
     with clock("read"):
@@ -63,30 +66,50 @@ def begin(
         masks = [each.mask if each else None for each in chosen]
         for photo, mask in zip(photos, masks, strict=True):
             square(photo, mask, settings.resize)  # raises for a mask that does not fit
-        concept = init if isinstance(init, Concept) else start(init, photos, backbone, name, masks[0])
+        concept = init if isinstance(init, Concept) else start(init, photos, backbone, name or "concept", masks[0])
+        # Of a concept that was learned before, what was learned from is another run's.
+        earlier = {key: value for key, value in concept.provenance.items() if key not in ("masks", "scores")}
         concept = dataclasses.replace(
             concept,
+            name=name or concept.name,
             provenance={
-                **concept.provenance,
+                "init": "concept",
+                **earlier,
+                "step": 0,
                 "photos_sha256": hashes,
                 **({"masks": [each and each.provenance() for each in chosen]} if any(chosen) else {}),
                 **told(settings, backbone),
                 **here(backbone),
             },
         )
-    about = _about(backbone, concept, samples, samples_at)
+    about = _about(backbone, init, concept, samples, samples_at)
     run = Run.create(out, settings, about, photos, concept, masks, _overlay(photos, chosen))
     files.write_json(run.folder / follow.SECONDS, clock.seconds)
     return run
 
 
-def _about(backbone: Backbone, concept: Concept, samples: int, samples_at: str) -> dict[str, Any]:
+def options(init: Start | str) -> dict[str, Any]:
+    """What a start was told, as JSON values: a picture by its hash, and no address, which is no result."""
+    told = {} if isinstance(init, str) else fields.given(init)
+    told.pop("refiner", None)
+    return {
+        name: hashlib.sha256(f"{value.size}".encode() + value.tobytes()).hexdigest()
+        if isinstance(value, Image)
+        else value
+        for name, value in told.items()
+    }
+
+
+def _about(
+    backbone: Backbone, init: Start | Concept | str, concept: Concept, samples: int, samples_at: str
+) -> dict[str, Any]:
     """What the run's settings.json tells beside its settings."""
     return {
         "name": concept.name,
         "sentence": concept.sentence,
         "words": [[word.text, word.trainable] for word in concept.words],
         "init": concept.provenance["init"],
+        **({} if isinstance(init, Concept) else {"start": options(init)}),
         "model": backbone.source,
         "samples": samples,
         "samples_at": samples_at,

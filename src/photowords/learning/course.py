@@ -6,11 +6,12 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from typing import Any
 
 import torch
 from PIL.Image import Image
 
-from photowords import __version__, files, follow, images
+from photowords import __version__, files, follow, images, threads
 from photowords.backbones import Backbone
 from photowords.clock import Clock
 from photowords.concept import Concept
@@ -36,8 +37,9 @@ def course(
     """The steps of a run from where it stands to its end, each taken when it is asked for; this process holds the run.
 
     A run that was begun goes on from its last checkpoint, to the same bits as if it had never stopped. ``steps`` may
-    ask for more than the run was made for. The same bits hold for the same device and version of PyTorch; others are
-    warned about. However this ends, what was reached is kept. ``inverting`` makes the steps, as ``invert`` does.
+    ask for more than the run was made for. The same bits hold for the same device and version of PyTorch and, on the
+    CPU, as many threads; others are warned about. However this ends, what was reached is kept. ``inverting`` makes the
+    steps, as ``invert`` does.
 
     Raises UserError when another process works on the run, when the backbone is another one or in another precision,
     and when the run already has more than ``steps``; Stopped when it is asked to stop through its folder.
@@ -75,24 +77,39 @@ def _check_same(run: Run, backbone: Backbone) -> None:
             f"{run.folder} was made with `model` {made[0]} in {made[1]}, not {backbone.source} in {now['dtype']}; "
             "resume with the same"
         )
-    for what in ("device", "torch"):
-        if run.about[what] != now[what]:
+    both = {what: (run.about[what], now[what]) for what in ("device", "torch")}
+    was, are = run.about.get("threads"), now["threads"]  # older runs do not say
+    if was and are and was != are:
+        many = int(_cells(run, backbone) > threads.FEW)
+        both["threads"] = was[many], are[many]
+    for what, (old, new) in both.items():
+        if old != new:
             warnings.warn(
-                f"the run was begun with {what} {run.about[what]} and goes on with {now[what]}; "
-                "the result may differ in its last bits",
+                f"the run was begun with {what} {old} and goes on with {new}; the result may differ in its last bits",
                 PhotowordsWarning,
                 stacklevel=2,
             )
 
 
-def here(backbone: Backbone) -> dict[str, str]:
-    """What the last bits of a run depend on, beside its settings."""
+def here(backbone: Backbone) -> dict[str, Any]:
+    """What the last bits of a run depend on, beside its settings.
+
+    "threads" are those of a step of few latent cells and of one of many, and None where the CPU computes nothing.
+    """
+    on_cpu = backbone.device.type == "cpu"
     return {
         "dtype": str(backbone.dtype).removeprefix("torch."),
         "device": backbone.device.type,
         "torch": str(torch.__version__),
         "photowords": __version__,
+        "threads": [threads.of_step(threads.FEW), threads.of_step(threads.FEW + 1)] if on_cpu else None,
     }
+
+
+def _cells(run: Run, backbone: Backbone) -> int:
+    """Latent cells of a step of the run."""
+    picture = torch.zeros(1, 3, backbone.picture_size, backbone.picture_size)
+    return run.settings.batch * backbone.encode_picture(picture).mean[:, :1].numel()
 
 
 def _advance(

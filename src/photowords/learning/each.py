@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
-from photowords import backbones, follow, images, workers
+from photowords import backbones, fields, follow, images, threads, workers
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.follow import sentence
 from photowords.inversion import Lockstep, Run, Step
-from photowords.learning.beginning import begin
+from photowords.learning.beginning import begin, options
 from photowords.learning.course import course
 from photowords.settings import InvertSettings
 from photowords.starts import Start
@@ -105,8 +105,9 @@ def each(
     count = count or workers.default(how.device)
     size = min(at_once or max(1, SAMPLES // how.settings.batch), -(-len(todo) // count) or 1)
     parts = [todo[first : first + size] for first in range(0, len(todo), size)]
-    how = replace(how, threads=max(1, workers.cpus() // count))
-    shares = [replace(how, tasks=part, device=_device(how.device, number)) for number, part in enumerate(parts)]
+    device = workers.on_cluster(how.device) if ray else how.device
+    how = replace(how, threads=max(1, threads.cpus() // count), device=device)
+    shares = [replace(how, tasks=part) for part in parts]
     events = workers.on_ray(shares, ray) if ray else workers.on_processes(shares, count)
     with closing(events):
         for event in events:
@@ -156,14 +157,30 @@ def _begun(task: Task, share: Share) -> Run | None:
     run = Run.open(task.folder)
     if run.start().provenance["photos_sha256"] != [images.sha256(task.photo)]:
         raise UserError(f"{task.folder} holds another photo's run; give another folder as `out`")
-    if run.settings != share.settings or run.about["init"] != share.init.init:
-        raise UserError(f"{task.folder} was begun with other settings; repeat those, or give another folder as `out`")
+    for name, made, asked in _told(run, share):
+        if made != asked:
+            said = f"was begun with `{name}` {made}, not {asked}"
+            raise UserError(f"{task.folder} {said}; repeat that, or give another folder as `out`")
     return run
 
 
-def _device(name: str, number: int) -> str:
-    """The device of a share: the GPUs of this machine in turn, where it has several and none was chosen."""
-    return f"cuda:{number % torch.cuda.device_count()}" if name == "cuda" else name
+def _told(run: Run, share: Share) -> Iterator[tuple[str, Any, Any]]:
+    """What a run was made with beside what is asked for, by name; what an older run does not say is not compared."""
+    about = {"init": share.init.init, "name": share.name, "samples": share.samples, "samples_at": share.samples_at}
+    for name, asked in about.items():
+        yield name, run.about.get(name, asked), asked
+    if "start" in run.about:
+        told = options(share.init)
+        for name, field in fields.fields(type(share.init)).items():
+            yield name, run.about["start"].get(name, field.default), told.get(name, field.default)
+    for name in fields.fields(InvertSettings):
+        yield name, getattr(run.settings, name), getattr(share.settings, name)
+    if str(Path(share.model).resolve()) != run.about["model"]:  # of a folder, which is kept as an absolute path
+        yield "model", run.about["model"], share.model
+    # Where no precision is asked for, that of another machine is as good.
+    made, asked = (backbones.choose_dtype(torch.device("cpu"), name) for name in (run.about["dtype"], share.dtype))
+    if share.dtype != "auto" and made != asked:
+        yield "dtype", run.about["dtype"], share.dtype
 
 
 @functools.lru_cache(maxsize=1)

@@ -65,8 +65,7 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
     hashes = {path: images.sha256(path) for source in study.concepts for path in source.paths}
     shared = {
         "model": {
-            "fingerprint": backbone.fingerprint,
-            "weights": backbone.weights_hash()[:16],
+            **weights(backbone),
             "dtype": str(backbone.dtype).removeprefix("torch."),
             "device": backbone.device.type,
         },
@@ -105,6 +104,11 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
                 id_ = f"{source.name}-{arm.name}-s{seed}-{digest}"
                 cells.append(Trial(id_, source, arm, seed, spec["noise_seed"], spec, protocol, prompts, other))
     return cells
+
+
+def weights(backbone: Backbone) -> dict[str, str]:
+    """What tells a model from others of its name: hashes of its word vectors, and of all its weights."""
+    return {"fingerprint": backbone.fingerprint, "weights": backbone.weights_hash()[:16]}
 
 
 def _way(arm: Arm, source: ConceptSource, backbone: Backbone) -> dict[str, Any]:

@@ -173,6 +173,8 @@ def _check_block(table: Table, study: Study) -> None:
     """Raise UserError for a [[report]] block that cannot be made, or that shows what the study has not."""
     block = blocks.parse(table, [arm.name for arm in study.arms])
     if not isinstance(block, Gallery):
+        evaluated = {step for arm in study.arms for step in arm.settings.evaluate_at or ()}
+        blocks.check_measured(table, study.metrics, evaluated, {step for arm in study.arms for step in arm.score_at})
         return
     kept = {step for arm in study.arms for step in arm.pictures_at}
     has: dict[str, set[Any]] = {

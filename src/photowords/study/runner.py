@@ -16,7 +16,7 @@ from PIL.Image import Image
 from photowords import backbones, images, segmentation, workers
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.inversion.views import square
+from photowords.inversion.views import framed, square
 from photowords.study import cost, folder, grid, plan, tables
 from photowords.study.grid import Trial
 from photowords.study.plan import Study
@@ -50,8 +50,8 @@ class Prepared:
     dtype: str
     seconds_per_pass: float
 
-    def job(self, trial: Trial) -> Job:
-        """What a worker needs for a trial."""
+    def job(self, trial: Trial, cluster: bool = False) -> Job:
+        """What a worker needs for a trial, in a process of this machine or on a ``cluster``."""
         source, other = trial.source, trial.other
         return Job(
             trial,
@@ -60,17 +60,16 @@ class Prepared:
             None if other is None else self.pictures[other.photos[0].path],
             [self.pictures[path] for path in source.truth],
             self.model,
-            self.device,
+            workers.on_cluster(self.device) if cluster else self.device,
             self.dtype,
+            cluster,
         )
 
     def squares(self) -> dict[str, Image]:
-        """The square of each concept's first photo that is learned from, by the concept's name."""
+        """The square of each concept's first photo that is learned from, in the first arm, by the concept's name."""
         first = {source.name: source.photos[0] for source in self.study.concepts}
-        return {
-            name: self.pictures[photo.path].crop(square(self.pictures[photo.path], self.masks.get(photo)))
-            for name, photo in first.items()
-        }
+        resize = self.study.arms[0].settings.resize
+        return {name: framed(self.pictures[photo.path], self.masks.get(photo), resize) for name, photo in first.items()}
 
 
 def prepare(file: Path, model: str | None = None, device: str = "auto", dtype: str = "auto") -> Prepared:
@@ -115,7 +114,8 @@ def _masks(study: Study, pictures: Mapping[Path, Image], device: str) -> dict[Ph
         for photo in source.photos:
             with tables.within(f"concept {source.name}"):
                 mask = photo.selected(pictures[photo.path], segment)
-                square(pictures[photo.path], mask)  # whose errors are better now than in a trial
+                for arm in study.arms:
+                    square(pictures[photo.path], mask, arm.settings.resize)  # whose errors are better now than later
             if mask is not None:
                 masks[photo] = mask
     return masks
@@ -148,7 +148,7 @@ def run(
         todo = [trial for trial in prepared.trials if trial.id not in kept]
         meter = cost.Meter(todo, prepared.study.samples, prepared.seconds_per_pass, count or 1)
         watcher.begin(prepared.trials, done, meter.seconds_left, count)
-        jobs = [prepared.job(trial) for trial in todo]
+        jobs = [prepared.job(trial, bool(ray)) for trial in todo]
         events = workers.on_ray(jobs, ray) if ray else workers.on_processes(jobs, count or 1)
         failures: dict[str, str] = {}
         try:

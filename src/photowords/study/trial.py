@@ -26,7 +26,7 @@ from photowords.fields import fields
 from photowords.generation import generate
 from photowords.initializers import start
 from photowords.inversion import Diverged, Step, invert
-from photowords.inversion.views import square
+from photowords.inversion.views import framed
 from photowords.metrics.losses import by_thirds, paired_difference
 from photowords.report.results import picture_file
 from photowords.settings import GenerateSettings, InvertSettings
@@ -40,7 +40,7 @@ class Job:
     """A trial with all that a worker on another machine needs: pictures, not paths; the model by name.
 
     ``photos`` are what is learned from, with the mask of each (None for none); ``other`` is what a start looks at that
-    describes another picture.
+    describes another picture; ``elsewhere`` says that the model of that name may be another where the worker is.
     """
 
     trial: Trial
@@ -51,6 +51,7 @@ class Job:
     model: str
     device: str
     dtype: str
+    elsewhere: bool = False
 
     def work(self) -> Outcome:
         return work(self)
@@ -90,8 +91,10 @@ def work(job: Job) -> Outcome:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PhotowordsWarning)
         try:
-            backbone = _backbone(job.model, job.device, job.dtype)
+            backbone, weights = _backbone(job.model, job.device, job.dtype, job.elsewhere)
             began = time.perf_counter()  # loading is paid once a worker
+            if not weights.items() <= job.trial.spec["model"].items():
+                raise UserError(f"the worker's {job.model} is another model than the study's; give it the same one")
             record, pictures = _run(job, backbone)
         except UserError as error:
             failure = str(error)
@@ -102,8 +105,10 @@ def work(job: Job) -> Outcome:
 
 
 @functools.lru_cache(maxsize=1)
-def _backbone(model: str, device: str, dtype: str) -> Backbone:
-    return backbones.load(model, device, dtype)
+def _backbone(model: str, device: str, dtype: str, elsewhere: bool) -> tuple[Backbone, dict[str, str]]:
+    """A model, and what tells it from others of its name: all its weights, which take time to hash, where it may be."""
+    backbone = backbones.load(model, device, dtype)
+    return backbone, grid.weights(backbone) if elsewhere else {"fingerprint": backbone.fingerprint}
 
 
 @dataclass
@@ -119,8 +124,6 @@ class _Course:
 
 def _run(job: Job, backbone: Backbone) -> tuple[dict[str, Any], dict[str, bytes]]:
     trial, arm = job.trial, job.trial.arm
-    if backbone.fingerprint != trial.spec["model"]["fingerprint"]:
-        raise UserError(f"the worker's {job.model} is another model than the study's; give it the same one")
     concept = begin(job, backbone)
     course = _learn(job, backbone, concept)
     record = {
@@ -148,6 +151,8 @@ def _learn(job: Job, backbone: Backbone, concept: Concept) -> _Course:
     """Invert, and measure at the arm's checkpoints."""
     trial, arm, course = job.trial, job.trial.arm, _Course()
     settings = dataclasses.replace(arm.settings, seed=trial.noise_seed)
+    if not any(job.masks):  # the arm's is for those concepts that have one
+        settings = dataclasses.replace(settings, background_weight=None)
     first: Tensor | None = None
     try:
         for step in invert(backbone, concept, job.photos, settings, masks=job.masks):
@@ -211,7 +216,8 @@ def score(job: Job, backbone: Backbone, concept: Concept, quick: bool = False) -
     protocol = job.trial.protocol
     if quick:
         protocol = dataclasses.replace(protocol, samples=1, settings=GenerateSettings(steps=1))
-    squares = [photo.crop(square(photo, mask)) for photo, mask in zip(job.photos, job.masks, strict=True)]
+    resize = job.trial.arm.settings.resize
+    squares = [framed(photo, mask, resize) for photo, mask in zip(job.photos, job.masks, strict=True)]
     return evaluation.evaluate(backbone, concept, squares, job.trial.spec["metrics"], protocol, job.truth)
 
 
