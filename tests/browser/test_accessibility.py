@@ -108,7 +108,7 @@ def test_an_error_stands_beside_the_field_that_it_names(browser: Browser, addres
     steps = page.get_by_label("Steps", exact=True)
     steps.fill("0")
     page.get_by_role("button", name="Learn these words").click()
-    expect(page.locator("#learn-steps-problem")).to_contain_text("at least 1")
+    expect(page.locator("#learn-steps-problem")).to_contain_text("from 1 to")
     expect(steps).to_be_focused()
     expect(steps).to_have_attribute("aria-invalid", "true")
     page.reload()  # what was filled in is still there

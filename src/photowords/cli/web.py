@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,6 @@ def run(args: argparse.Namespace) -> None:
             f"Whoever reaches {args.host} of this machine and has the password can use this page: upload photos, start "
             "and delete runs, read all of them. What goes over the network is not encrypted."
         )
-    try:
+    with suppress(KeyboardInterrupt):  # which does not always get through asyncio
         serve(config, args.port, lambda address: print(f"open {address}", flush=True))
-    except KeyboardInterrupt:
-        print("\nclosed; what is learning goes on")
+    print("\nclosed; what is learning goes on")
