@@ -15,6 +15,7 @@ from photowords import evaluation, images, pocket
 from photowords.backbones import Backbone
 from photowords.evaluation import Protocol
 from photowords.fields import given
+from photowords.inversion.run import FORMAT
 from photowords.pretrained import identity
 from photowords.settings import InvertSettings
 from photowords.starts import Classified, OtherCaption, Start, Words
@@ -71,6 +72,7 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
         },
         "metrics": [metric.name for metric in metrics],
         "scorers": {name: scorer.about for name, scorer in evaluation.scorers(backbone, metrics).items()},
+        "format": FORMAT,  # of a run: it moves where the same settings come to draw or to average otherwise
     }
     cells = []
     for seed in study.seeds:
