@@ -65,6 +65,7 @@ def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: p
         (["--classifier", "x"], "--classifier goes with --init class"),
         (["--words", "very " * 40 + "big mug"], "text encoder has room for"),
         (["--name", "my mug"], "cannot be used in a prompt"),
+        (["--name", ""], "cannot be used in a prompt"),
         (["--model", "nonsense"], "there is no model 'nonsense'"),
         (["--model", "."], "is not a model folder"),
         (["--model", "x" * 300], "cannot be used"),

@@ -151,6 +151,7 @@ RUNS: list[Any] = [
     {**RUN, "name": ["mug"]},
     {**RUN, "words": []},
     {**RUN, "words": [{"text": "mug", "trainable": False}]},
+    {**RUN, "words": [{"text": "a {mug}"}]},
     {**RUN, "words": [{"text": "mug\u202egum"}]},
     {**RUN, "words": [{"text": "mug\x00"}]},
     {**RUN, "words": [{"text": "x" * 5000}]},

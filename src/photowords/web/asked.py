@@ -86,6 +86,8 @@ def words(told: object) -> tuple[tuple[str, bool], ...]:
         found += [(part.strip(MARKS), bool(one.get("trainable", True))) for part in parts if part.strip(MARKS)]
     if not found:
         raise Refused("there is no word to learn; write one", field="words")
+    if any({"{", "}"} & {*text} for text, _ in found):
+        raise Refused("braces name concepts in prompts; write the words alone", field="words")
     if not any(trainable for _, trainable in found):
         raise Refused("every word is kept as it is; leave at least one to learn", field="words")
     if len(found) > LIMITS["words"]:
