@@ -148,9 +148,8 @@ def _begin(args: argparse.Namespace, settings: InvertSettings, start: Start, bar
     seconds["load"] = round(time.perf_counter() - began, 3)
     samples = 4 if args.samples is None else args.samples
     bar.begin(settings.steps)
-    name = "concept" if args.name is None else args.name
     run = learning.begin(
-        backbone, args.photos, args.out, start, name, settings, samples, selections, args.samples_at, seconds
+        backbone, args.photos, args.out, start, args.name, settings, samples, selections, args.samples_at, seconds
     )
     with learning.course(run, backbone) as taken:
         bar.watch(run, taken)
