@@ -66,11 +66,7 @@ def begin(
         masks = [each.mask if each else None for each in chosen]
         for photo, mask in zip(photos, masks, strict=True):
             square(photo, mask, settings.resize)  # raises for a mask that does not fit
-        concept = (
-            init
-            if isinstance(init, Concept)
-            else start(init, photos, backbone, "concept" if name is None else name, masks[0])
-        )
+        concept = init if isinstance(init, Concept) else start(init, photos, backbone, mask=masks[0])
         # Of a concept that was learned before, what was learned from is another run's.
         earlier = {key: value for key, value in concept.provenance.items() if key not in ("masks", "scores")}
         concept = dataclasses.replace(
