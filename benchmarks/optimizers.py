@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ class Kept:
     """After each step of another optimiser, every vector is brought back to the length that it began with."""
 
     inner: Optimizer
+    keeps_length: ClassVar[bool] = True
 
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         moved = self.inner(state, gradient, rho, size, index)
@@ -32,6 +34,10 @@ class Pulled:
     inner: Optimizer
     strength: float
 
+    @property
+    def keeps_length(self) -> bool:
+        return self.inner.keeps_length
+
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         start = state.get("start", state["rows"])
         away = (state["rows"] - start) / start.norm(dim=1, keepdim=True)
@@ -46,6 +52,10 @@ class Falling:
     inner: Optimizer
     steps: int
 
+    @property
+    def keeps_length(self) -> bool:
+        return self.inner.keeps_length
+
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         factor = (1 + math.cos(math.pi * (index - 1) / self.steps)) / 2
         return self.inner(state, gradient, rho * factor, size, index)
@@ -54,6 +64,8 @@ class Falling:
 @dataclass(frozen=True)
 class TangentTogether:
     """``Tangent`` whose vectors turn by rho on (root mean square) average, those with the larger gradient by more."""
+
+    keeps_length: ClassVar[bool] = True
 
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         rows = state["rows"]
@@ -69,6 +81,8 @@ class TangentTogether:
 class Normalised:
     """The gradient of all vectors together at length rho x a typical word's, for each of them."""
 
+    keeps_length: ClassVar[bool] = False
+
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         rows = state["rows"]
         return {"rows": rows - rho * size * rows.numel() ** 0.5 * gradient / gradient.norm().clamp_min(1e-30)}
@@ -80,6 +94,7 @@ class Muon:
 
     beta: float = 0.9
     largest: int | None = None
+    keeps_length: ClassVar[bool] = False
 
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         rows = state["rows"]

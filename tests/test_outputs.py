@@ -116,5 +116,6 @@ def test_a_commands_own_results_are_replaced(
     (tmp_path / "s.json").touch()  # as mktemp makes it
     for _ in range(2):
         assert run(capsys, "evaluate", folder, "--metrics", "held-out-loss", "--out", "s.json")[0] == 0
+        assert run(capsys, "concept", "words", folder, "--out", "chart.png")[0] == 0
     assert list(json.loads((tmp_path / "s.json").read_text())) == ["runs"]
     assert Image.open("m.png").mode == "L"

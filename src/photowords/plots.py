@@ -43,6 +43,10 @@ STYLE = {
 }
 
 
+MAKER = "photowords"
+"""What our PNG files call the program that made them."""
+
+
 @contextmanager
 def canvas(width: float, height: float) -> Iterator[Any]:
     """A figure in inches, made without pyplot (no global state, no window system), in our style whatever the user's."""
@@ -55,7 +59,18 @@ def canvas(width: float, height: float) -> Iterator[Any]:
 
 def to_png(figure: Any) -> bytes:
     """A figure as a PNG file of 200 dpi."""
-    return _saved(figure, format="png", metadata={"Software": None})
+    return _saved(figure, format="png", metadata={"Software": MAKER})
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a figure that we made."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.info.get("Software") == MAKER
+    except OSError:
+        return False
 
 
 def to_svg(figure: Any) -> bytes:

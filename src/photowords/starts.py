@@ -54,7 +54,12 @@ class Captioned(Budgeted):
     # Each is a beam of its own, so that the most of them bounds the memory.
     candidates: int = option(1, "captions to ask for, of which CLIP chooses one", least=1, most=50, metavar="N")
     reranker: str | None = option(None, "folder or hub name of the CLIP that chooses among candidates", metavar="NAME")
-    refiner: str | None = option(None, "chat endpoint (OpenAI's protocol) that shortens the caption", metavar="URL")
+    refiner: str | None = option(
+        None,
+        "chat endpoint (OpenAI's protocol) that shortens the caption; its key, if it asks for one, stands in the "
+        "environment as PHOTOWORDS_REFINER_KEY",
+        metavar="URL",
+    )
     refiner_model: str | None = option(None, "the model that the endpoint is asked for", metavar="NAME")
     refiner_instruction: str | None = option(None, "what it is told to do", unset="shorten the caption", metavar="TEXT")
     caption_noise: float = option(

@@ -92,12 +92,15 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
     from rich.console import Console
     from rich.table import Table
 
-    from photowords import backbones, word_report
+    from photowords import backbones, plots, word_report
     from photowords.inversion import Run
 
     usual = args.concept / "words.png"
     chart = args.out or usual
-    check_target(chart, ending=".png", is_earlier=lambda there: there.resolve() == usual.resolve())
+    # Older charts do not say who made them.
+    check_target(
+        chart, ending=".png", is_earlier=lambda there: there.resolve() == usual.resolve() or plots.is_ours(there)
+    )
     run = Run.open(args.concept)
     backbone = backbones.load(str(run.about["model"]), args.device, str(run.about["dtype"]))
     report = word_report.word_report(backbone, run)

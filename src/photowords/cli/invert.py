@@ -192,14 +192,11 @@ def _begin_job(args: argparse.Namespace, bar: Bar) -> dict[str, Any]:
     if said := [*given(args, (*fields(InvertSettings), *ABOUT, "words")), *where, *those]:
         raise UserError(f"{args.out} holds a job that has not begun; resume it without `{said[0]}`")
     with follow.hold(args.out):
-        from photowords import backbones, images, learning, segmentation
+        from photowords import backbones, learning
 
         began = time.perf_counter()
-        photos = [images.load_photo(jobs.photo(args.out, number)) for number in range(len(job.selections))]
-        masks = [
-            segmentation.load_mask(jobs.mask(args.out, number), photo.size) if told else None
-            for number, (told, photo) in enumerate(zip(job.selections, photos, strict=True))
-        ]
+        photos, selections = learning.pictures_of(job, args.out)
+        masks = [each.mask if each else None for each in selections]
         args.model = job.model
         backbone = backbones.load(model_for(args, photos, masks), job.device, job.dtype, args.offload)
         run = learning.begin_job(backbone, args.out, {"load": round(time.perf_counter() - began, 3)})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -28,7 +28,14 @@ State = Mapping[str, Tensor]
 
 
 class Optimizer(Protocol):
-    """One way to make a step."""
+    """One way to make a step.
+
+    Attributes:
+        keeps_length: every vector's length stays what it was.
+    """
+
+    @property
+    def keeps_length(self) -> bool: ...
 
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         """``rows`` moved, and what to remember; ``size`` is the root mean square of a typical word's coordinates."""
@@ -41,6 +48,7 @@ class AdamW:
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     eps: float = 1e-8
+    keeps_length: ClassVar[bool] = False
 
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         rows, none, (b1, b2), lr = state["rows"], torch.zeros_like(gradient), self.betas, rho * size
@@ -59,6 +67,7 @@ class Tangent:
     """
 
     momentum: float = 0.0
+    keeps_length: ClassVar[bool] = True
 
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         rows = state["rows"]
@@ -96,15 +105,13 @@ class Rule:
         draws: the samples' timesteps and templates.
         average: learn a running average of the steps, in which a step weighs about its number to this power, so that
             early ones are forgotten (Shamir and Zhang 2013); None gives the last step's own. It is a falling rate's
-            gain without having to know the last step.
-        on_sphere: the optimiser keeps lengths, so each vector's average is brought back to its own.
+            gain without having to know the last step. Where the optimiser keeps lengths, so does the average.
     """
 
     optimizer: Optimizer = AdamW()
     noise: Callable[[Callable[[int], Batch], int], Batch] = independent
     draws: Draws = alone
     average: float | None = None
-    on_sphere: bool = False
 
     @classmethod
     def of(cls, settings: InvertSettings) -> Rule:
@@ -117,11 +124,7 @@ class Rule:
         draws: dict[str, Draws] = {"independent": alone, "spread": spread}
         average = {"none": None, "running": RUNNING}
         return cls(
-            optimizers[settings.optimizer],
-            noise[settings.noise],
-            draws[settings.draws],
-            average[settings.average],
-            on_sphere=settings.optimizer == "tangent",
+            optimizers[settings.optimizer], noise[settings.noise], draws[settings.draws], average[settings.average]
         )
 
     def step(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> State:
@@ -131,7 +134,7 @@ class Rule:
             return moved
         weight = (self.average + 1) / (index + self.average)
         average = state.get("average", moved["rows"]).lerp(moved["rows"], weight)
-        if self.on_sphere:
+        if self.optimizer.keeps_length:  # a mean of turned vectors is shorter than they are
             length, chord = (rows.norm(dim=1, keepdim=True) for rows in (moved["rows"], average))
             average = average * length / chord.clamp_min(1e-12)
         return {**moved, "average": average}

@@ -15,12 +15,12 @@ from photowords import segmentation
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.inversion import Run
-from photowords.learning.beginning import begin, begin_job
+from photowords.learning.beginning import begin, begin_job, pictures_of
 from photowords.learning.course import SAMPLE_SEEDS, course, taken
 from photowords.settings import InvertSettings
 from photowords.starts import Start
 
-__all__ = ["SAMPLE_SEEDS", "begin", "begin_job", "course", "go_on", "learn", "taken"]
+__all__ = ["SAMPLE_SEEDS", "begin", "begin_job", "course", "go_on", "learn", "pictures_of", "taken"]
 
 
 def learn(

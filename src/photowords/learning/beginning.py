@@ -125,17 +125,22 @@ def _overlay(photos: Sequence[Image], chosen: Sequence[segmentation.Selection | 
     return images.side_by_side(drawn) if drawn else None
 
 
-def begin_job(backbone: Backbone, folder: Path, spent: Mapping[str, float] | None = None) -> Run:
-    """Make the run that a job in the folder asks for, in that folder. Raises UserError as ``begin`` does."""
-    job = Job.read(folder)
-    photo_files = [jobs.photo(folder, number) for number in range(len(job.selections))]
-    photos = [images.load_photo(path) for path in photo_files]
+def pictures_of(job: Job, folder: Path) -> tuple[list[Image], list[segmentation.Selection | None]]:
+    """The photos of a job in the folder, and what is selected in each. Raises UserError where one cannot be read."""
+    photos = [images.load_photo(jobs.photo(folder, number)) for number in range(len(job.selections))]
     selections = [
         segmentation.Selection.from_json(told, segmentation.load_mask(jobs.mask(folder, number), photo.size))
         if told
         else None
         for number, (told, photo) in enumerate(zip(job.selections, photos, strict=True))
     ]
+    return photos, selections
+
+
+def begin_job(backbone: Backbone, folder: Path, spent: Mapping[str, float] | None = None) -> Run:
+    """Make the run that a job in the folder asks for, in that folder. Raises UserError as ``begin`` does."""
+    job = Job.read(folder)
+    photos, selections = pictures_of(job, folder)
     mask = selections[0].mask if selections[0] else None
     concept = start(Words(job.sentence, keep_article=True), photos, backbone, job.name, mask)
     if list(concept.texts) != [text for text, _ in job.words]:
@@ -147,7 +152,7 @@ def begin_job(backbone: Backbone, folder: Path, spent: Mapping[str, float] | Non
     ]
     return begin(
         backbone,
-        photo_files,
+        [jobs.photo(folder, number) for number in range(len(photos))],
         folder,
         dataclasses.replace(concept, words=tuple(words)),
         settings=job.invert_settings(),

@@ -67,7 +67,7 @@ def _check_same(run: Run, backbone: Backbone) -> None:
     """Raise UserError unless the run can go on with this backbone; warn where its last bits may differ."""
     if run.format != FORMAT:
         raise UserError(
-            f"{run.folder} was begun by an older photowords, which learned at another rate; its concept can be used, "
+            f"{run.folder} was begun by an older photowords, which learned otherwise; its concept can be used, "
             "but to learn on, begin again in another folder"
         )
     now = here(backbone)
