@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.optimizers import Kept, Muon, Normalised, Pulled, TangentTogether, between, curriculum
+from benchmarks.optimizers import Heavy, Kept, Muon, Normalised, Pulled, TangentTogether, between, curriculum
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.inversion import Rule
 from photowords.inversion.draws import Draws, spread
-from photowords.inversion.rule import MOMENTUM, RUNNING, AdamW, Optimizer, Tangent, antithetic
+from photowords.inversion.rule import RUNNING, AdamW, Optimizer, Tangent, antithetic, as_trained
 from photowords.prompts import Piece
 from photowords.settings import RHO, InvertSettings
 
@@ -87,27 +87,31 @@ def averaged(optimizer: Optimizer, rho: float = 0.22, **changed: Any) -> Arm:
     return Arm(Rule(optimizer, antithetic, average=RUNNING), rho, **changed)
 
 
-def even(optimizer: Optimizer, rho: float = RHO["tangent"]) -> Arm:
-    return Arm(Rule(optimizer, antithetic, spread, RUNNING), rho)
+def even(optimizer: Optimizer, rho: float) -> Arm:
+    return Arm(Rule(optimizer, antithetic, spread, average=RUNNING), rho)
 
 
-def fast(draws: Draws = spread, **changed: Any) -> Arm:
-    return Arm(dataclasses.replace(FAST, draws=draws), RHO["tangent"], **changed)
+def fast(draws: Draws | None = None, optimizer: Optimizer = FAST.optimizer, **changed: Any) -> Arm:
+    """As ``fast``; draws in its place are of timesteps as they come, none by its importance."""
+    rule = dataclasses.replace(FAST, optimizer=optimizer)
+    rule = dataclasses.replace(rule, draws=draws, timesteps=as_trained) if draws else rule
+    return Arm(rule, RHO["tangent"], **changed)
 
 
 ARMS: dict[str, Arm] = {
     "paper": Arm(Rule(AdamW(weight_decay=0.01))),
     "fast": Arm(FAST, RHO["tangent"]),
-    "fast-.09": Arm(FAST, 0.09),
-    "fast-.16": Arm(FAST, 0.16),
-    "fast-.5-.16": even(Tangent(0.5), 0.16),
-    "fast-.8-.10": even(Tangent(0.8), 0.1),
-    "fast-unspread": averaged(Tangent(MOMENTUM), RHO["tangent"]),
-    "fast-no-momentum": even(Tangent(), 0.16),
-    "fast-pull-.05": even(Pulled(Tangent(MOMENTUM), 0.05)),
-    "fast-pull-.2": even(Pulled(Tangent(MOMENTUM), 0.2)),
-    "fast-pull-.8": even(Pulled(Tangent(MOMENTUM), 0.8)),
-    "fast-muon-.7-.12": even(Kept(Muon(0.7)), 0.12),
+    "fast-.2": Arm(FAST, 0.2),
+    "fast-.4": Arm(FAST, 0.4),
+    "fast-spread": fast(spread),
+    "fast-pull-.05": fast(optimizer=Pulled(Tangent(), 0.05)),
+    "fast-pull-.2": fast(optimizer=Pulled(Tangent(), 0.2)),
+    "fast-pull-.8": fast(optimizer=Pulled(Tangent(), 0.8)),
+    "even": even(Tangent(), 0.16),
+    "even-.5-.16": even(Heavy(Tangent(), 0.5), 0.16),
+    "even-.7-.12": even(Heavy(Tangent(), 0.7), 0.12),
+    "even-.8-.10": even(Heavy(Tangent(), 0.8), 0.1),
+    "even-muon-.7-.12": even(Kept(Muon(0.7)), 0.12),
     "fast-frozen": fast(start=frozen),
     "fast-crossed": fast(start=crossed),
     "fast-500-900": fast(between(0.5, 0.9)),

@@ -82,7 +82,7 @@ def step_of(rung: Rung, folder: Path, picture: Image.Image, batch: int) -> Calla
         backbone._network.to(memory_format=torch.channels_last)
     if rung.compiled:
         backbone._network.compile()
-    concept = start(Words(words="a"), [picture], backbone)
+    concept = start(Words(words="mug"), [picture], backbone)
     problem = Problem(backbone, concept, [picture], (), InvertSettings(batch=batch, held_out=1))
     rows = {name: problem.trained(name).requires_grad_() for name in concept.encoders}
     drawn = problem.draw(1)

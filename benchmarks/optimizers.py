@@ -27,6 +27,25 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Heavy:
+    """Another optimiser, given a sum of the gradients so far, each at length 1 over all vectors and without what lies
+    along its vector: the last one whole and every older one ``momentum`` times the next."""
+
+    inner: Optimizer
+    momentum: float
+
+    @property
+    def keeps_length(self) -> bool:
+        return self.inner.keeps_length
+
+    def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
+        unit = state["rows"] / state["rows"].norm(dim=1, keepdim=True)
+        total = self.momentum * state.get("slopes", torch.zeros_like(unit)) + gradient / gradient.norm()
+        across = total - (total * unit).sum(1, keepdim=True) * unit
+        return {**self.inner(state, across, rho, size, index), "slopes": across}
+
+
+@dataclass(frozen=True)
 class Pulled:
     """Another optimiser with a pull on every vector towards where it began, ``strength`` times its gradient's norm for
     each of the vector's own lengths that it has gone."""

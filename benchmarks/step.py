@@ -63,7 +63,7 @@ def ours(folder: Path, photo: Path, steps: int, batch: int, dtype: str) -> list[
 
     backbone, picture = backbones.load(str(folder), dtype=dtype), images.load_photo(photo)
     settings = InvertSettings(steps=steps, batch=batch, held_out=1, evaluate_every=steps)
-    taken = invert(backbone, start(Words(words="a"), [picture], backbone), [picture], settings)
+    taken = invert(backbone, start(Words(words="mug"), [picture], backbone), [picture], settings)
     return [now() for _ in taken][1:-1]  # neither before the first nor with the held-out loss
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from PIL import Image
 
 from photowords.backbones import Backbone
@@ -12,6 +13,7 @@ from photowords.inversion import Problem
 from photowords.inversion.draws import Drawn, alone, spread
 from photowords.settings import InvertSettings
 from photowords.starts import Words
+from tests.small_models import SCHEDULE
 
 PROMPTS = 7
 
@@ -74,10 +76,31 @@ def test_drawn_alone_they_are_the_steps_generators() -> None:
     assert torch.equal(one.quantile, same.quantile) and torch.equal(one.prompt, same.prompt)
 
 
-def test_a_problem_draws_them(tiny: Backbone, mug: Image.Image) -> None:
+@pytest.mark.parametrize("draws", ["importance", "spread"])
+def test_a_problem_draws_them(tiny: Backbone, mug: Image.Image, draws: str) -> None:
     concept = start(Words(words="blue checkered mug"), [mug], tiny, "mug")
-    problem = Problem(tiny, concept, [mug], (), InvertSettings(held_out=1, batch=4, seed=3))
+    problem = Problem(tiny, concept, [mug], (), InvertSettings(held_out=1, batch=4, seed=3, draws=draws))
     batch = problem.draw(5)
     drawn = spread(torch.Generator(), 3, 5, 2, len(problem.prompts))
-    assert torch.equal(batch.t, tiny.objective.timesteps(drawn.quantile).repeat(2))
-    assert torch.equal(batch.prompt, drawn.prompt.repeat(2))
+    t, weight = tiny.objective.important(drawn.quantile)
+    if draws == "spread":
+        t, weight = tiny.objective.timesteps(drawn.quantile), torch.ones(2)
+    assert torch.equal(batch.t, t.repeat(2)) and torch.equal(batch.prompt, drawn.prompt.repeat(2))
+    assert torch.allclose(batch.weight.mean(dim=(1, 2, 3)), weight.repeat(2))
+
+
+def test_importance_draws_clear_timesteps_more_often_and_leaves_the_expectation(tiny: Backbone) -> None:
+    steps = tiny.objective.steps
+    t, weight = tiny.objective.important((torch.arange(100 * steps, dtype=torch.float64) + 0.5) / (100 * steps))
+    drawn = torch.bincount(t, minlength=steps) / 100  # 1 where all are drawn alike
+    share = DDIMScheduler(**SCHEDULE).alphas_cumprod.sqrt()
+    assert torch.allclose(drawn, 0.5 + 0.5 * share / share.mean(), atol=0.02)
+    assert drawn[0] > 1.3 and 0.5 < drawn[-1] < 0.6 and float(weight.max()) < 2
+    for value in (torch.ones(steps), torch.arange(steps) / steps, (torch.arange(steps) > 900).float()):
+        assert float((weight * value[t]).mean()) == pytest.approx(float(value.mean()), rel=2e-3)
+
+
+def test_where_no_gradient_is_known_importance_changes_nothing(tiny_v: Backbone) -> None:
+    quantiles = torch.rand(50, dtype=torch.float64)
+    t, weight = tiny_v.objective.important(quantiles)
+    assert torch.equal(t, tiny_v.objective.timesteps(quantiles)) and torch.equal(weight, torch.ones(50))

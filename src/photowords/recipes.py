@@ -78,7 +78,7 @@ RECIPES = {
             "batch": 4,
             "optimizer": "tangent",
             "noise": "antithetic",
-            "draws": "spread",
+            "draws": "importance",
             "average": "running",
         },
         "photowords, the defaults: docs/lab-log.md",

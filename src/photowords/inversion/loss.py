@@ -22,7 +22,7 @@ class Batch:
     Attributes:
         latents, noise: z and eps, (b, c, h, w).
         t: timesteps, (b,).
-        weight: of each latent cell, (b, 1, h, w), mean 1 in each sample.
+        weight: of each latent cell, (b, 1, h, w); a sample's mean is 1, or 1 over how much more often it is drawn.
         prompt: which prompt each sample has, (b,), on the CPU: what there is to encode is decided there.
     """
 

@@ -118,13 +118,14 @@ class Problem:
         def samples(size: int) -> Batch:
             view = torch.randint(len(self._views), (size,), generator=generator)
             quantile, prompt = self.rule.draws(generator, seed, index, size, len(self.prompts))
-            t = self.backbone.objective.timesteps(quantile)
+            t, share = self.rule.timesteps(self.backbone.objective, quantile)
             shape, device = (size, *self._views[0].latents.mean.shape[1:]), self.backbone.device
             posterior_noise = torch.randn(shape, generator=generator).to(device)
             noise = torch.randn(shape, generator=generator).to(device)
             drawn = [self._views[i] for i in view.tolist()]
             z = torch.cat([v.latents.sample(posterior_noise[k : k + 1]) for k, v in enumerate(drawn)])
-            return Batch(z, noise, t.to(device), torch.cat([v.weight for v in drawn]), prompt)
+            weight = torch.cat([v.weight for v in drawn]) * share.to(device).view(-1, 1, 1, 1)
+            return Batch(z, noise, t.to(device), weight, prompt)
 
         return self.rule.noise(samples, self.settings.batch)
 

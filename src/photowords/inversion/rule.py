@@ -14,17 +14,19 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from photowords.backbones.objective import Objective
 from photowords.inversion.draws import Draws, alone, spread
 from photowords.inversion.loss import Batch
 from photowords.settings import InvertSettings
 
 RUNNING = 3.0
 """Power of the running average: most of the weight lies on the last quarter of the steps."""
-MOMENTUM = 0.7
-"""Of the tangent step: a gradient counts for about three steps."""
+TOWARDS = 0.8
+"""How far from the last step's vectors to their running average the next gradient is taken: Defazio et al.'s beta."""
 
 State = Mapping[str, Tensor]
-"""What is kept of one text encoder from step to step: ``rows`` and what the parts of the rule remember."""
+"""What is kept of one text encoder from step to step: ``rows``, where the next gradient is taken, and what the parts of
+the rule remember."""
 
 
 class Optimizer(Protocol):
@@ -60,25 +62,27 @@ class AdamW:
 
 @dataclass(frozen=True)
 class Tangent:
-    """Directional textual inversion (arXiv 2512.13672): each vector turns by rho radians and keeps its length.
+    """Directional textual inversion (arXiv 2512.13672): each vector turns by rho radians and keeps its length."""
 
-    With ``momentum`` it turns against a sum of the gradients so far, each at length 1 over all vectors, the last one
-    whole and every older one ``momentum`` times the next.
-    """
-
-    momentum: float = 0.0
     keeps_length: ClassVar[bool] = True
 
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         rows = state["rows"]
         length = rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
         unit = rows / length
-        kept = state.get("slopes", torch.zeros_like(rows))
-        slopes = self.momentum * kept + gradient / gradient.norm().clamp_min(1e-30)
-        across = slopes - (slopes * unit).sum(1, keepdim=True) * unit
+        across = gradient - (gradient * unit).sum(1, keepdim=True) * unit
         down = -across / across.norm(dim=1, keepdim=True).clamp_min(1e-30)
-        moved = unit * math.cos(rho) + down * math.sin(rho)
-        return {"rows": length * moved / moved.norm(dim=1, keepdim=True), "slopes": across}
+        return {"rows": as_long(unit * math.cos(rho) + down * math.sin(rho), rows)}
+
+
+def as_trained(objective: Objective, quantiles: Tensor) -> tuple[Tensor, Tensor]:
+    """Timesteps as the model's own training draws them; each weighs 1."""
+    return objective.timesteps(quantiles), torch.ones(len(quantiles))
+
+
+def important(objective: Objective, quantiles: Tensor) -> tuple[Tensor, Tensor]:
+    """More of those that the words learn most from, each weighing as much less; see ``Objective.important``."""
+    return objective.important(quantiles)
 
 
 def independent(draw: Callable[[int], Batch], size: int) -> Batch:
@@ -102,42 +106,60 @@ class Rule:
     Attributes:
         optimizer: makes the step.
         noise: (draw n samples, batch size) -> the batch.
-        draws: the samples' timesteps and templates.
+        draws: where in the timesteps' distribution the samples lie, and in which templates.
+        timesteps: (objective, quantiles) -> the timesteps there, and what each weighs.
         average: learn a running average of the steps, in which a step weighs about its number to this power, so that
             early ones are forgotten (Shamir and Zhang 2013); None gives the last step's own. It is a falling rate's
             gain without having to know the last step. Where the optimiser keeps lengths, so does the average.
+        towards: gradients are taken so far on the way from the last step's vectors to the average (schedule-free
+            learning, Defazio et al. 2024): nearer to what is learned than the steps go, which may then be long.
     """
 
     optimizer: Optimizer = AdamW()
     noise: Callable[[Callable[[int], Batch], int], Batch] = independent
     draws: Draws = alone
+    timesteps: Callable[[Objective, Tensor], tuple[Tensor, Tensor]] = as_trained
     average: float | None = None
+    towards: float = 0.0
 
     @classmethod
     def of(cls, settings: InvertSettings) -> Rule:
         """The rule that settings name."""
         optimizers: dict[str, Optimizer] = {
             "adamw": AdamW(weight_decay=settings.weight_decay),
-            "tangent": Tangent(MOMENTUM),
+            "tangent": Tangent(),
         }
         noise = {"independent": independent, "antithetic": antithetic}
-        draws: dict[str, Draws] = {"independent": alone, "spread": spread}
-        average = {"none": None, "running": RUNNING}
+        draws: dict[str, Draws] = {"independent": alone, "spread": spread, "importance": spread}
         return cls(
-            optimizers[settings.optimizer], noise[settings.noise], draws[settings.draws], average[settings.average]
+            optimizers[settings.optimizer],
+            noise[settings.noise],
+            draws[settings.draws],
+            important if settings.draws == "importance" else as_trained,
+            {"none": None, "running": RUNNING}[settings.average],
+            TOWARDS,
         )
 
     def step(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> State:
-        """The state after step ``index`` (1, 2, ...)."""
-        moved = self.optimizer(state, gradient, rho, size, index)
+        """The state after step ``index`` (1, 2, ...), whose gradient was taken at the state's ``rows``."""
+        moved = self.optimizer({**state, "rows": state.get("stepped", state["rows"])}, gradient, rho, size, index)
         if self.average is None:
             return moved
-        weight = (self.average + 1) / (index + self.average)
-        average = state.get("average", moved["rows"]).lerp(moved["rows"], weight)
-        if self.optimizer.keeps_length:  # a mean of turned vectors is shorter than they are
-            length, chord = (rows.norm(dim=1, keepdim=True) for rows in (moved["rows"], average))
-            average = average * length / chord.clamp_min(1e-12)
-        return {**moved, "average": average}
+        stepped = moved["rows"]
+
+        def between(a: Tensor, b: Tensor, share: float) -> Tensor:
+            mixed = a.lerp(b, share)  # of turned vectors, shorter than they are
+            return as_long(mixed, stepped) if self.optimizer.keeps_length else mixed
+
+        average = between(state.get("average", stepped), stepped, (self.average + 1) / (index + self.average))
+        return {**moved, "rows": between(stepped, average, self.towards), "stepped": stepped, "average": average}
+
+
+def as_long(vectors: Tensor, others: Tensor) -> Tensor:
+    """Vectors (rows, width) in their own directions, each as long as the other one."""
+    length, own = (rows.norm(dim=1, keepdim=True) for rows in (others, vectors))
+    longer: Tensor = vectors * length / own.clamp_min(1e-12)
+    return longer
 
 
 def learned(state: State) -> Tensor:
