@@ -228,6 +228,16 @@ def test_a_model_that_cannot_be_loaded_is_said_of_each_photo(tasks: list[Task], 
     assert not tasks[0].folder.exists()
 
 
+def test_a_name_that_prompts_cannot_call_and_another_run_as_the_folder_are_refused(
+    tasks: list[Task], tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rest = ("--each", tasks[0].photo, "--model", tiny_folder, "--words", "red mug", "--steps", 1, "--samples", 0)
+    assert "cannot be used in a prompt" in refused(capsys, "invert", *rest, "--out", tasks[0].folder, "--name", "")
+    assert not tasks[0].folder.exists()
+    assert run(capsys, "invert", *rest[1:], "--out", tasks[0].folder)[0] == 0
+    assert "holds a run; give --each a folder for runs" in refused(capsys, "invert", *rest, "--out", tasks[0].folder)
+
+
 def test_ray_is_asked_for_by_name(tasks: list[Task], tiny_folder: Path) -> None:
     with pytest.raises(UserError, match="Ray"):
         list(each(tasks, share(tiny_folder), ray="127.0.0.1:1"))

@@ -140,6 +140,14 @@ def test_follow_tells_each_change_and_ends_with_the_run(tiny: Backbone, photo: P
     assert follow.state(run.folder) == "done"
 
 
+def test_a_run_taken_further_has_the_pictures_of_one_made_for_it(tiny: Backbone, photo: Path, tmp_path: Path) -> None:
+    run = begin(tiny, photo, tmp_path / "run", samples=1)
+    for steps in (run.settings.steps, run.settings.steps + 2):
+        learning.go_on(run, tiny, steps)
+        shown = sorted(path.name for path in (run.folder / "samples").iterdir())
+        assert shown == ["step_000000.png", f"step_{steps:06d}.png"]
+
+
 def test_a_line_that_is_being_written_is_no_line(tmp_path: Path) -> None:
     (tmp_path / "losses.jsonl").write_text('{"step": 0, "loss": null}\n[3]\n{"step": 1, "lo')
     assert [row["step"] for row in follow.status(tmp_path).losses] == [0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,10 +36,16 @@ def pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image, np.float32)
 
 
-@pytest.mark.parametrize("seeds", [(), (-1,), (0, 2**32)])
-def test_seeds_that_torch_would_not_tell_apart_and_none_are_refused(seeds: tuple[int, ...], tiny: Backbone) -> None:
-    with pytest.raises(UserError, match="there must be at least one, and each from 0 to"):
+@pytest.mark.parametrize("seeds", [(), (-1,), (0, 2**32), (1.5,), 3, "01", np.arange(0)])
+def test_seeds_that_are_none_are_refused(seeds: Any, tiny: Backbone) -> None:
+    with pytest.raises(UserError, match="there must be at least one, each a whole number from 0 to"):
         generate(tiny, "a mug", [], seeds)
+
+
+def test_seeds_may_be_numpys(tiny: Backbone) -> None:
+    numpys: Any = np.arange(2)
+    drawn = [generate(tiny, "a mug", [], seeds, QUICK) for seeds in (numpys, [0, 1])]
+    assert [one.tobytes() for one in drawn[0]] == [one.tobytes() for one in drawn[1]]
 
 
 @pytest.mark.parametrize("model", ["tiny", "pocket"])

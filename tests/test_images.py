@@ -144,8 +144,8 @@ def test_pillows_own_limit_is_left_alone(tmp_path: Path, monkeypatch: pytest.Mon
     """It is the whole process's: two threads that lifted and restored it in turn would leave it lifted."""
     noise().save(tmp_path / "a.png")
     limit, seen = Image.MAX_IMAGE_PIXELS, []
-    rgb, resize = images._rgb, Image.Image.resize
-    monkeypatch.setattr(images, "_rgb", lambda image: seen.append(Image.MAX_IMAGE_PIXELS) or rgb(image))
+    rgb, resize = images.as_rgb, Image.Image.resize
+    monkeypatch.setattr(images, "as_rgb", lambda image: seen.append(Image.MAX_IMAGE_PIXELS) or rgb(image))
 
     def crop(*arguments: Any) -> Image.Image:
         seen.append(Image.MAX_IMAGE_PIXELS)

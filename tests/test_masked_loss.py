@@ -40,6 +40,14 @@ def test_a_background_without_a_mask_is_refused(tiny: Backbone, mug: Image.Image
             views(tiny, [mug], masks, background_weight=0.5)
 
 
+def test_masks_are_as_many_as_photos_and_of_any_mode(tiny: Backbone, mug: Image.Image) -> None:
+    mask = rectangle(mug.size, (0, 0, 144, 256))
+    plain, coloured = (views(tiny, [mug], [one])[0].weight for one in (mask, mask.convert("RGB")))
+    assert torch.equal(plain, coloured)
+    with pytest.raises(UserError, match="there are 1 masks for 2 photos"):
+        views(tiny, [mug, mug], [mask])
+
+
 def test_crops_and_flips_move_mask_and_picture_together(tiny: Backbone) -> None:
     wide = Image.new("RGB", (400, 100), "white")
     wide.paste("red", (330, 20, 390, 80))

@@ -15,6 +15,7 @@ from PIL import Image
 from photowords import formats, images, prompts
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
+from photowords.initializers import start
 from photowords.prompts import parse
 from tests.command import MUG, refused, run
 from tests.small_models import words_concept
@@ -178,3 +179,18 @@ def test_a_file_with_a_bad_name_is_named(tiny: Backbone, tmp_path: Path, capsys:
     (tmp_path / "mug.safetensors").write_bytes(whole.replace(b'"mug"', b'"m g"'))
     said = refused(capsys, "concept", "show", tmp_path / "mug.safetensors")
     assert "mug.safetensors" in said and "'m g' cannot be used in a prompt" in said and "--name" not in said
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "L", "P", "CMYK", "I;16"])
+def test_readers_see_a_picture_of_any_mode_as_load_photo_does(
+    mode: str, pocket_model: Backbone, mug: Image.Image, tmp_path: Path
+) -> None:
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(mug.convert("L")).astype(np.uint16) * 257)
+    else:
+        picture = mug.convert(mode)
+    file = tmp_path / ("mug.tif" if mode == "CMYK" else "mug.png")
+    picture.save(file)
+    for init in ("caption", "class"):
+        sentences = [start(init, [one], pocket_model).sentence for one in (picture, images.load_photo(file))]
+        assert sentences[0] == sentences[1], init

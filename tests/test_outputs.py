@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from photowords import files, formats, pocket
-from photowords.cli.options import RUNS_OWN, check_target
+from photowords.cli.options import check_target
 from photowords.errors import UserError
-from photowords.jobs import Job
+from photowords.jobs import OWN, Job
 from tests.command import MUG, refused, run
 
 
@@ -50,7 +50,7 @@ def test_results_may_lie_in_a_run_and_other_folders_are_nobodys(folder: Path, tm
 
 
 def test_the_list_names_what_a_run_leaves(folder: Path) -> None:
-    assert {path.name for path in folder.iterdir()} - {"words.png"} <= RUNS_OWN
+    assert {path.name for path in folder.iterdir()} - {"words.png"} <= OWN
 
 
 EXPORT = ("concept", "export", "RUN", "--to", "diffusers", "--out")

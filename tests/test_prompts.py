@@ -87,6 +87,11 @@ def test_a_swap_finds_a_word_that_is_several_of_the_concepts() -> None:
     assert parse("{bag:hershel=blue}", {"bag": pieces}) == [" blue ", WordRef("bag", 2)]
 
 
+def test_a_swap_finds_a_word_however_its_accents_are_typed() -> None:
+    given = {"cup": concept("cup", "caf\u00e9 cup")}
+    assert parse("{cup:cafe\u0301=tea}", given) == parse("{cup:caf\u00e9=tea}", given)
+
+
 def test_a_swap_finds_a_word_with_its_comma_and_keeps_the_comma() -> None:
     pieces = concept("cup", "red, shiny (old) mug")
     assert parse("{cup:red=blue}", {"cup": pieces})[0] == " blue, "

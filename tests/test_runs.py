@@ -200,6 +200,8 @@ def test_a_folder_in_use_is_never_overwritten(tiny: Backbone, photo: Path, tmp_p
     learn(tiny, tmp_path / "run", photo, FEW)
     with pytest.raises(UserError, match="already holds a run; `resume` it"):
         learn(tiny, tmp_path / "run", photo, FEW)
+    with pytest.raises(UserError, match=r"is where the run .* has its own; give another folder"):
+        learn(tiny, tmp_path / "run" / "masks", photo, FEW)
     with pytest.raises(UserError, match="is a file"):
         learn(tiny, photo, photo, FEW)
     with pytest.raises(UserError, match="not a run of photowords"):

@@ -25,7 +25,8 @@ CLASSES = (InvertSettings, GenerateSettings, *STARTS.values())
 
 
 def test_a_rate_is_relative_to_the_models_words_unless_it_is_a_plain_number() -> None:
-    assert InvertSettings().rho == 0.3 and InvertSettings(batch=16).rho == pytest.approx(0.6)
+    assert InvertSettings().rho == InvertSettings(batch=16).rho == 0.3
+    assert InvertSettings(optimizer="adamw", batch=16).rho == pytest.approx(0.44)
     assert InvertSettings(optimizer="adamw").rho == 0.22
     assert InvertSettings(lr="rho:0.1", batch=16).rho == 0.1 and InvertSettings(lr=0.02).rho is None
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import index
 
 import torch
 from PIL.Image import Image
@@ -31,8 +32,13 @@ def generate(
     for a concept made for another model, for settings that the model cannot be sampled with, and for no seeds or such
     as are not in 0 ... 2**32 - 1.
     """
-    if not seeds or not all(0 <= seed < 2**32 for seed in seeds):  # torch uses 32 bits of a seed
-        raise UserError(f"`seeds` are {list(seeds)}, but there must be at least one, and each from 0 to 2**32 - 1")
+    try:
+        numbers = [index(seed) for seed in seeds]
+    except TypeError:  # a fraction, a text, or a number alone
+        numbers = []
+    if not numbers or not all(0 <= seed < 2**32 for seed in numbers):  # torch uses 32 bits of a seed
+        told = list(seeds) if isinstance(seeds, Iterable) else seeds
+        raise UserError(f"`seeds` are {told}, but there must be at least one, each a whole number from 0 to 2**32 - 1")
     settings = backbone.settle(settings or GenerateSettings())
     learned, given = embeddings(concepts), {concept.name: concept for concept in concepts}
     for concept in concepts:
@@ -47,4 +53,4 @@ def generate(
         warnings.warn(f"the prompt does not name {{{name}}}", PhotowordsWarning, stacklevel=2)
     conditioning = backbone.encode_prompt([pieces], learned)
     negative = backbone.encode_negative_prompt(unwanted, learned)
-    return images.to_pil(backbone.sample(conditioning, negative, seeds, settings))
+    return images.to_pil(backbone.sample(conditioning, negative, numbers, settings))

@@ -56,7 +56,7 @@ def load_photo(path: Path | str) -> Image.Image:
                 warnings.warn(f"{path} moves; its first picture is taken", PhotowordsWarning, stacklevel=2)
             if image.has_transparency_data and image.convert("RGBA").getchannel("A").getbbox() is None:
                 raise UserError(f"{path} is wholly transparent: there is nothing to see")
-            return _rgb(ImageOps.exif_transpose(image))
+            return as_rgb(ImageOps.exif_transpose(image))
     except (UserError, PhotowordsWarning):  # which may be an error, where a program says so
         raise
     except Image.DecompressionBombError:  # from twice Pillow's limit on
@@ -72,7 +72,9 @@ def load_photo(path: Path | str) -> Image.Image:
         raise UserError(f"{path} is a damaged or cut-off image; copy it again or convert it to PNG") from error
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image) -> Image.Image:
+    """A picture of any mode in RGB: white behind what is transparent, 16 bits and more scaled to 8; without the rest of
+    its file's facts."""
     if image.mode.startswith(("I", "F")):  # I;16, I;16B, I;16L, I, F; Pillow's own conversion would clip them at 255
         grey = np.nan_to_num(np.asarray(image).astype(np.float64))
         kind = "I;16" if image.mode.startswith("I;16") else image.mode
@@ -108,10 +110,10 @@ def square_box(size: tuple[int, int], mask: Image.Image | None = None) -> tuple[
 
 
 def coverage(mask: Image.Image, box: tuple[int, int, int, int]) -> Tensor:
-    """The square ``box`` of a mask (mode "L") as a picture of shares: (1, 1, side, side), float32 in [0, 1]."""
+    """The square ``box`` of a mask (grey) as a picture of shares: (1, 1, side, side), float32 in [0, 1]."""
     import torch
 
-    return torch.from_numpy(np.array(mask.crop(box), dtype=np.float32) / 255)[None, None]
+    return torch.from_numpy(np.array(mask.convert("L").crop(box), dtype=np.float32) / 255)[None, None]
 
 
 def to_tensor(image: Image.Image, size: int, box: tuple[int, int, int, int] | None = None) -> Tensor:
@@ -121,8 +123,7 @@ def to_tensor(image: Image.Image, size: int, box: tuple[int, int, int, int] | No
     """
     import torch
 
-    image = image if image.mode == "RGB" else _rgb(image)
-
+    image = image if image.mode == "RGB" else as_rgb(image)
     box = box or square_box(image.size)
     side = box[2] - box[0]
     # Pictures of the pocket world were shrunk by averaging whole blocks, so a drawing of it must be shrunk alike to be

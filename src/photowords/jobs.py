@@ -9,17 +9,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from photowords import fields, files
+from photowords import fields, files, follow
 from photowords.errors import UserError
 from photowords.settings import InvertSettings
 
 FILE, FOLDER = "job.json", "job"
 FORMAT = 1
+OWN = {
+    *({*follow.WATCHED} - {"pictures"}),  # where pictures are asked for, which replace no others
+    *(files.LOCK, FILE, FOLDER, "photos", "masks", "overlay.png", "checkpoints", "loss.png"),
+    *("start.safetensors", "concept.safetensors"),
+}
+"""What in a run's folder is the run itself; nothing else may be written there."""
 SAMPLES_AT = ("ends", "checkpoints")
 """When a run draws pictures: before and after, or whenever the held-out loss is measured."""
 
@@ -78,7 +85,18 @@ class Job:
 
 def is_waiting(folder: Path) -> bool:
     """Whether a folder holds a job that is no run yet."""
-    return (folder / FILE).is_file() and not (folder / "settings.json").exists()
+    return (folder / FILE).is_file() and not (folder / follow.SETTINGS).exists()
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a run, or a job that will be one."""
+    return is_waiting(folder) or ((folder / follow.SETTINGS).exists() and (folder / "start.safetensors").exists())
+
+
+def run_with(path: Path) -> Path | None:
+    """The run that would lose something if a path were written to: it is among ``OWN`` there, or in one of them."""
+    place = Path(os.path.realpath(path))  # Path.resolve raises on links in a circle
+    return next((up for up in place.parents if place.relative_to(up).parts[0] in OWN and is_run(up)), None)
 
 
 def photo(folder: Path, number: int) -> Path:

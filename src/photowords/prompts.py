@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from photowords.concept import Concept, WordRef
 from photowords.errors import UserError
@@ -27,12 +27,19 @@ _OPENING = re.compile(
 _ARTICLE = re.compile(r"^(?:a|an|the)(?:\s+|$)", re.IGNORECASE)
 _AROUND = " .,;:!\"'"  # what may stand around a sentence and is none of it
 _FIELD = re.compile(r"\{([^{}]*)\}")
+SYNTAX = re.compile(r"[{}=,<>]")
+"""What swaps are written with, so that no word of one can hold it."""
 _EDGES = string.punctuation + "«»„“”‘’–—、。，！？"
 
 
+def bare(word: str) -> str:
+    """A word without outer punctuation, which a swap leaves where it is."""
+    return word.strip(_EDGES)
+
+
 def key(word: str) -> str:
-    """A word as it is compared: without case and outer punctuation."""
-    return word.strip(_EDGES).casefold()
+    """A word as it is compared: without case and outer punctuation, its accents composed."""
+    return bare(unicodedata.normalize("NFC", word)).casefold()
 
 
 def sentence(caption: str, keep_article: bool = False) -> str:
@@ -68,14 +75,25 @@ def find_words(concept: Concept, phrase: str) -> range:
     if phrase.strip() in concept.names:
         place = concept.names.index(phrase.strip())
         return range(place, place + 1)
-    wanted, *texts = ["".join(key(word) or word for word in text.split()) for text in (phrase, *concept.texts)]
-    for first in range(len(texts)):
-        for last in range(first + 1, len(texts) + 1):
-            if wanted and "".join(texts[first:last]) == wanted:
-                return range(first, last)
-    if not any(texts):
+    if found := _runs(concept.texts, phrase):
+        return found[0]
+    if not any(concept.texts):
         raise UserError(f"the file of concept {concept.name} does not say its words, so none can be swapped")
     raise UserError(f"concept {concept.name} has no word {phrase!r}; its words are {', '.join(concept.texts)}")
+
+
+def called(place: int, texts: Sequence[str]) -> str:
+    """How a swap names a word of a sentence: by itself where nothing else in it could be meant, else by its place."""
+    word = bare(texts[place])
+    plain = not SYNTAX.search(word) and _runs(texts, word) == [range(place, place + 1)]
+    return word if plain else f"<{place}>"
+
+
+def _runs(texts: Sequence[str], phrase: str) -> list[range]:
+    """Where a phrase stands among a concept's words."""
+    wanted, *words = ["".join(key(word) or word for word in text.split()) for text in (phrase, *texts)]
+    spans = [range(first, last) for first in range(len(words)) for last in range(first + 1, len(words) + 1)]
+    return [span for span in spans if wanted and "".join(words[span.start : span.stop]) == wanted]
 
 
 def parse(prompt: str, concepts: Mapping[str, Concept]) -> list[Piece]:

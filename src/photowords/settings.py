@@ -18,8 +18,8 @@ BACKGROUND_WEIGHT = 0.1
 """What a cell outside the mask weighs where nobody says."""
 
 RHO = {"tangent": 0.3, "adamw": 0.22}
-"""Optimiser -> rate of a step of batch 4 where nobody says. AdamW's is 0.019 on the pocket, and on CLIP-L about 0.003,
-what practitioners use."""
+"""Optimiser -> rate where nobody says, AdamW's of batch 4 and with the root of a batch: 0.019 on the pocket, and on
+CLIP-L about 0.003, what practitioners use. A turn's length is no gradient's, and the same for every batch."""
 
 SCHEDULERS = {
     "ddim": "DDIMScheduler",
@@ -64,7 +64,7 @@ class InvertSettings:
         "learning rate; with rho: before it, the length of a step against that of the model's own word vectors",
         above=0,
         prefix="rho:",
-        unset=f"rho:{RHO['tangent']:g} x the root of batch / 4, of AdamW rho:{RHO['adamw']:g}",
+        unset=f"rho:{RHO['tangent']:g}, of AdamW rho:{RHO['adamw']:g} x the root of batch / 4",
         metavar="RATE",
     )
     optimizer: str = option(
@@ -150,7 +150,7 @@ class InvertSettings:
         lr = rho x the root mean square of such a vector's coordinates: Adam's first step moves each by lr.
         """
         if self.lr is None:
-            return RHO[self.optimizer] * math.sqrt(self.batch / 4)
+            return RHO[self.optimizer] * (math.sqrt(self.batch / 4) if self.optimizer == "adamw" else 1)
         return float(self.lr.removeprefix("rho:")) if isinstance(self.lr, str) else None
 
     def is_evaluated(self, step: int) -> bool:

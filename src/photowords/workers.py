@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import suppress
@@ -17,6 +19,8 @@ from typing import Any, Protocol
 from photowords import threads
 from photowords.errors import UserError, reason
 
+PATIENCE = 60.0
+"""Seconds that jobs have to end where they said that they would: a step of a large model, and a checkpoint."""
 TRIES = 2
 """A job whose worker dies is tried once more, on a fresh worker."""
 
@@ -30,6 +34,9 @@ class Job(Protocol):
 
     def work(self) -> Any:
         """Do it, and say what came of it. A failure is an answer, not an error."""
+
+    def stop(self) -> bool:
+        """Ask it, from another process, to end soon and keep what it reached; whether it will."""
 
     def lost(self, how: str) -> Any:
         """The answer when it could not be done, for a reason that is not its own."""
@@ -65,7 +72,8 @@ def _gpus(device: str) -> list[str]:
 
 
 def on_processes(jobs: Sequence[Job], count: int) -> Generator[Event, None, None]:
-    """Run jobs in ``count`` spawned processes of one thread each. Closing the iterator ends the processes.
+    """Run jobs in ``count`` spawned processes of one thread each. Closing the iterator, or Ctrl-C, stops the jobs at
+    work, and ends the processes.
 
     Where jobs are on "cuda", each process sees one GPU alone, in turn, so that what it loads stays on that one.
     """
@@ -98,8 +106,10 @@ def on_processes(jobs: Sequence[Job], count: int) -> Generator[Event, None, None
                     idle.append(worker)
                 yield Event(worker.index, outcome)
     finally:
-        for worker in [*idle, *busy.values()]:
-            worker.stop()
+        stopping = [worker for worker in busy.values() if jobs[worker.index].stop()]
+        ends = time.monotonic() + PATIENCE
+        for worker in [*stopping, *idle, *busy.values()]:
+            worker.stop(max(0.2, ends - time.monotonic()) if worker in stopping else 0.2)
 
 
 class _Worker:
@@ -123,6 +133,8 @@ class _Worker:
         self.pipe.close()
         self._process.join(patience)
         code = self._process.exitcode
+        self._process.terminate()  # which lets it give its semaphores back
+        self._process.join(2)
         self._process.kill()
         self._process.join()
         if code is not None and code < 0:
@@ -135,6 +147,7 @@ def _serve(pipe: Connection, gpu: str | None) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # which CUDA reads when it is first used
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
@@ -195,6 +208,8 @@ def on_ray(jobs: Sequence[Job], address: str) -> Generator[Event, None, None]:
                     outcome = jobs[index].lost(f"its worker failed ({reason(error)}), {TRIES} times")
                 yield Event(index, outcome)
     finally:
+        if any([jobs[index].stop() for index, _ in busy.values()]):
+            ray.wait(list(busy), num_returns=len(busy), timeout=PATIENCE)
         for reference in busy:
             ray.cancel(reference, force=True)
         if ours:

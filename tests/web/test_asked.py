@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from photowords import fields
+from photowords.concept import Concept, Word
 from photowords.errors import UserError
+from photowords.prompts import parse
 from photowords.settings import GenerateSettings, InvertSettings
 from photowords.starts import STARTS
 from photowords.web import asked, forms
@@ -19,8 +22,9 @@ from photowords.web.runs import Runs
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Runs:
-    """Two runs of one name; the sentence of the second says a word twice."""
-    for run, words in (("one", ["red", "mug"]), ("two", ["the", "cat", "on", "the", "mat"])):
+    """Three runs of one name; the sentences of the second and third say a word twice."""
+    sentences = {"one": ["red", "mug"], "two": ["the", "cat", "on", "the", "mat"], "three": ["cat,", "black", "cat"]}
+    for run, words in sentences.items():
         (tmp_path / run).mkdir()
         about = {
             "name": "mug",
@@ -57,6 +61,27 @@ def test_a_word_that_stands_twice_is_named_by_its_place(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize(
+    ("told", "typed", "read"),
+    [
+        (("learned", "learned", "mug"), "{mug-3:<2>=mug}", [0, 1, "mug"]),
+        (("dog", "learned", "mug"), "{mug-3:<0>=dog,<2>=mug}", ["dog,", 1, "mug"]),
+        (("plain", "learned", "learned"), "{mug-3:<0>=cat}", ["cat,", 1, 2]),
+        (("learned", "plain", "learned"), "{mug-3:black=black}", [0, "black", 2]),
+    ],
+)
+def test_words_that_differ_in_their_marks_alone_are_not_taken_for_each_other(
+    runs: Runs, told: tuple[str, ...], typed: str, read: list[str | int]
+) -> None:
+    """What the library reads is what the page said: "cat," and "cat" are one word to it."""
+    others = [{"run": one, "use": "learned"} for one in ("one", "two")]
+    found = asked.prompt([*others, {"run": "three", "words": uses(*told)}], runs)
+    assert found.typed.endswith(typed)
+    words = tuple(Word(text, {"clip_l": torch.zeros(1, 4)}) for text in ("cat,", "black", "cat"))
+    pieces = parse(typed, {"mug-3": Concept("mug-3", words)})
+    assert [piece.strip() if isinstance(piece, str) else piece.word for piece in pieces] == read
+
+
+@pytest.mark.parametrize(
     ("pieces", "said"),
     [
         ([{"run": "one", "words": uses("learned")}], "that run has 2 words, not 1"),
@@ -64,7 +89,7 @@ def test_a_word_that_stands_twice_is_named_by_its_place(runs: Runs) -> None:
         ([{"run": "one", "words": uses("learned", "a,mug=b")}], "leave out"),
         ([{"run": "one", "words": uses("learned", "")}], "write the word that is to stand for mug"),
         ([{"run": "one", "words": [{"use": "learned"}, {"use": "eaten"}]}], "learned, plain or another"),
-        ([{"run": "three", "use": "learned"}], "no such run"),
+        ([{"run": "four", "use": "learned"}], "no such run"),
         ([" "], "the prompt is empty"),
         (["a {mug}"], "no braces"),
     ],

@@ -10,10 +10,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from photowords import follow
+from photowords import follow, jobs
 from photowords.cli.options import add_workers, check_workers, model_for, number, say, told
 from photowords.errors import UserError
-from photowords.settings import InvertSettings
+from photowords.settings import InvertSettings, check_name
 from photowords.starts import Start
 
 if TYPE_CHECKING:
@@ -61,6 +61,10 @@ def run(args: argparse.Namespace, settings: InvertSettings, start: Start) -> dic
     from photowords.backbones import choose_device
     from photowords.learning.each import Share, Task, each
 
+    name = "concept" if args.name is None else args.name
+    check_name(name)
+    if jobs.is_run(args.out):
+        raise UserError(f"{args.out} holds a run; give --each a folder for runs as --out")
     files.make_folder(args.out)
     tasks = [Task(photo, args.out / name) for photo, name in zip(args.photos, _names(args.photos), strict=True)]
     photos, failures = [], dict[Task, str | None]()
@@ -74,9 +78,7 @@ def run(args: argparse.Namespace, settings: InvertSettings, start: Start) -> dic
     model = model_for(args, photos, [None] * len(photos))
     device = str(choose_device(args.device))
     samples = 4 if args.samples is None else args.samples
-    how = Share(
-        (), start, args.name or "concept", settings, samples, args.samples_at, model, device, args.dtype, args.offload
-    )
+    how = Share((), start, name, settings, samples, args.samples_at, model, device, args.dtype, args.offload)
     good = [task for task in tasks if task not in failures]
     began = time.perf_counter()
     try:

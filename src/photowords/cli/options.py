@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from photowords import files, follow, jobs
+from photowords import jobs
 from photowords.errors import UserError, showable, spelled
 from photowords.fields import CALLED, Field
 
@@ -26,12 +26,6 @@ ELSEWHERE = {"words": "--words of photowords invert"}
 """A setting as commands without it spell it, where its bare name would say too little."""
 QUOTED = re.compile(r"""(?<!\w)(['"])((?:\\.|(?!\1(?!\w))[^\\]){200})(?:\\.|(?!\1(?!\w))[^\\])+(?=\1)""", re.DOTALL)
 """A quotation of more than 200 characters: its mark, and what is kept of it."""
-RUNS_OWN = {
-    *({*follow.WATCHED} - {"pictures"}),  # where pictures are asked for, which replace no others
-    *(files.LOCK, jobs.FILE, jobs.FOLDER, "photos", "masks", "overlay.png", "checkpoints", "loss.png"),
-    *("start.safetensors", "concept.safetensors"),
-}
-"""What in a run's folder is the run itself; no other command may write there."""
 
 
 def number(kind: type) -> Any:
@@ -124,21 +118,12 @@ def check_target(
     for source in inputs:
         if target.is_file() and source.exists() and target.samefile(source):
             raise UserError(f"{target} would overwrite {source}; give another name to --out")
-    place = Path(os.path.realpath(target))  # Path.resolve raises on links in a circle
-    for folder in place.parents:
-        if place.relative_to(folder).parts[0] in RUNS_OWN and _is_run(folder):
-            raise UserError(
-                f"{target} would be written over or among what the run {folder} is made of; give another --out"
-            )
+    if folder := jobs.run_with(target):
+        raise UserError(f"{target} would be written over or among what the run {folder} is made of; give another --out")
     if target.is_file() and target.stat().st_size and not is_earlier(target):
         raise UserError(
             f"{target} is there already and no earlier result of this command; move it away, or give another --out"
         )
-
-
-def _is_run(folder: Path) -> bool:
-    begun = (folder / follow.SETTINGS).exists() and (folder / "start.safetensors").exists()
-    return begun or jobs.is_waiting(folder)
 
 
 def add_json(command: argparse.ArgumentParser) -> None:

@@ -33,7 +33,7 @@ class Drawn:
         if not photos:
             raise UserError(f"there is no photo to compare the pictures of {concept.name} with; give one")
         self.backbone, self.concept, self.protocol = backbone, concept, protocol
-        self.photos, self.truth = photos, truth
+        self.photos, self.truth = ([images.as_rgb(one) for one in pictures] for pictures in (photos, truth))
         self._pictures: dict[str, list[Image]] = {}
         self._embeddings: dict[tuple[Any, ...], Tensor] = {}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL.Image import Image
 
+from photowords import images
 from photowords.backbones import Backbone
 from photowords.backbones.familiar import warn_of_strangers
 from photowords.concept import Concept
@@ -81,6 +82,7 @@ def start(
     there, and when every word is frozen.
     """
     how = of(init)() if isinstance(init, str) else init
+    photos = [images.as_rgb(photo) for photo in photos]  # a reader takes what it is shown as it is
     if how.readers() and not photos:
         raise UserError(f"`init` {how.init} reads the photo, and none was given; one is enough")
     warn_of_strangers(backbone, photos, [mask])

@@ -147,8 +147,14 @@ class Run:
         for row in self.losses():  # a loss that was measured only because the run ended there
             if "held_out" in row and not settings.is_evaluated(row["step"]):
                 (self.folder / "checkpoints" / f"{row['step']:06d}.safetensors").unlink(missing_ok=True)
+        if self.about.get("samples_at") != "checkpoints" or not settings.is_evaluated(self.settings.steps):
+            self.samples(self.settings.steps).unlink(missing_ok=True)  # drawn for the same reason
         self.settings = settings
         self.save_settings()
+
+    def samples(self, step: int) -> Path:
+        """Where the pictures of a step lie, if any were drawn."""
+        return self.folder / "samples" / f"step_{step:06d}.png"
 
     def last_step(self) -> Step | None:
         """The newest whole checkpoint, to resume from; None when there is none. Later loss lines are dropped."""
@@ -215,7 +221,10 @@ class Run:
 
 
 def check_free(folder: Path) -> None:
-    """Raise UserError unless a new run may be made in the folder: it is absent or empty, or a job waits there."""
+    """Raise UserError unless a new run may be made in the folder: it is absent or empty, or a job waits there, and is
+    no part of another run."""
+    if other := jobs.run_with(folder):
+        raise UserError(f"{folder} is where the run {other} has its own; give another folder as `out`")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"the run folder {folder} is a file; give a folder as `out`")
     if (folder / "settings.json").exists():

@@ -45,10 +45,12 @@ def views(
         None is ``BACKGROUND_WEIGHT`` with a mask; without a mask every cell weighs the same.
     mirrored: left and right changed, mask and picture alike.
     resize: "crop", or "squash" for the whole photo, whatever its shape.
-    Raises UserError as ``square``, and for a ``background_weight`` without any mask.
+    Raises UserError as ``square``, for a ``background_weight`` without any mask, and for masks of fewer or more photos.
     """
     if background_weight is not None and not any(masks):
         raise UserError("`background_weight` is of what lies outside a mask, and no photo has one; leave it out")
+    if masks and len(masks) != len(photos):
+        raise UserError(f"there are {len(masks)} masks for {len(photos)} photos; give one for each, or None")
     outside = BACKGROUND_WEIGHT if background_weight is None else background_weight
     found = []
     for photo, mask in zip(photos, masks or [None] * len(photos), strict=True):

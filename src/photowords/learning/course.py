@@ -161,7 +161,7 @@ def _advance(
 def _sample(run: Run, backbone: Backbone, concept: Concept, clock: Clock) -> None:
     """Draw the pictures of a step, unless they are there."""
     count, step = run.about["samples"], int(concept.provenance["step"])
-    file = run.folder / "samples" / f"step_{step:06d}.png"
+    file = run.samples(step)
     if not count or file.exists():
         return
     with clock("samples"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,6 +68,14 @@ class Share:
                 failures = dict.fromkeys(self.tasks, str(error))
         said = dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, PhotowordsWarning))
         return Ended(failures, tuple(said))
+
+    def stop(self) -> bool:
+        """Ask the runs at work through their folders, as anyone may: each keeps what it reached."""
+        begun = [task.folder for task in self.tasks if follow.state(task.folder) in ("starting", "learning")]
+        for folder in begun:
+            with suppress(UserError):
+                follow.stop(folder)
+        return bool(begun)
 
     def lost(self, how: str) -> Ended:
         """Of those that were not done yet."""

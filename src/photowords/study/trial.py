@@ -56,6 +56,9 @@ class Job:
     def work(self) -> Outcome:
         return work(self)
 
+    def stop(self) -> bool:
+        return False  # a trial is kept whole or not at all
+
     def lost(self, how: str) -> Outcome:
         return Outcome(failure=how)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from photowords.errors import showable
+from photowords.prompts import SYNTAX, bare, called
 from photowords.settings import check_name
 from photowords.web.answers import Refused
 from photowords.web.forms import LIMITS
@@ -18,8 +18,6 @@ from photowords.web.shown import Shown
 FARTHEST = 1e6  # pixels that a click can be from a photo's corner
 MARKS = " .,;:!?\"'"
 """What may stand around a word and is none of it."""
-SYNTAX = re.compile(r"[{}=,<>]")
-"""What a prompt's swaps are written with."""
 
 
 def listed(told: object, field: str, most: int) -> list[Any]:
@@ -166,19 +164,13 @@ def _swaps(piece: Mapping[str, Any], texts: Sequence[str]) -> tuple[list[str], l
             continue
         if how not in ("plain", "another"):
             raise Refused("a word of a run is used as learned, plain or another", field="prompt")
-        new = own if how == "plain" else " ".join(text(use.get("text"), "prompt", LIMITS["text"]).split())
+        plain = how == "plain"
+        new = bare(own) or own if plain else " ".join(text(use.get("text"), "prompt", LIMITS["text"]).split())
         if not new:
             raise Refused(f"write the word that is to stand for {own}", field="prompt")
         if SYNTAX.search(new):
-            raise Refused(f"{new!r} cannot stand in a prompt's swap; leave out {{ }} = , < and >", field="prompt")
-        swaps.append(f"{_called(place, texts)}={new}")
-        read.append(new)
+            advice = "leave it learned, or put another word in its place" if plain else "leave out { } = , < and >"
+            raise Refused(f"{new!r} cannot stand in a prompt's swap; {advice}", field="prompt")
+        swaps.append(f"{called(place, texts)}={new}")
+        read.append(own if plain else new)
     return swaps, read
-
-
-def _called(place: int, texts: Sequence[str]) -> str:
-    """How a prompt names a word: by itself where nothing else in the sentence could be meant, else by its place."""
-    joined = [text.lower() for text in texts]
-    spans = [(i, j) for i in range(len(texts)) for j in range(i + 1, len(texts) + 1)]
-    same = [span for span in spans if "".join(joined[slice(*span)]) == joined[place]]
-    return texts[place] if len(same) == 1 and not SYNTAX.search(texts[place]) else f"<{place}>"
