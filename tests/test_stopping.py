@@ -30,8 +30,12 @@ def test_ctrl_c_keeps_the_steps_that_every_run_reached(tmp_path: Path, mug: Imag
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=stop, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        list(each(tasks, how, at_once=1, count=2))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a process of parallel tests ignores
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(each(tasks, how, at_once=1, count=2))
+    finally:
+        signal.signal(signal.SIGINT, before)
     for task in tasks:
         now = follow.status(task.folder)
         assert now.state == "stopped" and now.step
