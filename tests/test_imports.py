@@ -27,6 +27,7 @@ NOUNS = (
     "formats",
     "images",
     "files",
+    "naming",
     "prompts",
     "pocket",
     "pretrained",

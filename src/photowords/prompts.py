@@ -8,12 +8,12 @@ started from "checkered"; ``{mug:<2>=striped}`` names that word by its place, fo
 from __future__ import annotations
 
 import re
-import string
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from photowords.concept import Concept, WordRef
 from photowords.errors import UserError
+from photowords.naming import EDGES, key, runs
 
 Piece = str | WordRef
 """Plain text, or a word of a concept."""
@@ -27,19 +27,6 @@ _OPENING = re.compile(
 _ARTICLE = re.compile(r"^(?:a|an|the)(?:\s+|$)", re.IGNORECASE)
 _AROUND = " .,;:!\"'"  # what may stand around a sentence and is none of it
 _FIELD = re.compile(r"\{([^{}]*)\}")
-SYNTAX = re.compile(r"[{}=,<>]")
-"""What swaps are written with, so that no word of one can hold it."""
-_EDGES = string.punctuation + "«»„“”‘’–—、。，！？"
-
-
-def bare(word: str) -> str:
-    """A word without outer punctuation, which a swap leaves where it is."""
-    return word.strip(_EDGES)
-
-
-def key(word: str) -> str:
-    """A word as it is compared: without case and outer punctuation, its accents composed."""
-    return bare(unicodedata.normalize("NFC", word)).casefold()
 
 
 def sentence(caption: str, keep_article: bool = False) -> str:
@@ -75,25 +62,11 @@ def find_words(concept: Concept, phrase: str) -> range:
     if phrase.strip() in concept.names:
         place = concept.names.index(phrase.strip())
         return range(place, place + 1)
-    if found := _runs(concept.texts, phrase):
+    if found := runs(concept.texts, phrase):
         return found[0]
     if not any(concept.texts):
         raise UserError(f"the file of concept {concept.name} does not say its words, so none can be swapped")
     raise UserError(f"concept {concept.name} has no word {phrase!r}; its words are {', '.join(concept.texts)}")
-
-
-def called(place: int, texts: Sequence[str]) -> str:
-    """How a swap names a word of a sentence: by itself where nothing else in it could be meant, else by its place."""
-    word = bare(texts[place])
-    plain = not SYNTAX.search(word) and _runs(texts, word) == [range(place, place + 1)]
-    return word if plain else f"<{place}>"
-
-
-def _runs(texts: Sequence[str], phrase: str) -> list[range]:
-    """Where a phrase stands among a concept's words."""
-    wanted, *words = ["".join(key(word) or word for word in text.split()) for text in (phrase, *texts)]
-    spans = [range(first, last) for first in range(len(words)) for last in range(first + 1, len(words) + 1)]
-    return [span for span in spans if wanted and "".join(words[span.start : span.stop]) == wanted]
 
 
 def parse(prompt: str, concepts: Mapping[str, Concept]) -> list[Piece]:
@@ -146,8 +119,8 @@ def _marked(new: str, concept: Concept, place: range) -> str:
     if not new.strip():
         return " "
     first, last = concept.texts[place.start], concept.texts[place.stop - 1]
-    before = first[: len(first) - len(first.lstrip(_EDGES))] if key(first) else ""
-    after = last[len(last.rstrip(_EDGES)) :] if key(last) else ""
+    before = first[: len(first) - len(first.lstrip(EDGES))] if key(first) else ""
+    after = last[len(last.rstrip(EDGES)) :] if key(last) else ""
     return f" {before}{new.strip()}{after} "
 
 

@@ -9,7 +9,7 @@ from photowords.backbones import Backbone
 from photowords.concept import Word
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.fit import STOPWORDS, find_phrase
-from photowords.prompts import key
+from photowords.naming import key
 
 
 def align(sentence: str, backbone: Backbone, freeze: Sequence[str] = ()) -> tuple[Word, ...]:

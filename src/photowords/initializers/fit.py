@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.prompts import key, sentence
+from photowords.naming import key
+from photowords.prompts import sentence
 from photowords.starts import Budgeted, Dropping
 from photowords.templates import PROPERTIES, templates
 

@@ -9,7 +9,8 @@ import torch
 from photowords.backbones import Backbone
 from photowords.initializers.fit import STOPWORDS
 from photowords.initializers.found import Found
-from photowords.prompts import key, words_in
+from photowords.naming import key
+from photowords.prompts import words_in
 from photowords.starts import Captioned
 from photowords.templates import PROPERTIES, templates
 

@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.fit import STOPWORDS
-from photowords.prompts import key
+from photowords.naming import key
 
 KEYS = ("PHOTOWORDS_REFINER_KEY", "OPENAI_API_KEY")
 """Environment variables that may hold the endpoint's key, first choice first; a local server needs none.
