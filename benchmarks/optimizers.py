@@ -10,7 +10,18 @@ import torch
 from torch import Tensor
 
 from photowords.inversion.draws import Drawn, Draws, spread
-from photowords.inversion.rule import Optimizer, State
+from photowords.inversion.rule import Optimizer, State, as_long
+
+
+@dataclass(frozen=True)
+class Around:
+    """Another optimiser with something changed; lengths stay where it keeps them."""
+
+    inner: Optimizer
+
+    @property
+    def keeps_length(self) -> bool:
+        return self.inner.keeps_length
 
 
 @dataclass(frozen=True)
@@ -22,21 +33,15 @@ class Kept:
 
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         moved = self.inner(state, gradient, rho, size, index)
-        length = state["rows"].norm(dim=1, keepdim=True)
-        return {**moved, "rows": moved["rows"] * length / moved["rows"].norm(dim=1, keepdim=True)}
+        return {**moved, "rows": as_long(moved["rows"], state["rows"])}
 
 
 @dataclass(frozen=True)
-class Heavy:
+class Heavy(Around):
     """Another optimiser, given a sum of the gradients so far, each at length 1 over all vectors and without what lies
     along its vector: the last one whole and every older one ``momentum`` times the next."""
 
-    inner: Optimizer
     momentum: float
-
-    @property
-    def keeps_length(self) -> bool:
-        return self.inner.keeps_length
 
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         unit = state["rows"] / state["rows"].norm(dim=1, keepdim=True)
@@ -46,16 +51,11 @@ class Heavy:
 
 
 @dataclass(frozen=True)
-class Pulled:
+class Pulled(Around):
     """Another optimiser with a pull on every vector towards where it began, ``strength`` times its gradient's norm for
     each of the vector's own lengths that it has gone."""
 
-    inner: Optimizer
     strength: float
-
-    @property
-    def keeps_length(self) -> bool:
-        return self.inner.keeps_length
 
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         start = state.get("start", state["rows"])
@@ -65,15 +65,10 @@ class Pulled:
 
 
 @dataclass(frozen=True)
-class Falling:
+class Falling(Around):
     """Another optimiser at a rate that falls to 0 over ``steps`` as half a cosine (Loshchilov and Hutter 2017)."""
 
-    inner: Optimizer
     steps: int
-
-    @property
-    def keeps_length(self) -> bool:
-        return self.inner.keeps_length
 
     def __call__(self, state: State, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
         factor = (1 + math.cos(math.pi * (index - 1) / self.steps)) / 2

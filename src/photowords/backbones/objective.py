@@ -68,6 +68,7 @@ class Denoising(Objective):
         # are uniform all the same (Hesterberg 1995), so that none weighs more than 2 on a model where it does not.
         share = self._schedule.alphas_cumprod.double().cpu().sqrt()
         self._density = (1 + share / share.mean()) / 2
+        self._below = self._density.cumsum(0) / self.steps
 
     def timesteps(self, quantiles: Tensor) -> Tensor:
         return (quantiles * self.steps).long()
@@ -75,8 +76,7 @@ class Denoising(Objective):
     def important(self, quantiles: Tensor) -> tuple[Tensor, Tensor]:
         if self.prediction_type != "epsilon":
             return super().important(quantiles)
-        below = self._density.cumsum(0) / self.steps
-        t = torch.searchsorted(below, quantiles.double(), right=True).clamp(max=self.steps - 1)
+        t = torch.searchsorted(self._below, quantiles.double(), right=True).clamp(max=self.steps - 1)
         return t, (1 / self._density[t]).float()
 
     def add_noise(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
