@@ -123,7 +123,7 @@ def to_tensor(image: Image.Image, size: int, box: tuple[int, int, int, int] | No
     """
     import torch
 
-    image = as_rgb(image)
+    image = as_rgb(image) if image.mode != "RGB" or image.has_transparency_data else image
     box = box or square_box(image.size)
     side = box[2] - box[0]
     # Pictures of the pocket world were shrunk by averaging whole blocks, so a drawing of it must be shrunk alike to be
