@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ from photowords import backbones, formats, pocket
 from photowords.backbones import Backbone, Conditioning
 from photowords.errors import PhotowordsWarning
 from photowords.initializers import start
-from photowords.inversion import invert
+from photowords.inversion import Problem, invert
 from photowords.settings import InvertSettings
 from photowords.starts import Words
 
@@ -43,20 +45,25 @@ dist.destroy_process_group()
 """
 
 
+@pytest.fixture
+def own(tiny_folder: Path) -> Backbone:
+    """A backbone that a test may change."""
+    return backbones.load(str(tiny_folder), "cpu", "fp32")
+
+
 def learned(backbone: Backbone, photo: Image) -> Tensor:
     *_, last = invert(backbone, start(Words(words="red mug"), [], backbone, "it"), [photo], SETTINGS)
     return last.concept.vectors("clip_l")
 
 
-def small_memory(backbone: Backbone, monkeypatch: pytest.MonkeyPatch, holds: int) -> list[int]:
+def small_memory(backbone: Backbone, monkeypatch: pytest.MonkeyPatch, holds: Callable[[], int]) -> list[int]:
     """A backbone whose device holds so many samples; the sizes that it is asked for."""
     predict, asked = backbone.predict, []
 
     def limited(noisy: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
-        if torch.is_grad_enabled():
-            asked.append(len(t))
-            if len(t) > holds:
-                raise torch.OutOfMemoryError("CUDA out of memory.")
+        asked.append(len(t))
+        if len(t) > holds():
+            raise torch.OutOfMemoryError("CUDA out of memory.")
         return predict(noisy, t, conditioning)
 
     monkeypatch.setattr(backbone, "predict", limited)
@@ -68,7 +75,7 @@ def test_out_of_memory_splits_the_batch_and_says_so_once(
     tiny: Backbone, mug: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = learned(tiny, mug)
-    asked = small_memory(tiny, monkeypatch, 2)
+    asked = small_memory(tiny, monkeypatch, lambda: 2)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PhotowordsWarning)
         parts = learned(tiny, mug)
@@ -76,18 +83,47 @@ def test_out_of_memory_splits_the_batch_and_says_so_once(
     assert said == [
         "the GPU's memory does not hold 5 samples at once; they are taken 2 by 2, which changes nothing but the time"
     ]
-    assert asked == [5, *[2, 2, 1] * 3]
+    assert asked == [2, 5, *[2, 2, 1] * 3, 2]
     assert torch.allclose(parts, whole, rtol=0, atol=1e-6)
 
 
-def test_memory_for_less_than_one_sample_is_an_error(
-    tiny: Backbone, mug: Image, monkeypatch: pytest.MonkeyPatch
+def test_memory_for_less_than_one_sample_computes_its_activations_again(
+    own: Backbone, mug: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = small_memory(tiny, monkeypatch, 0)
+    whole = learned(own, mug)
+    network: Any = own._network  # type: ignore[attr-defined]
+    asked = small_memory(
+        own, monkeypatch, lambda: 3 if network.is_gradient_checkpointing or not torch.is_grad_enabled() else 0
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PhotowordsWarning)
+        parts = learned(own, mug)
+    said = [str(one.message) for one in caught if "memory" in str(one.message)]
+    assert "does not hold what a sample's gradient needs; that is computed twice instead of kept" in said[2]
+    assert asked == [2, 5, 2, 1, 5, *[2, 2, 1] * 3, 2]
+    assert len(said) == 4
+    assert torch.allclose(parts, whole, rtol=0, atol=1e-6)
+
+
+def test_memory_for_less_than_that_is_an_error(own: Backbone, mug: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = small_memory(own, monkeypatch, lambda: 0 if torch.is_grad_enabled() else 2)
     with warnings.catch_warnings(), pytest.raises(torch.OutOfMemoryError):
         warnings.simplefilter("ignore", PhotowordsWarning)
-        learned(tiny, mug)
-    assert asked == [5, 2, 1]
+        learned(own, mug)
+    assert asked == [2, 5, 2, 1, 5, 2, 1]
+
+
+def test_held_out_losses_are_measured_in_parts_as_well(
+    own: Backbone, mug: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = Problem(own, start(Words(words="red mug"), [], own, "it"), [mug], (), SETTINGS)
+    vectors = {"clip_l": problem.trained("clip_l")}
+    whole = problem.held_out(vectors)
+    asked = small_memory(own, monkeypatch, lambda: 1)
+    with pytest.warns(PhotowordsWarning, match="does not hold 2 samples at once; they are taken 1 by 1"):
+        parts = problem.held_out(vectors)
+    assert asked == [2, 1, 1]
+    assert torch.allclose(parts, whole, rtol=0, atol=1e-6)
 
 
 def test_two_processes_learn_what_one_does(tiny_folder: Path, tmp_path: Path) -> None:

@@ -198,5 +198,10 @@ class Backbone(ABC):
         """
 
     @abstractmethod
+    def spare_memory(self) -> bool:
+        """From now on compute the network's activations again in the backward pass instead of keeping them, which takes
+        about a third more time (Chen et al. 2016); False where that is so already."""
+
+    @abstractmethod
     def weights_hash(self) -> str:
         """SHA-256 over every weight: equal before and after an inversion."""

@@ -107,7 +107,7 @@ class PipelineBackbone(Backbone):
         self._network, self._autoencoder = (getattr(pipe, part) for part in (self.network, self.autoencoder))
         for module in self._modules():
             module.requires_grad_(False).eval()
-        place(pipe, device, offload)
+        moved = place(pipe, device, offload)
         if self._autoencoder_side >= 32:  # decode large pictures one by one: less memory
             self._autoencoder.enable_slicing()
         self.text_encoders = {
@@ -115,6 +115,10 @@ class PipelineBackbone(Backbone):
             for name, part in self.text_parts.items()
             if (model := getattr(pipe, part.model)) is not None
         }
+        for encoder in self.text_encoders.values():
+            encoder.recomputes = moved != "none"
+        if moved == "sequential":  # autograd would keep every layer's weights on the device, once they had come
+            self.spare_memory()
         digest = hashlib.sha256()
         for table in tables.values():
             digest.update(table.half().numpy().tobytes())
@@ -123,6 +127,12 @@ class PipelineBackbone(Backbone):
         self.sampling, self.objective = self._sampling(), self._objective()
         self._schedulers = {"default": pipe.scheduler}
         self.readers = self.world.readers if self.world else HUB_READERS
+
+    def spare_memory(self) -> bool:
+        if self._network.is_gradient_checkpointing:
+            return False
+        self._network.enable_gradient_checkpointing()
+        return True
 
     def _load_text_encoders(self, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """The pipeline's text encoders, and their word vectors as they are stored."""

@@ -16,8 +16,8 @@ SHARE = 0.6
 """Of a GPU's memory that weights may fill; activations and the user's desktop have the rest."""
 
 
-def place(pipe: Any, device: torch.device, offload: str) -> None:
-    """Make a pipeline ready to work on a device.
+def place(pipe: Any, device: torch.device, offload: str) -> str:
+    """Make a pipeline ready to work on a device; what was chosen of the following.
 
     ``offload`` says what of it may be there at once: "none", all of it stays; "model", a part (a text encoder, the
     network, the autoencoder) comes when it is called and leaves when the next one comes; "sequential", one layer at a
@@ -28,10 +28,9 @@ def place(pipe: Any, device: torch.device, offload: str) -> None:
         raise UserError(f"`offload` is {offload!r}, but it must be one of {', '.join(OFFLOADS)}")
     kernels.choose(pipe, device)
     how = _automatic(_sizes(pipe), device) if offload == "auto" else offload
-    if how == "none":
-        pipe.to(device)
-        return
-    (pipe.enable_model_cpu_offload if how == "model" else pipe.enable_sequential_cpu_offload)(device=device)
+    move = {"none": pipe.to, "model": pipe.enable_model_cpu_offload, "sequential": pipe.enable_sequential_cpu_offload}
+    move[how](device=device)
+    return how
 
 
 def _sizes(pipe: Any) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from photowords.backbones import Backbone, Conditioning
-from photowords.errors import PhotowordsWarning
+from photowords.inversion.memory import within_memory
 
 
 @dataclass(frozen=True)
@@ -32,18 +31,13 @@ class Batch:
     weight: Tensor
     prompt: Tensor
 
-    def split(self, size: int) -> list[Batch]:
-        """The same samples in batches of at most ``size``."""
-        parts = zip(*(tensor.split(size) for tensor in vars(self).values()), strict=True)
-        return [Batch(*part) for part in parts]
-
     def pick(self, rows: Tensor) -> Batch:
         """The samples numbered ``rows`` (n,), which are on the CPU."""
         return Batch(*(tensor[rows.to(tensor.device)] for tensor in vars(self).values()))
 
     def first(self, size: int) -> Batch:
         """The first ``size`` samples."""
-        return self.split(size)[0]
+        return self.pick(torch.arange(size))
 
     def mirrored(self) -> Batch:
         """The same samples, each with the negative of its noise."""
@@ -73,33 +67,20 @@ def denoising_gradient(
     """The losses (b,), and the gradient of their sum, each times its ``share`` (b,), in each tensor of the conditioning
     that has one.
 
-    Where a GPU's memory does not hold the batch, it is taken in parts, and a warning says so once. Under
-    ``torch.distributed`` each process takes its part of the samples, and all have the whole answer.
+    What a GPU's memory does not hold is computed ``within_memory``. Under ``torch.distributed`` each process takes its
+    part of the samples, and all have the whole answer.
     """
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
     mine = torch.arange(rank, len(batch.t), world)
     losses = torch.zeros_like(share)
     slopes = {name: torch.zeros_like(tensor) for name, tensor in conditioning.tensors.items() if tensor.requires_grad}
-    done = 0
-    while done < len(mine):
-        rows = mine[done : done + (backbone.at_once or len(mine))]
-        try:
-            own, found = _gradient(backbone, batch.pick(rows), conditioning.pick(rows), share[rows.to(share.device)])
-        except torch.OutOfMemoryError:
-            if len(rows) == 1:
-                raise
-            backbone.at_once = len(rows) // 2
-        else:
-            for whole, part in zip([losses, *slopes.values()], [own, *found], strict=True):
-                whole[rows.to(whole.device)] = part
-            done += len(rows)
-            continue
-        warnings.warn(  # outside of the handler, which holds on to the memory
-            f"the GPU's memory does not hold {len(rows)} samples at once; they are taken {backbone.at_once} by "
-            f"{backbone.at_once}, which changes nothing but the time",
-            PhotowordsWarning,
-            stacklevel=2,
-        )
+
+    def gradient(rows: Tensor) -> tuple[Tensor, list[Tensor]]:
+        return _gradient(backbone, batch.pick(rows), conditioning.pick(rows), share[rows.to(share.device)])
+
+    for rows, (own, found) in within_memory(backbone, mine, gradient):
+        for whole, part in zip([losses, *slopes.values()], [own, *found], strict=True):
+            whole[rows.to(whole.device)] = part
     for tensor in [losses, *slopes.values()] if world > 1 else []:
         dist.all_reduce(tensor)
     return losses, slopes

@@ -15,6 +15,7 @@ from photowords.backbones import Backbone, Conditioning
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.inversion.loss import Batch, denoising_loss
+from photowords.inversion.memory import within_memory
 from photowords.inversion.rule import Rule
 from photowords.inversion.views import views
 from photowords.prompts import in_template
@@ -145,9 +146,13 @@ class Problem:
         conditioning = self.backbone.encode_prompt(self.prompts, self.concept.embeddings(vectors))
         # Small latents are measured many at a time, large ones as many as a training step holds.
         size = batch or max(4, 2048 // self._views[0].weight.numel())
-        parts = self.held_out_batch.split(size)
-        losses = [denoising_loss(self.backbone, part, conditioning.pick(part.prompt)) for part in parts]
-        return torch.cat(losses).cpu()
+
+        def losses(rows: Tensor) -> Tensor:
+            part = self.held_out_batch.pick(rows)
+            return denoising_loss(self.backbone, part, conditioning.pick(part.prompt))
+
+        samples = torch.arange(len(self.held_out_batch.t))
+        return torch.cat([made for _, made in within_memory(self.backbone, samples, losses, size)]).cpu()
 
     def _held_out_batch(self) -> Batch:
         count, device = self.settings.held_out, self.backbone.device

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from photowords.concept import Embeddings, WordRef
 from photowords.errors import UserError
@@ -28,10 +29,13 @@ class TextEncoder(ABC):
         context: tokens that a prompt may have, begin and end included; shorter prompts are padded to it.
         width: of a word's vectors.
         begin, end: ids that stand around every prompt.
+        recomputes: whether the backward pass runs it once more instead of keeping what it computed: it has to where the
+            weights leave the device when it has run, and saves their memory. False at first.
     """
 
     begin: tuple[int, ...]
     end: tuple[int, ...]
+    recomputes: bool = False
 
     def __init__(
         self, name: str, model: Any, tokenizer: Any, table: Tensor, context: int, device: torch.device
@@ -100,23 +104,29 @@ class TextEncoder(ABC):
         prompt is longer than the context.
         """
         ids, places, rows = self._lay_out(prompts, embeddings)
+        spliced: tuple[Tensor, ...] = ()
         if rows:
-            table = torch.cat([embeddings[ref][self.name].to(self.device) for ref in rows])
-            self._spliced.now = (
-                *(torch.tensor(index, device=self.device) for index in zip(*places, strict=True)),
-                table,
-            )
+            where = (torch.tensor(index, device=self.device) for index in zip(*places, strict=True))
+            spliced = (*where, torch.cat([embeddings[ref][self.name].to(self.device) for ref in rows]))
+        given = (ids.to(self.device), *spliced)
+        if self.recomputes and torch.is_grad_enabled():
+            return checkpoint(self._run_spliced, *given, use_reentrant=False)
+        return self._run_spliced(*given)
+
+    def _run_spliced(self, ids: Tensor, *spliced: Tensor) -> Any:
+        """``_run`` with learned rows in their places: prompts, positions, rows (places,) each, and their table."""
+        self._spliced.now = spliced
         try:
-            return self._run(ids.to(self.device))
+            return self._run(ids)
         finally:
-            self._spliced.now = None
+            self._spliced.now = ()
 
     def _run(self, ids: Tensor) -> Any:
         """transformers' output for token ids (prompts, context)."""
         return self._model(ids, output_hidden_states=True, return_dict=True)
 
     def _splice(self, module: object, inputs: object, output: Tensor) -> Tensor | None:
-        if (now := getattr(self._spliced, "now", None)) is None:
+        if not (now := getattr(self._spliced, "now", ())):
             return None
         prompt, place, row, table = now
         return output.index_put((prompt, place), table[row].to(output.dtype))
