@@ -8,7 +8,7 @@ from diffusers import StableDiffusionPipeline
 
 from photowords import backbones, images, pocket
 from photowords.backbones import placement
-from photowords.backbones.pipeline import Source
+from photowords.backbones.source import Source
 from photowords.backbones.stable_diffusion import StableDiffusion
 from photowords.errors import UserError
 from photowords.initializers import start

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from photowords import backbones, images, pocket
 from photowords.backbones import Backbone
-from photowords.backbones.pipeline import Source
+from photowords.backbones.source import Source
 from photowords.inversion import invert
 from photowords.settings import InvertSettings
 from tests import small_models

@@ -12,13 +12,14 @@ import torch
 
 from photowords import pocket
 from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution
+from photowords.backbones.source import Source
 from photowords.backbones.text import TextEncoder
 from photowords.backbones.world import World
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.pretrained import pinned, quiet, unreachable
 
 if TYPE_CHECKING:
-    from photowords.backbones.pipeline import PipelineBackbone, Source
+    from photowords.backbones.pipeline import PipelineBackbone
 
 __all__ = [
     "ALIASES",
@@ -150,8 +151,6 @@ def family(folder: Path, name: str) -> type[PipelineBackbone]:
 
 
 def _locate(name: str) -> Source:
-    from photowords.backbones import pipeline  # diffusers, which takes its time
-
     if name in ALIASES and (Path(name) / "model_index.json").exists():
         warnings.warn(
             f"{name} is taken as the short name; for the folder of that name, write ./{name}",
@@ -162,12 +161,12 @@ def _locate(name: str) -> Source:
     if Path(hub).exists():
         folder = Path(hub).resolve()
         known = name in ALIASES
-        return pipeline.Source(folder, name if known else folder.name, name if known else str(folder))
+        return Source(folder, name if known else folder.name, name if known else str(folder))
     if hub.count("/") != 1:
         raise UserError(f"there is no model {name!r}: no such folder, and the short names are {', '.join(ALIASES)}")
     repository, revision = pinned(hub)
     folder = _fetch(name, repository, revision)
-    return pipeline.Source(folder, name, name, revision=folder.name)
+    return Source(folder, name, name, revision=folder.name)
 
 
 def _fetch(name: str, repository: str, revision: str | None) -> Path:

@@ -18,6 +18,7 @@ from torch import Tensor
 from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution
 from photowords.backbones.objective import Denoising, Objective
 from photowords.backbones.placement import place
+from photowords.backbones.source import Source
 from photowords.backbones.text import TextEncoder
 from photowords.backbones.text.loading import load_encoder
 from photowords.backbones.world import World
@@ -30,23 +31,6 @@ HUB_READERS = {
     "clip": "openai/clip-vit-base-patch32",
 }
 """What reads photos for models of the open world."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a model lies.
-
-    Attributes:
-        folder: the pipeline's folder on this machine.
-        name: its short name, hub name or folder's name.
-        again: what ``backbones.load`` takes to load it again.
-        revision: the hub's commit; None for folders.
-    """
-
-    folder: Path
-    name: str
-    again: str
-    revision: str | None = None
 
 
 @dataclass(frozen=True)
