@@ -127,6 +127,7 @@ def test_another_number_of_threads_is_warned_of_where_it_counts(
     run = learning.begin(pocket_model, [photo], tmp_path / "run", Words(words="red mug"), "mug", settings, 0)
     if before is None:
         del run.about["threads"]
+        run.save_settings()
     monkeypatch.setattr(torch, "get_num_threads", lambda: after)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
+from photowords import backbones
 from photowords.backbones import Backbone, Conditioning
+from photowords.concept import Concept, Word
 from photowords.initializers import start
-from photowords.inversion import Inversion, Problem, invert, together
+from photowords.inversion import Inversion, Lockstep, Problem, invert, together
 from photowords.settings import GenerateSettings, InvertSettings
 from photowords.starts import Words
+from tests.small_models import flux
 
 SETTINGS = InvertSettings(steps=3, batch=3, held_out=4, evaluate_every=2, optimizer="tangent", noise="antithetic")
 
@@ -31,6 +37,33 @@ def test_concepts_learned_together_are_those_learned_alone(tiny: Backbone, mug: 
             assert torch.allclose(one.concept.vectors("clip_l"), other.concept.vectors("clip_l"), atol=1e-6)
             assert one.loss is not None and other.loss is not None
             assert abs(one.loss - other.loss) < 1e-5 and (one.held_out is None) == (other.held_out is None)
+
+
+def test_what_fails_for_one_leaves_the_others_their_steps(
+    tiny: Backbone, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lockstep, concept = Lockstep(), start(Words(words="red mug"), [], tiny, "it")
+    one, other = (lockstep.invert(tiny, concept, [photo], SETTINGS) for photo in (mug, mug.rotate(90)))
+    next(one), next(other)
+    problem = [*lockstep._made][1].problem
+
+    def full(vectors: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(problem, "held_out", full)
+    found = [next(one), next(other), next(one)]
+    with pytest.raises(torch.OutOfMemoryError):
+        next(other)
+    assert [step.index for step in (*found, *one)] == [1, 1, 2, 3]
+
+
+def test_a_sentence_may_have_no_token_in_one_of_the_text_encoders(mug: Image.Image, tmp_path: Path) -> None:
+    backbone = backbones.load(str(flux(tmp_path / "flux")), "cpu", "fp32")
+    clip, t5 = (encoder.width for encoder in backbone.text_encoders.values())
+    word = Word("\u200d", {"clip_l": torch.ones(1, clip), "t5xxl": torch.zeros(0, t5)})
+    *_, last = invert(backbone, Concept("it", (word,), {"step": 0}), [mug], SETTINGS)
+    assert last.concept.vectors("t5xxl").shape == (0, t5)
+    assert not torch.equal(last.concept.vectors("clip_l"), word.vectors["clip_l"])
 
 
 def test_pictures_of_several_prompts_are_drawn_in_one_batch(tiny: Backbone) -> None:

@@ -113,7 +113,8 @@ class Concept:
 
     def trainable_rows(self, encoder: str) -> Tensor:
         """Which rows of ``vectors`` optimisation may move, (rows, 1) booleans."""
-        return torch.tensor([[word.trainable] for word in self.words for _ in range(word.tokens(encoder))])
+        rows = [word.trainable for word in self.words for _ in range(word.tokens(encoder))]
+        return torch.tensor(rows, dtype=torch.bool).view(-1, 1)
 
     def embeddings(self, vectors: Mapping[str, Tensor] | None = None) -> Embeddings:
         """The concept's words as a prompt's encoding takes them.

@@ -46,7 +46,7 @@ class Status:
         losses: the steps on record: step, loss (None at step 0), and where they were measured held_out and error, the
             paired standard error of held_out's difference from step 0's.
         seconds: so far, by phase.
-        error: why it failed, one sentence; of a run that is done, why it did not come to go on.
+        error: why it failed, one sentence; of a run that is done or stopped, why it did not come to go on.
     """
 
     state: State
@@ -68,13 +68,13 @@ def state(folder: Path) -> State:
         if (folder / STOP).exists():
             return "stopping"
         return "learning" if (folder / LOSSES).exists() else "starting"
-    marks: tuple[tuple[str, State], ...] = ((QUEUED, "queued"), (RESULT, "done"), (ERROR, "failed"), (STOP, "stopped"))
+    marks: tuple[tuple[str, State], ...] = ((QUEUED, "queued"), (RESULT, "done"), (STOP, "stopped"), (ERROR, "failed"))
     return next((state for name, state in marks if (folder / name).exists()), "interrupted")
 
 
 def status(folder: Path) -> Status:
     """Where a run stands; what cannot be read is left out."""
-    losses = [row for row in map(_row, whole_lines(folder / LOSSES)) if row]
+    losses = [found for found in map(as_row, whole_lines(folder / LOSSES)) if found]
     step = losses[-1]["step"] if losses else None
     return Status(state(folder), step, losses, seconds(folder), error(folder))
 
@@ -105,12 +105,12 @@ def signature(folder: Path) -> tuple[object, ...]:
     return tuple(marks)
 
 
-def stop(folder: Path) -> None:
-    """Ask a run to stop. One that learns keeps what it reached; one that waits no longer does. Raises UserError where
-    its folder cannot be written."""
+def stop(folder: Path, why: str = "") -> None:
+    """Ask a run to stop, and say why if it matters. One that learns keeps what it reached; one that waits no longer
+    does. Raises UserError where its folder cannot be written."""
     (folder / QUEUED).unlink(missing_ok=True)
     if state(folder) not in ("done", "failed"):
-        files.write_text(folder / STOP, "")
+        files.write_text(folder / STOP, why)
 
 
 def enqueue(folder: Path, steps: int | None = None) -> None:
@@ -119,19 +119,23 @@ def enqueue(folder: Path, steps: int | None = None) -> None:
     files.write_text(folder / QUEUED, "" if steps is None else str(steps))
 
 
-def is_asked_to_stop(folder: Path) -> bool:
-    """Whether the process that works on a run should stop."""
-    return (folder / STOP).exists()
+def asked_to_stop(folder: Path) -> str | None:
+    """Why the process that works on a run should stop, where ``stop`` was told; None where it need not."""
+    try:
+        return (folder / STOP).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
 
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Be the process that works on a run. How that ends stands in the folder; a run that was done, and did not come to
-    go on, still is.
+    """Be the process that works on a run. How that ends stands in the folder; a run that was done or stopped, and did
+    not come to go on, still is.
 
     Raises UserError when another process works on it.
     """
     with files.locked(folder, "another photowords"):
+        was_stopped, before = (folder / STOP).exists(), _size(folder / LOSSES)
         for name in (QUEUED, STOP, ERROR):
             (folder / name).unlink(missing_ok=True)
         try:
@@ -142,7 +146,16 @@ def hold(folder: Path) -> Iterator[None]:
             raise
         except Exception as error:
             fail(folder, sentence(error))
+            if was_stopped and _size(folder / LOSSES) == before:
+                with suppress(UserError):
+                    files.write_text(folder / STOP, "")
             raise
+
+
+def _size(path: Path) -> int | None:
+    with suppress(OSError):
+        return path.stat().st_size
+    return None
 
 
 def sentence(error: BaseException) -> str:
@@ -182,9 +195,10 @@ def whole_lines(path: Path) -> list[str]:
     return text[: text.rfind("\n") + 1].splitlines()
 
 
-def _row(line: str) -> dict[str, Any] | None:
+def as_row(line: str) -> dict[str, Any] | None:
+    """A line of the losses; None for what is none."""
     with suppress(ValueError):
-        row = json.loads(line)
-        if isinstance(row, dict) and isinstance(row.get("step"), int):
-            return row
+        found = json.loads(line)
+        if isinstance(found, dict) and isinstance(found.get("step"), int):
+            return found
     return None

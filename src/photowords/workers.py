@@ -72,7 +72,7 @@ def _gpus(device: str) -> list[str]:
 
 
 def on_processes(jobs: Sequence[Job], count: int) -> Generator[Event, None, None]:
-    """Run jobs in ``count`` spawned processes of one thread each. Closing the iterator, or Ctrl-C, stops the jobs at
+    """Run jobs in ``count`` spawned processes. Closing the iterator, or Ctrl-C, stops the jobs at
     work, and ends the processes.
 
     Where jobs are on "cuda", each process sees one GPU alone, in turn, so that what it loads stays on that one.

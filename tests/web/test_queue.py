@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -68,4 +70,22 @@ def test_only_a_run_that_holds_its_folder_is_asked_through_it(
     asked.look()
     with files.locked(run, "a test") if held else nullcontext():
         asked.stop(run)
-        assert (started[0].poll() is None) is held and follow.is_asked_to_stop(run)
+        assert (started[0].poll() is None) is held and follow.asked_to_stop(run) is not None
+
+
+def test_a_stop_while_a_run_is_being_started_is_not_lost(
+    run: Path, queue: tuple[Queue, list[subprocess.Popen[bytes]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, started = queue
+    follow.enqueue(run)
+    start, stopping = asked._start, threading.Thread(target=asked.stop, args=(run,))
+
+    def slowly(folder: Path) -> subprocess.Popen[bytes]:
+        stopping.start()
+        time.sleep(0.3)
+        return start(folder)
+
+    monkeypatch.setattr(asked, "_start", slowly)
+    asked.look()
+    stopping.join()
+    assert started[0].poll() is not None and follow.state(run) == "stopped"

@@ -167,6 +167,8 @@ def _resume(args: argparse.Namespace, told: dict[str, Any], bar: Bar) -> dict[st
     run = Run.open(args.out)
     about = {name: getattr(args, name) for name in ABOUT if getattr(args, name) is not None}
     made = {**vars(run.settings), **run.about}
+    if run.is_of(about.get("model", "auto")):
+        about["model"] = made["model"]
     for name, value in {**told, **about}.items():
         if name != "steps" and (was := made.get(name)) != value:
             raise UserError(f"{args.out} was made with `{name}` {was}, not {value}; resume it without `{name}`")

@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+HELD_OUT_SEED = 2**32 - 1
+"""Of a generator that training never sees: torch uses 32 bits of a seed, and training takes its seeds modulo this."""
 GOLDEN = (5**0.5 - 1) / 2
 """The step of a sequence in [0, 1) whose first n members lie evenly, however many they are (Weyl 1916)."""
 
@@ -53,5 +55,5 @@ def spread(generator: torch.Generator, seed: int, index: int, size: int, prompts
 
 
 def _generator(seed: int, number: int) -> torch.Generator:
-    """One of a run's own generators; torch uses 32 bits of what it is given."""
-    return torch.Generator().manual_seed((seed + 7919 * number) % 2**32)
+    """One of a run's own generators."""
+    return torch.Generator().manual_seed((seed + 7919 * number) % HELD_OUT_SEED)

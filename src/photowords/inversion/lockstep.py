@@ -9,7 +9,7 @@ from PIL.Image import Image
 
 from photowords.backbones import Backbone
 from photowords.concept import Concept
-from photowords.inversion.loop import Diverged, Inversion, advance
+from photowords.inversion.loop import Inversion, advance
 from photowords.inversion.problem import Problem
 from photowords.inversion.step import Step
 from photowords.settings import InvertSettings
@@ -23,7 +23,7 @@ class Lockstep:
     """
 
     def __init__(self) -> None:
-        self._made: dict[Inversion, deque[Step | Diverged]] = {}
+        self._made: dict[Inversion, deque[Step | Exception]] = {}
 
     def invert(
         self,
@@ -44,7 +44,7 @@ class Lockstep:
                 if not mine:
                     self._advance()
                 made = mine.popleft()
-                if isinstance(made, Diverged):
+                if isinstance(made, Exception):
                     raise made
                 yield made
         finally:

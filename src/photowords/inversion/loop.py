@@ -51,26 +51,26 @@ def together(inversions: Sequence[Inversion]) -> Iterator[list[Step]]:
     while not any(one.finished for one in inversions):
         made = advance(inversions)
         for outcome in made:
-            if isinstance(outcome, Diverged):
+            if isinstance(outcome, Exception):
                 raise outcome
         yield [step for step in made if isinstance(step, Step)]
 
 
-def advance(inversions: Sequence[Inversion]) -> list[Step | Diverged]:
+def advance(inversions: Sequence[Inversion]) -> list[Step | Exception]:
     """One step of each of some inversions of one model: their samples share a pass of the network.
 
-    The vectors are those of each alone but for rounding. One that diverges is answered with the reason, and leaves the
-    others as they are.
+    The vectors are those of each alone but for rounding. One that diverges, or fails while its step is measured, is
+    answered with the reason, and leaves the others as they are.
     """
     rows = [one.rows() for one in inversions]
     batches = [one.problem.draw(one.index + 1) for one in inversions]
     with threads.for_cells(sum(batch.weight.numel() for batch in batches)):
         means, gradients = _gradients(inversions, rows, batches)
-    made: list[Step | Diverged] = []
+    made: list[Step | Exception] = []
     for one, mean, own in zip(inversions, means, rows, strict=True):
         try:
             made.append(one.step(mean, [next(gradients) for _ in own]))
-        except Diverged as error:
+        except Exception as error:  # its own: the others have made their steps
             made.append(error)
     return made
 
@@ -90,7 +90,10 @@ def _gradients(
     share = torch.cat([whole.latents.new_full((size,), 1 / size) for size in sizes])
     losses, slopes = denoising_gradient(inversions[0].problem.backbone, whole, told, share)
     leaves = [leaf for own in rows for leaf in own.values()]
-    found = torch.autograd.grad([told[name] for name in slopes], leaves, list(slopes.values()))
+    # A sentence may have no token at all in one of the text encoders.
+    found = torch.autograd.grad(
+        [told[name] for name in slopes], leaves, list(slopes.values()), allow_unused=True, materialize_grads=True
+    )
     return [part.mean() for part in losses.split(sizes)], iter(found)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from photowords.backbones import Backbone, Conditioning
 from photowords.concept import Concept
 from photowords.errors import UserError
+from photowords.inversion.draws import HELD_OUT_SEED
 from photowords.inversion.loss import Batch, denoising_loss
 from photowords.inversion.memory import within_memory
 from photowords.inversion.rule import Rule
@@ -21,9 +22,6 @@ from photowords.inversion.views import views
 from photowords.prompts import in_template
 from photowords.settings import InvertSettings
 from photowords.templates import templates
-
-HELD_OUT_SEED = 2**32 - 1
-"""Of a generator that training never sees: torch uses 32 bits of a seed, and training takes its seeds modulo this."""
 
 Vectors = Mapping[str, Tensor]
 """Text encoder's name -> all vectors of a concept there, (rows, width)."""

@@ -33,7 +33,7 @@ from photowords import files, formats, images, jobs
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
-from photowords.follow import LOSSES, RESULT, whole_lines
+from photowords.follow import LOSSES, RESULT, as_row, whole_lines
 from photowords.inversion.problem import Problem
 from photowords.inversion.step import Step
 from photowords.settings import InvertSettings
@@ -94,7 +94,12 @@ class Run:
             settings, about = InvertSettings.from_json(record["settings"]), record["about"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder} is not a run of photowords: it has no readable settings.json") from error
-        return cls(folder, settings, about, whole_lines(folder / LOSSES), int(record.get("format", 1)))
+        lines = [line for line in whole_lines(folder / LOSSES) if as_row(line)]
+        return cls(folder, settings, about, lines, int(record.get("format", 1)))
+
+    def reread(self) -> None:
+        """Be what the folder holds now: another process may have worked on it since this was opened."""
+        vars(self).update(vars(Run.open(self.folder)))
 
     def save_settings(self, folder: Path | None = None) -> None:
         """Write settings.json."""
@@ -108,6 +113,10 @@ class Run:
         except (OSError, ValueError) as error:
             raise UserError(f"{self.folder} has not come to its end; `resume` it") from error
         return found
+
+    def is_of(self, model: str) -> bool:
+        """Whether this is its model, as it is asked for: a folder's may be any of its paths, and auto takes what is."""
+        return model in ("auto", self.about["model"]) or str(Path(model).resolve()) == self.about["model"]
 
     @property
     def concept_file(self) -> Path:
@@ -157,7 +166,13 @@ class Run:
         return self.folder / "samples" / f"step_{step:06d}.png"
 
     def last_step(self) -> Step | None:
-        """The newest whole checkpoint, to resume from; None when there is none. Later loss lines are dropped."""
+        """The newest whole checkpoint, to resume from; None when there is none. Later loss lines are dropped.
+
+        Where a run was stopped nothing is measured. So a run that is to end just there goes on from the checkpoint
+        before, to the same bits.
+        """
+        ends = self.settings.steps
+        measured = {row["step"] for row in self.losses() if "held_out" in row}
         whole = (path for path in (self.folder / "checkpoints").glob("*.safetensors") if path.stem.isdigit())
         for path in sorted(whole, key=lambda path: int(path.stem), reverse=True):
             try:
@@ -167,6 +182,8 @@ class Run:
             except (SafetensorError, OSError, KeyError, TypeError, ValueError):
                 continue
             index, sample_steps = step["index"], step["sample_steps"]
+            if index == ends and index not in measured:
+                continue
             self._lines = [line for line in self._lines if json.loads(line)["step"] <= index]
             vectors = {key.removeprefix("vectors."): v for key, v in tensors.items() if key.startswith("vectors.")}
             state = {key.removeprefix("state."): v for key, v in tensors.items() if key.startswith("state.")}

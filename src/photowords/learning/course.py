@@ -50,9 +50,15 @@ def course(
 
 def taken(run: Run, backbone: Backbone, steps: int | None = None, inverting: Inverting = invert) -> Generator[Step]:
     """``course`` for a process that holds the run's folder already."""
+    run.reread()
     _check_same(run, backbone)
     photos, masks = run.photos(), run.masks()  # raises where one is gone, before anything is changed
     last = run.last_step()
+    if last is not None and not any(row["step"] == 0 and "held_out" in row for row in run.losses()):
+        raise UserError(
+            f"{run.folder} has lost what was measured: its losses.jsonl is missing or damaged; its concept can be "
+            "used, but to learn on, begin again in another folder"
+        )
     if steps is not None and steps != run.settings.steps:
         if last is not None and steps < last.index:
             raise UserError(f"{run.folder} already has {last.index} steps; ask for at least as many")
@@ -135,7 +141,7 @@ def _advance(
                     shown = time.monotonic()
                     files.write_json(run.folder / follow.SECONDS, clock.seconds)
                 yield step
-                if step.index < run.settings.steps and follow.is_asked_to_stop(run.folder):
+                if step.index < run.settings.steps and follow.asked_to_stop(run.folder) is not None:
                     raise Stopped(f"stopped at step {step.index}")
         except BaseException:  # a loss that is not finite, Ctrl-C, a full disk: what was reached is kept
             if last is not None and last is not resume:

@@ -22,6 +22,8 @@ from photowords.learning.course import course
 from photowords.settings import InvertSettings
 from photowords.starts import Start
 
+ALL = "all"
+"""What stands in the file ``stop`` of a run that is asked to stop with those that share its batch."""
 SAMPLES = 16
 """Of the network's batch: on two cores it does these in little more time than a fourth of them."""
 
@@ -70,12 +72,17 @@ class Share:
         return Ended(failures, tuple(said))
 
     def stop(self) -> bool:
-        """Ask the runs at work through their folders, as anyone may: each keeps what it reached."""
+        """Ask the runs at work through their folders, as anyone may: each keeps what it reached, no other begins."""
         begun = [task.folder for task in self.tasks if follow.state(task.folder) in ("starting", "learning")]
         for folder in begun:
             with suppress(UserError):
-                follow.stop(folder)
+                follow.stop(folder, ALL)
         return bool(begun)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether ``stop`` was called, from any process, and its runs have not come to see it yet."""
+        return any(follow.asked_to_stop(task.folder) == ALL for task in self.tasks)
 
     def lost(self, how: str) -> Ended:
         """Of those that were not done yet."""
@@ -129,9 +136,16 @@ def together(share: Share, backbone: Backbone) -> dict[Task, str | None]:
     """Learn the tasks of a share in step with each other; why each failed, None where it did not."""
     lockstep, failures = Lockstep(), dict[Task, str | None]()
     courses = {task: _course(task, share, backbone, lockstep) for task in share.tasks}
+    begun, stopping = set[Task](), False
     while courses:
         for task, steps in list(courses.items()):
             try:
+                stopping = stopping or share.is_stopping
+                if stopping and task not in begun:
+                    raise follow.Stopped("stopped before it began")
+                if stopping:  # it may have begun meanwhile
+                    follow.stop(task.folder, ALL)
+                begun.add(task)
                 if next(steps, None) is not None:
                     continue
                 failures[task] = None
@@ -183,7 +197,7 @@ def _told(run: Run, share: Share) -> Iterator[tuple[str, Any, Any]]:
             yield name, run.about["start"].get(name, field.default), told.get(name, field.default)
     for name in fields.fields(InvertSettings):
         yield name, getattr(run.settings, name), getattr(share.settings, name)
-    if str(Path(share.model).resolve()) != run.about["model"]:  # of a folder, which is kept as an absolute path
+    if not run.is_of(share.model):
         yield "model", run.about["model"], share.model
     # Where no precision is asked for, that of another machine is as good.
     made, asked = (backbones.choose_dtype(torch.device("cpu"), name) for name in (run.about["dtype"], share.dtype))

@@ -9,6 +9,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class Queue:
     def __init__(self, config: Config, runs: Runs) -> None:
         self._config, self._runs = config, runs
         self._started: Started | None = None
+        self._turn = threading.Lock()  # a run that is just being started can be stopped only when it was
 
     async def work(self, begun: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Look whose turn it is, for ever; ``begun`` is told when a run was started."""
@@ -68,6 +70,10 @@ class Queue:
 
     def look(self) -> None:
         """Start the first that waits, unless one learns."""
+        with self._turn:
+            self._look()
+
+    def _look(self) -> None:
         if self._started is not None:
             before = self._started
             if before.process.poll() is None:
@@ -99,6 +105,10 @@ class Queue:
 
     def stop(self, folder: Path) -> None:
         """Ask a run to stop, or take it out of the queue."""
+        with self._turn:
+            self._stop(folder)
+
+    def _stop(self, folder: Path) -> None:
         follow.stop(folder)
         started = self._started
         if started is None or started.folder != folder or started.process.poll() is not None:

@@ -1,0 +1,80 @@
+"""A run that goes on is what it would have been, whatever was done to it meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from photowords import follow, learning
+from photowords.backbones import Backbone
+from photowords.cli import main
+from photowords.errors import UserError
+from photowords.follow import Stopped
+from photowords.inversion import Run
+from photowords.settings import InvertSettings
+from photowords.starts import Words
+
+SETTINGS = InvertSettings(steps=8, held_out=4, evaluate_every=3)
+
+
+@pytest.fixture
+def run(tiny: Backbone, mug: Image.Image, tmp_path: Path) -> Run:
+    """One that was not begun."""
+    mug.save(tmp_path / "mug.png")
+    return learning.begin(tiny, [tmp_path / "mug.png"], tmp_path / "run", Words(words="red mug"), "it", SETTINGS, 0)
+
+
+def stop_at(step: int, run: Run, backbone: Backbone) -> None:
+    with pytest.raises(Stopped), learning.course(run, backbone) as taken:
+        for _ in itertools.islice(taken, step + 1):
+            pass
+        follow.stop(run.folder)
+        next(taken)
+
+
+def test_what_another_process_did_since_a_run_was_opened_is_not_overwritten(run: Run, tiny: Backbone) -> None:
+    stop_at(4, run, tiny)
+    stale = Run.open(run.folder)
+    learning.go_on(Run.open(run.folder), tiny, 12)
+    files = {name: (run.folder / name).read_bytes() for name in ("losses.jsonl", "concept.safetensors")}
+    with pytest.raises(UserError, match="already has 12 steps"):
+        learning.go_on(stale, tiny, 8)
+    assert learning.go_on(Run.open(run.folder), tiny)["held_out_loss"]["curve"][-1]["step"] == 12
+    stale.settings = SETTINGS
+    assert learning.go_on(stale, tiny)["held_out_loss"]["curve"][-1]["step"] == 12
+    assert files == {name: (run.folder / name).read_bytes() for name in files}
+
+
+def test_a_run_that_is_to_end_where_it_was_stopped_is_measured_there(run: Run, tiny: Backbone, tmp_path: Path) -> None:
+    stop_at(5, run, tiny)
+    found = learning.go_on(Run.open(run.folder), tiny, 5)["held_out_loss"]
+    assert [point["step"] for point in found["curve"]] == [0, 3, 5]
+    last = Run.open(run.folder).last_step()
+    assert last is not None
+    losses = run.problem(tiny).held_out({"clip_l": last.concept.vectors("clip_l")})
+    assert losses.mean().item() == pytest.approx(found["final"], rel=1e-6)
+
+
+def test_a_stopped_run_that_is_refused_is_still_stopped(
+    run: Run, tiny: Backbone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop_at(4, run, tiny)
+    asked = ["invert", "--out", str(run.folder), "--resume"]
+    for wrong, why in ((["--steps", "2"], "already has 4 steps"), (["--device", "mps:9"], "cannot be used here")):
+        assert main([*asked, *wrong]) == 2 and why in capsys.readouterr().err
+        now = follow.status(run.folder)
+        assert now.state == "stopped" and now.error is not None and why in now.error
+    assert main(asked) == 0 and follow.error(run.folder) is None
+
+
+def test_a_runs_own_model_may_be_repeated_in_any_form(
+    run: Run, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tiny_folder.parent)
+    for model in ("auto", tiny_folder.name, f"./{tiny_folder.name}/", str(tiny_folder)):
+        assert main(["invert", "--out", str(run.folder), "--resume", "--model", model]) == 0
+    assert main(["invert", "--out", str(run.folder), "--resume", "--model", "sdxl"]) == 2
+    assert f"was made with --model {tiny_folder}, not sdxl" in capsys.readouterr().err
