@@ -50,8 +50,9 @@ def test_generate_swaps_and_seeds(
     status, out, _ = run(capsys, *arguments, "a photo of {mug} on the beach")
     pictures = [Image.open(path) for path in json.loads(out)["images"]]
     assert status == 0 and [picture.size for picture in pictures] == [(pocket.SIDE, pocket.SIDE)] * 2
-    status, out, _ = run(capsys, *arguments, "a photo of {mug:mug=teapot} on the beach")
-    assert status == 0 and len(list(tmp_path.glob("*.png"))) == 4
+    for number, other in enumerate(([], ["--dtype", "bf16"]), 2):
+        status, out, _ = run(capsys, *arguments, "a photo of {mug:mug=teapot} on the beach", *other)
+        assert status == 0 and len(list(tmp_path.glob("*.png"))) == 2 * number
 
 
 def test_the_prompt_may_stand_after_the_concepts(
@@ -62,6 +63,8 @@ def test_the_prompt_may_stand_after_the_concepts(
     options = ("--seeds", "0-1", "--steps", 2, "--out", tmp_path, "--json")
     status, out, _ = run(capsys, "generate", "--concept", learned[0], prompt, *options)
     assert status == 0 and json.loads(out)["prompt"] == prompt and len(json.loads(out)["images"]) == 2
+    long = refused(capsys, "generate", "--concept", learned[0], f"{prompt} {'very ' * 60}warm", "--out", tmp_path)
+    assert "tokens, but the model" in long and "shorten the prompt" in long
     assert "no prompt was given" in refused(capsys, "generate", "--concept", learned[0], "--out", tmp_path)
     assert "no prompt was given" in refused(capsys, "generate", "--out", tmp_path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -74,6 +75,7 @@ def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: p
         (["--dtype", "fp7"], "dtype 'fp7' is unknown"),
         (["--captioner", "/nowhere/blip"], "captioner '/nowhere/blip' cannot be loaded"),
         (["--init", "magic"], "there is no --init 'magic'"),
+        (["--evaluate-at", "-1"], "--evaluate-at is -1, but it must be a list of whole numbers, each of at least 0"),
         (["--typo"], "unrecognized arguments: --typo"),
     ],
 )
@@ -87,7 +89,7 @@ def test_bad_options_get_one_sentence_and_leave_nothing(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--lr", "0.5"], "was made with --lr None, not 0.5; resume it without --lr"),
+        (["--lr", "0.5"], "was made without --lr; resume it without --lr"),
         (["--init", "star"], "was made with --init caption, not star"),
         (["--words", "red hat"], "was made with the words"),
         (["--model", "sd15"], "was made with --model pocket, not sd15"),
@@ -117,11 +119,31 @@ def test_a_run_resumes_only_as_what_it_is(
 def test_a_job_begins_only_as_what_it_is(
     options: tuple[Any, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "job").mkdir()
+    shutil.copy(MUG, tmp_path / "job" / "0.png")
     Job("mug", (("blue", True), ("mug", True))).write(tmp_path)
     what = "photos" if options == (MUG,) else options[0]
     message = refused(capsys, "invert", "--out", tmp_path, "--resume", *options)
     assert f"holds a job that has not begun; resume it without {what}" in message
-    assert [path.name for path in tmp_path.iterdir()] == ["job.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {"job", "job.json"}
+    if options[0] == "--words":
+        assert "holds a job that waits for its turn" in refused(capsys, "invert", MUG, "--out", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--model", "nope"), "there is no model 'nope'"),
+        (("--model", "."), "is not a model folder"),
+        (("--device", "warp"), "device 'warp' cannot be used"),
+        (("--dtype", "fp7"), "dtype 'fp7' is unknown"),
+        (("--studies", "nowhere"), "there is no folder of studies nowhere; leave --studies out"),
+    ],
+)
+def test_the_page_does_not_open_on_what_cannot_work(
+    options: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in refused(capsys, "web", "--runs", tmp_path / "runs", *options)
 
 
 def test_a_hub_name_without_network_says_what_to_do(

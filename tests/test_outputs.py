@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 
 from photowords import files, formats, pocket
 from photowords.cli.options import check_target
+from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.jobs import OWN, Job
 from tests.command import MUG, refused, run
@@ -44,7 +46,10 @@ def test_results_may_lie_in_a_run_and_other_folders_are_nobodys(folder: Path, tm
     files.write_json(tmp_path / "settings.json", {"mine": True})  # an editor's, say
     check_target(tmp_path / "photos" / "mask.png")
     (folder / "pictures").mkdir()
-    Job("mug", (("mug", True),)).write(tmp_path / "run" / "pictures")
+    Job("mug", (("mug", True),)).write(folder / "pictures")
+    check_target(folder / "pictures" / "job" / "0.png")  # a file of that name alone makes no job
+    (folder / "pictures" / "job").mkdir()
+    shutil.copy(MUG, folder / "pictures" / "job" / "0.png")
     with pytest.raises(UserError, match="is made of"):
         check_target(folder / "pictures" / "job" / "0.png")
 
@@ -64,6 +69,14 @@ MASK = ("mask", "mug.png", "--click", "90,90", "--out")
         (EXPORT, "run/start.safetensors", "is made of"),
         (EXPORT, "run/concept.safetensors", "is made of"),
         (EXPORT, "mine.safetensors", "no earlier result"),
+        (EXPORT, "others.safetensors", "others.safetensors is there already and no earlier result"),
+        (EXPORT, "note.safetensors", "note.preview.png is there already and no earlier result"),
+        ((*EXPORT[:-1], "--per-word", "--out"), "p.safetensors", "p-2-and.safetensors is there already"),
+        (
+            ("concept", "export", "p-1-red.safetensors", "--to", "diffusers", "--per-word", "--out"),
+            "p.safetensors",
+            "overwrite p-1-red.safetensors",
+        ),
         (
             ("concept", "export", "a.safetensors", "--to", "diffusers", "--out"),
             "a.safetensors",
@@ -99,7 +112,15 @@ def test_a_users_file_is_never_overwritten(
         shutil.copy(MUG, name)
     files.write_json("mine.json", {"mine": 1})
     files.write_text("mine.safetensors", "mine")
-    formats.write(formats.read(folder), "a.safetensors")
+    shutil.copy(MUG, "note.preview.png")
+    learned = formats.read(folder)
+    formats.write(learned, "a.safetensors")
+    other = {**learned.provenance, "photos_sha256": ["another"]}
+    formats.write(dataclasses.replace(learned, provenance=other), "others.safetensors")
+    files.write_text("p-2-and.safetensors", "mine")
+    (word, *_) = learned.words
+    red = Concept("p", (dataclasses.replace(word, text="red"),), {"sentence": "red"})
+    formats.write(red, "p-1-red.safetensors")
     before = content(tmp_path)
     assert said in refused(capsys, *(str(folder) if word == "RUN" else word for word in command), out)
     assert content(tmp_path) == before

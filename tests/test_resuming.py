@@ -75,6 +75,22 @@ def test_a_runs_own_model_may_be_repeated_in_any_form(
 ) -> None:
     monkeypatch.chdir(tiny_folder.parent)
     for model in ("auto", tiny_folder.name, f"./{tiny_folder.name}/", str(tiny_folder)):
-        assert main(["invert", "--out", str(run.folder), "--resume", "--model", model]) == 0
+        assert main(["invert", "--out", str(run.folder), "--resume", "--model", model, "--lr", "rho:0.3"]) == 0
     assert main(["invert", "--out", str(run.folder), "--resume", "--model", "sdxl"]) == 2
     assert f"was made with --model {tiny_folder}, not sdxl" in capsys.readouterr().err
+
+
+def test_a_line_that_is_none_costs_a_run_nothing_but_itself(run: Run, tiny: Backbone, tmp_path: Path) -> None:
+    """As a power cut may leave it: zeros where a line was being written."""
+    stop_at(4, run, tiny)
+    with (run.folder / "losses.jsonl").open("ab") as file:
+        file.write(bytes(200) + b"\n[5]\n")
+    learning.go_on(Run.open(run.folder), tiny)
+    assert [row["step"] for row in Run.open(run.folder).losses()] == [*range(9)]
+
+
+def test_no_run_is_followed_where_there_is_none(run: Run, tiny: Backbone, tmp_path: Path) -> None:
+    learning.go_on(run, tiny)
+    assert [now.state for now in follow.follow(str(run.folder))] == ["done"]
+    with pytest.raises(UserError, match="there is no run folder"):
+        next(follow.follow(tmp_path / "nowhere"))

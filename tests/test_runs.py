@@ -195,9 +195,10 @@ def test_nan_stops_the_run_and_keeps_the_last_good_concept(
 
 def test_a_folder_in_use_is_never_overwritten(tiny: Backbone, photo: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(UserError, match="is not empty"):
-        learn(tiny, tmp_path / "mine", photo, FEW)
+    for also in ("thesis.txt", "job.json"):  # which a job's file is called, too
+        (tmp_path / "mine" / also).write_text("years of work")
+        with pytest.raises(UserError, match="is not empty"):
+            learn(tiny, tmp_path / "mine", photo, FEW)
     learn(tiny, tmp_path / "run", photo, FEW)
     with pytest.raises(UserError, match="already holds a run; `resume` it"):
         learn(tiny, tmp_path / "run", photo, FEW)

@@ -126,7 +126,8 @@ def check(settings: Any) -> None:
             found = _plain(field, value)
             allowed = _allowed(field, found)
         if not allowed:
-            raise UserError(f"`{field.name}` is {value!r}, but it must be {field.wanted}")
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else repr(value)
+            raise UserError(f"`{field.name}` is {shown}, but it must be {field.wanted}")
         object.__setattr__(settings, field.name, found)
 
 

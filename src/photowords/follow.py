@@ -72,17 +72,20 @@ def state(folder: Path) -> State:
     return next((state for name, state in marks if (folder / name).exists()), "interrupted")
 
 
-def status(folder: Path) -> Status:
-    """Where a run stands; what cannot be read is left out."""
+def status(folder: Path | str) -> Status:
+    """Where a run stands; what cannot be read is left out. Raises UserError where there is no such folder."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"there is no run folder {folder}")
     losses = [found for found in map(as_row, whole_lines(folder / LOSSES)) if found]
     step = losses[-1]["step"] if losses else None
     return Status(state(folder), step, losses, seconds(folder), error(folder))
 
 
-def follow(folder: Path, every: float = 0.5) -> Iterator[Status]:
+def follow(folder: Path | str, every: float = 0.5) -> Iterator[Status]:
     """The status of a run now and at each change, looked for ``every`` so many seconds, until no process works on it
-    and it waits for none."""
-    before: object = None
+    and it waits for none. Raises UserError where there is no such folder."""
+    folder, before = Path(folder), None
     while True:
         if (now := signature(folder)) != before:
             before, found = now, status(folder)

@@ -84,8 +84,8 @@ class Job:
 
 
 def is_waiting(folder: Path) -> bool:
-    """Whether a folder holds a job that is no run yet."""
-    return (folder / FILE).is_file() and not (folder / follow.SETTINGS).exists()
+    """Whether a folder holds a job that is no run yet. A file of that name alone, without its photos, is another's."""
+    return (folder / FILE).is_file() and photo(folder, 0).is_file() and not (folder / follow.SETTINGS).exists()
 
 
 def is_run(folder: Path) -> bool:

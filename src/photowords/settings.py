@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from photowords import fields
@@ -152,6 +152,11 @@ class InvertSettings:
         if self.lr is None:
             return RHO[self.optimizer] * (math.sqrt(self.batch / 4) if self.optimizer == "adamw" else 1)
         return float(self.lr.removeprefix("rho:")) if isinstance(self.lr, str) else None
+
+    def means(self, name: str, value: Any) -> bool:
+        """Whether ``value`` for a field is what these settings say, in their own words or, of a rate, in others."""
+        other = replace(self, **{name: value})
+        return other == self or (name == "lr" and other.rho is not None and other.rho == self.rho)
 
     def is_evaluated(self, step: int) -> bool:
         """Whether the held-out loss is measured after so many steps."""

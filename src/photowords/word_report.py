@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from photowords import formats, plots
+from photowords import follow, formats, plots
 from photowords.backbones import Backbone
 from photowords.concept import Word
 from photowords.errors import UserError
@@ -72,6 +72,8 @@ def word_report(backbone: Backbone, run: Run) -> WordReport:
     now = formats.read(run.concept_file) if run.concept_file.exists() else start
     step = int(now.provenance.get("step", 0))
     if step == 0:
+        if follow.state(run.folder) in ("starting", "learning", "stopping"):
+            raise UserError("the run is still at its first steps; ask again when it has learned something")
         raise UserError(f"{run.folder} holds no learned concept yet; `resume` it first")
     backbone.check(now)
     problem = run.problem(backbone)

@@ -26,6 +26,8 @@ def test_the_command_lists_runs_and_checks(
     lines = out.splitlines()
     assert status == 0 and [line.split()[0] for line in lines[:4]] == [trial.id for trial in prepared.trials]
     assert lines[4].startswith("4 trials, about ") and lines[4].endswith(" on 2 workers")
+    status, _, err = command(capsys, prepared.file, "--dry-run", "--out", prepared.file.parent, *model)
+    assert status == 2 and "holds something that is no study" in err
 
     status, out, err = command(capsys, prepared.file, "--out", tmp_path / "out", "--json", *model)
     assert status == 0 and json.loads(out)["done"] == 4

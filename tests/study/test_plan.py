@@ -34,6 +34,13 @@ def test_shipped_studies_are_the_ones_that_the_paper_needs() -> None:
     }
 
 
+def test_a_mark_before_a_file_of_windows_is_none_of_it(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    before = plan.read(file)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert plan.read(file) == before
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

@@ -32,9 +32,13 @@ def traps(server: Server) -> Iterator[None]:
     for name in ("settings.json", "photos/0.png", "secret.png", "token"):
         (outside / name).write_text("never to be seen")
     (server.runs / "linked").symlink_to(outside)
+    (server.runs / "editor").mkdir()  # somebody else's
+    for name in ("settings.json", "job.json"):
+        (server.runs / "editor" / name).write_text('{"settings": {}, "about": {}}')
     real = server.runs / "real"
     real.mkdir()
     (real / "settings.json").write_text('{"settings": {}, "about": {"name": "<b>", "model": "never to be seen"}}')
+    (real / "start.safetensors").touch()
     (real / "photos").symlink_to(outside / "photos")
     (real / "overlay.png").symlink_to(outside / "secret.png")
     (real / "loss.png").symlink_to("/etc/passwd")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from tests.web.browser import Server, harmless
@@ -116,6 +118,10 @@ def test_other_methods_are_refused(server: Server, method: str) -> None:
         "/api/studies/real/files/report/../../secret.png",
         "/api/studies/..%2freal/files/report/report.html",
         f"/api/runs/{'x' * 3000}",
+        f"/api/runs/{quote('字' * 150)}",
+        f"/api/studies/{quote('字' * 150)}",
+        "/api/runs/editor",
+        "/api/runs/editor.zip",
         "/api/runs/%F0%9F%92%A3%ff%fe",
         f"/{SCRIPT}",
     ],

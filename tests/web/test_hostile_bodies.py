@@ -85,6 +85,8 @@ def test_an_upload_that_says_no_length_is_cut(server: Server) -> None:
         (b"null", 400, "application/json"),
         (b"\xff\xfe", 400, "application/json"),
         (b"[" * 100_000, 400, "application/json"),
+        (b'{"words": "\\ud800"}', 400, "application/json"),
+        (b'{"a": NaN}', 400, "application/json"),
         (b'{"a": ' + b"1" * 150_000 + b"}", 400, "application/json"),
         (b"x" * 300_000, 413, "application/json"),
         (b"{}", 415, "text/plain"),

@@ -31,6 +31,7 @@ __all__ = [
     "LatentDistribution",
     "TextEncoder",
     "World",
+    "check",
     "choose_device",
     "choose_dtype",
     "family",
@@ -135,6 +136,16 @@ def load(name: str = "pocket", device: str = "auto", dtype: str = "auto", offloa
         return family(source.folder, name)(source, chosen, choose_dtype(chosen, dtype), offload)
 
 
+def check(name: str) -> None:
+    """Raise UserError unless there may be such a model: a short name, a folder of a known family, or a name on the hub,
+    where nobody looks yet."""
+    source = ALIASES[name].source if name in ALIASES else name
+    if Path(source).exists():
+        family(Path(source), name)
+    elif source.count("/") != 1:
+        raise UserError(f"there is no model {name!r}: no such folder, and the short names are {', '.join(ALIASES)}")
+
+
 def family(folder: Path, name: str) -> type[PipelineBackbone]:
     """The family of a model folder. Raises UserError when it is none, or of a family photowords does not know."""
     try:
@@ -157,13 +168,12 @@ def _locate(name: str) -> Source:
             PhotowordsWarning,
             stacklevel=3,
         )
+    check(name)
     hub = ALIASES[name].source if name in ALIASES else name
     if Path(hub).exists():
         folder = Path(hub).resolve()
         known = name in ALIASES
         return Source(folder, name if known else folder.name, name if known else str(folder))
-    if hub.count("/") != 1:
-        raise UserError(f"there is no model {name!r}: no such folder, and the short names are {', '.join(ALIASES)}")
     repository, revision = pinned(hub)
     folder = _fetch(name, repository, revision)
     return Source(folder, name, name, revision=folder.name)

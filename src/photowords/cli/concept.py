@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from photowords.cli.options import add_device, add_json, check_target, read, say
-from photowords.errors import UserError
 from photowords.settings import EXPORTS
 
 
@@ -95,13 +94,13 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
     from photowords import backbones, plots, word_report
     from photowords.inversion import Run
 
-    usual = args.concept / "words.png"
+    run = Run.open(args.concept)
+    usual = run.folder / "words.png"
     chart = args.out or usual
     # Older charts do not say who made them.
     check_target(
         chart, ending=".png", is_earlier=lambda there: there.resolve() == usual.resolve() or plots.is_ours(there)
     )
-    run = Run.open(args.concept)
     backbone = backbones.load(str(run.about["model"]), args.device, str(run.about["dtype"]))
     report = word_report.word_report(backbone, run)
     word_report.plot(report, chart)
@@ -134,8 +133,13 @@ def run_export(args: argparse.Namespace) -> dict[str, Any]:
 
     whole = read(args.concept)
     path = formats.target(whole, args.out, args.to)
-    check_target(path, [args.concept], is_earlier=_is_embedding)
-    made = formats.export(whole, path, args.to, formats.sample_of(args.concept), args.per_word)
+    sample = formats.sample_of(args.concept)
+    for file, part in formats.parts(whole, path, args.to, args.per_word):
+        check_target(file, [args.concept], is_earlier=partial(formats.is_earlier, part))
+    preview = formats.preview_of(path, args.to)
+    if preview and sample and not args.per_word:
+        check_target(preview, is_earlier=lambda _: path.exists())
+    made = formats.export(whole, path, args.to, sample, args.per_word)
     written = []
     for file, concept, use in made.files:
         tokens = ", ".join(f"{count} for {encoder}" for encoder, count in use.tokens.items())
@@ -149,13 +153,3 @@ def run_export(args: argparse.Namespace) -> dict[str, Any]:
         say(args, f"preview {made.preview}")
         result["preview"] = str(made.preview)
     return result
-
-
-def _is_embedding(path: Path) -> bool:
-    try:
-        with warnings.catch_warnings():  # of what is about to be replaced
-            warnings.simplefilter("ignore")
-            read(path)
-    except UserError:
-        return False
-    return True

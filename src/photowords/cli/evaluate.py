@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from photowords import files, images
     from photowords.metrics import resolve
 
-    names = [name.strip() for name in args.metrics.split(",")] if args.metrics else []
+    names = [name.strip() for name in args.metrics.split(",")] if args.metrics is not None else []
     for name in names:  # what is unknown is said before any model is loaded
         resolve(name, args.suite or "published")
     photos, truth = ([images.load_photo(path) for path in paths] for paths in (args.photo, args.truth))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     backbone = backbones.load(model_of(args, concepts, read_from), args.device, args.dtype, args.offload)
     settings = backbone.settle(settings)
     pictures = generate(backbone, prompt, concepts, seeds, settings)
-    # The digest keeps other prompts, concepts and settings from overwriting these pictures.
+    # The digest keeps other prompts, concepts, precisions and settings from overwriting these pictures.
     vectors = [concept.vectors(encoder).numpy().tobytes() for concept in concepts for encoder in concept.encoders]
-    made_of = repr((prompt, backbone.source, settings)).encode() + b"".join(vectors)
+    made_of = repr((prompt, backbone.source, backbone.dtype, settings)).encode() + b"".join(vectors)
     digest = hashlib.sha256(made_of).hexdigest()[:6]
     stem = f"{re.sub(r'[^A-Za-z0-9]+', '-', prompt).strip('-')[:60] or 'picture'}_{digest}"
     paths = []
@@ -86,8 +87,8 @@ def _prompt_and_concepts(prompt: str | None, values: list[str]) -> tuple[str, li
     """``--concept RUN "a photo of {mug}"``: the option takes every word after it, so the prompt is picked out again."""
     if prompt is not None:
         return prompt, values
-    for text in reversed(values):
-        if ("{" in text or " " in text) and not Path(text).exists():
+    for text in reversed(values):  # a long one is no path: os.path says so, where Path would raise
+        if ("{" in text or " " in text) and not os.path.exists(text):
             return text, [value for value in values if value is not text]
     raise UserError('no prompt was given; write one such as "a photo of {mug} on the beach"')
 
@@ -95,7 +96,7 @@ def _prompt_and_concepts(prompt: str | None, values: list[str]) -> tuple[str, li
 def _source(text: str) -> tuple[str | None, Path]:
     """The name and the file of "FILE" or "NAME=FILE"; what is there under the whole text is a file."""
     name, equals, path = text.partition("=")
-    if not equals or Path(text).exists():
+    if not equals or os.path.exists(text):
         return None, Path(text)
     if not path:
         raise UserError(f"--concept {text} names no file; write NAME=FILE")

@@ -165,13 +165,14 @@ def _resume(args: argparse.Namespace, told: dict[str, Any], bar: Bar) -> dict[st
     from photowords.prompts import typed
 
     run = Run.open(args.out)
-    about = {name: getattr(args, name) for name in ABOUT if getattr(args, name) is not None}
-    made = {**vars(run.settings), **run.about}
+    about = given(args, ABOUT)
     if run.is_of(about.get("model", "auto")):
-        about["model"] = made["model"]
-    for name, value in {**told, **about}.items():
-        if name != "steps" and (was := made.get(name)) != value:
-            raise UserError(f"{args.out} was made with `{name}` {was}, not {value}; resume it without `{name}`")
+        about.pop("model", None)
+    others = [name for name in told if name != "steps" and not run.settings.means(name, told[name])]
+    if others := [*others, *(name for name, value in about.items() if run.about.get(name) != value)]:
+        made = {**vars(run.settings), **run.about}.get(name := others[0])
+        how = f"without `{name}`" if made is None else f"with `{name}` {made}, not {getattr(args, name)}"
+        raise UserError(f"{args.out} was made {how}; resume it without `{name}`")
     hashes = [images.sha256(path) for path in args.photos]
     if hashes and hashes != run.start().provenance["photos_sha256"]:
         raise UserError(f"{args.out} was made from other photos; resume it without naming any")

@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     prepared = study.prepare(args.file, args.model, args.device, args.dtype)
     if args.dry_run:
+        if args.out is not None:
+            study.check_out(args.out)
         return _list(args, prepared)
     with Board() as board:
         result = study.run(prepared, args.out, board, args.workers, args.ray)

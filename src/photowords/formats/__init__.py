@@ -3,7 +3,7 @@
 To write for one more tool, add a row to ``TOOLS``.
 """
 
-from photowords.formats.exporting import Exported, export, sample_of, target
+from photowords.formats.exporting import Exported, export, is_earlier, parts, preview_of, sample_of, target
 from photowords.formats.names import default_stem
 from photowords.formats.reading import read
 from photowords.formats.tools import TOOLS, Tool
@@ -17,7 +17,10 @@ __all__ = [
     "Use",
     "default_stem",
     "export",
+    "is_earlier",
+    "parts",
     "per_word",
+    "preview_of",
     "read",
     "sample_of",
     "target",

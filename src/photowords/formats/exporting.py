@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from PIL.Image import Image
 
 from photowords import images
 from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.formats.names import default_stem
+from photowords.formats.reading import read
 from photowords.formats.tools import TOOLS
 from photowords.formats.use import Use, use
 from photowords.formats.writing import per_word as each_word
@@ -40,23 +42,52 @@ def target(concept: Concept, out: Path, tool: str) -> Path:
     return out / f"{default_stem(concept.name)}{usual}" if out.is_dir() else out
 
 
+def parts(concept: Concept, path: Path, tool: str, per_word: bool = False) -> list[tuple[Path, Concept]]:
+    """The files to write, and what stands in each: the concept, or with ``per_word`` each of its learned words. Raises
+    UserError as ``per_word`` does."""
+    if not per_word:
+        return [(path, concept)]
+    words = each_word(concept, tool)
+    return [(path.with_stem(f"{path.stem}{word.name.removeprefix(concept.name)}"), word) for word in words]
+
+
+def preview_of(path: Path, tool: str) -> Path | None:
+    """Where the picture beside a concept's file stands; None where the file holds it."""
+    return None if tool == "photowords" or path.suffix in (".png", ".webp") else path.with_suffix(".preview.png")
+
+
+def is_earlier(concept: Concept, path: Path) -> bool:
+    """Whether a file was written of this concept, however often it was learned since: it says the same photos and
+    sentence. Where no photo is known, it must hold the same vectors."""
+    try:
+        with warnings.catch_warnings():  # of what is about to be replaced
+            warnings.simplefilter("ignore")
+            there = read(path)
+    except UserError:
+        return False
+    photos = concept.provenance.get("photos_sha256")
+    if (there.sentence, there.provenance.get("photos_sha256")) != (concept.sentence, photos):
+        return False
+    return bool(photos) or all(
+        torch.equal(there.vectors(name), concept.vectors(name)) for name in {*there.encoders} & {*concept.encoders}
+    )
+
+
 def export(concept: Concept, path: Path, tool: str, sample: Image | None = None, per_word: bool = False) -> Exported:
-    """Write a concept for a tool, or with ``per_word`` each of its learned words as a file of its own.
+    """Write a concept for a tool in the files that ``parts`` names.
 
     ``sample`` is a picture that the concept drew. Raises UserError as ``write`` and ``per_word`` do.
     """
     picture = None if per_word else sample  # which shows no single word
     files = []
-    for part in each_word(concept, tool) if per_word else [concept]:
-        file = path.with_stem(f"{path.stem}{part.name.removeprefix(concept.name)}") if per_word else path
+    for file, part in parts(concept, path, tool, per_word):
         write(part, file, tool, picture)
         files.append((file, part, use(part, file, tool)))
     phrases = [told.phrase for _, _, told in files]
     if per_word:  # a frozen word is itself
         phrases = list(_with_frozen(concept, phrases))
-    preview = None
-    if picture is not None and tool != "photowords" and path.suffix not in (".png", ".webp"):
-        preview = path.with_suffix(".preview.png")
+    preview = preview_of(path, tool) if picture is not None else None
+    if picture is not None and preview is not None:
         images.save_png(picture, preview)
     return Exported(tuple(files), f"a photo of {' '.join(phrases)}", preview)
 

@@ -63,14 +63,16 @@ class Run:
         start: Concept,
         masks: Sequence[Image | None] = (),
         overlay: Image | None = None,
+        job: bool = False,
     ) -> Run:
-        """A new run. Raises UserError when the folder holds something already, or cannot be written."""
+        """A new run; ``job`` says that a job waits in the folder, which becomes the run. Raises UserError when the
+        folder holds something else already, or cannot be written."""
         folder = Path(folder)
-        check_free(folder)
+        check_free(folder, job)
         run = cls(folder, settings, about, [])
         # Under another name until it is whole, so that a kill never leaves a folder that is neither free nor a run. The
         # folder of a job is known by its job.json, so it is filled where it is; what makes it a run comes last.
-        place: Any = nullcontext(folder) if jobs.is_waiting(folder) else files.atomic_folder(folder)
+        place: Any = nullcontext(folder) if job else files.atomic_folder(folder)
         with place as temporary:
             for part in ("photos", "masks", "checkpoints", "samples"):
                 files.make_folder(temporary / part)
@@ -237,14 +239,18 @@ class Run:
         return [json.loads(line) for line in self._lines]
 
 
-def check_free(folder: Path) -> None:
-    """Raise UserError unless a new run may be made in the folder: it is absent or empty, or a job waits there, and is
-    no part of another run."""
+def check_free(folder: Path, job: bool = False) -> None:
+    """Raise UserError unless a new run may be made in the folder: it is absent or empty, or it is a ``job``'s that
+    waits there, and is no part of another run."""
     if other := jobs.run_with(folder):
         raise UserError(f"{folder} is where the run {other} has its own; give another folder as `out`")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"the run folder {folder} is a file; give a folder as `out`")
     if (folder / "settings.json").exists():
         raise UserError(f"{folder} already holds a run; `resume` it, or give another folder as `out`")
-    if folder.exists() and not jobs.is_waiting(folder) and any(folder.iterdir()):
+    if jobs.is_waiting(folder):
+        if job:
+            return
+        raise UserError(f"{folder} holds a job that waits for its turn; `resume` it, or give another folder as `out`")
+    if folder.exists() and any(folder.iterdir()):
         raise UserError(f"the folder {folder} is not empty; give a new folder as `out`")

@@ -37,6 +37,7 @@ def begin(
     selections: Sequence[segmentation.Selection | None] = (),
     samples_at: str = "ends",
     spent: Mapping[str, float] | None = None,
+    job: bool = False,
 ) -> Run:
     """Make a new run folder at step 0, from which ``course`` learns.
 
@@ -45,7 +46,8 @@ def begin(
     the object to learn. The first one's object is what the sentence describes, and each is what the loss looks at (see
     ``InvertSettings.background_weight``). ``samples`` pictures of "a photo of a {name}" are drawn, seeds 0, 1, ...,
     before and after or, with ``samples_at`` "checkpoints", whenever the held-out loss is measured; ``spent`` are
-    seconds to count as well. Raises UserError on bad input, before anything is written.
+    seconds to count as well; ``job`` says that ``out`` is where a job waits, which becomes the run. Raises UserError on
+    bad input, before anything is written.
     """
     settings = settings or InvertSettings()
     if not 0 <= samples <= len(SAMPLE_SEEDS):
@@ -55,7 +57,7 @@ def begin(
     if not photo_files:
         raise UserError("no photo was given; one is enough")
     out = Path(out)
-    check_free(out)
+    check_free(out, job)
     clock = Clock(spent)
     with clock("read"):
         photos = [images.load_photo(path) for path in photo_files]
@@ -83,7 +85,7 @@ def begin(
             },
         )
     about = _about(backbone, init, concept, samples, samples_at)
-    run = Run.create(out, settings, about, photos, concept, masks, _overlay(photos, chosen))
+    run = Run.create(out, settings, about, photos, concept, masks, _overlay(photos, chosen), job)
     files.write_json(run.folder / follow.SECONDS, clock.seconds)
     return run
 
@@ -160,4 +162,5 @@ def begin_job(backbone: Backbone, folder: Path, spent: Mapping[str, float] | Non
         selections=selections,
         samples_at=job.samples_at,
         spent=spent,
+        job=True,
     )

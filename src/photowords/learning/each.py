@@ -181,7 +181,7 @@ def _begun(task: Task, share: Share) -> Run | None:
         raise UserError(f"{task.folder} holds another photo's run; give another folder as `out`")
     for name, made, asked in _told(run, share):
         if made != asked:
-            said = f"was begun with `{name}` {made}, not {asked}"
+            said = f"was begun without `{name}`" if made is None else f"was begun with `{name}` {made}, not {asked}"
             raise UserError(f"{task.folder} {said}; repeat that, or give another folder as `out`")
     return run
 
@@ -196,7 +196,8 @@ def _told(run: Run, share: Share) -> Iterator[tuple[str, Any, Any]]:
         for name, field in fields.fields(type(share.init)).items():
             yield name, run.about["start"].get(name, field.default), told.get(name, field.default)
     for name in fields.fields(InvertSettings):
-        yield name, getattr(run.settings, name), getattr(share.settings, name)
+        if not run.settings.means(name, asked := getattr(share.settings, name)):
+            yield name, getattr(run.settings, name), asked
     if not run.is_of(share.model):
         yield "model", run.about["model"], share.model
     # Where no precision is asked for, that of another machine is as good.

@@ -29,6 +29,7 @@ from photowords.study.grid import Trial
 from photowords.study.plan import Study
 from photowords.study.trial import Outcome
 
+PLAN = "plan.json"
 PHOTO_SIDE = 256
 SEEN = ("photos", "masks", "truth")
 MUST_AGREE = ("name", "trials", "threads", "photowords", "torch")
@@ -43,9 +44,8 @@ def open_(out: Path, record: Mapping[str, Any], toml: bytes, squares: Mapping[st
 
     Raises UserError where it is not this study's, where another process holds it, or when it cannot be written.
     """
-    known = out / "plan.json"
-    if not known.exists() and out.exists() and not _is_free(out):
-        raise UserError(f"{out} holds something that is no study; give a new or an empty folder as `out`")
+    known = out / PLAN
+    check_out(out)
     files.make_folder(out)
     with files.locked(out, "another photowords study"):
         if known.exists():
@@ -61,6 +61,12 @@ def open_(out: Path, record: Mapping[str, Any], toml: bytes, squares: Mapping[st
             small = images.to_pil(images.to_tensor(square, min(PHOTO_SIDE, *square.size)))[0]
             images.save_png(small, out / "photos" / f"{name}.png")
         yield
+
+
+def check_out(out: Path) -> None:
+    """Raise UserError where something lies that is no study."""
+    if not (out / PLAN).exists() and out.exists() and not _is_free(out):
+        raise UserError(f"{out} holds something that is no study; give a new or an empty folder as `out`")
 
 
 def _is_free(out: Path) -> bool:

@@ -83,7 +83,7 @@ class Study:
 def read(file: Path) -> Study:
     """The study of a TOML file. Raises UserError, one sentence with the file's name, for whatever is wrong in it."""
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}; give the path of a study's TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -82,7 +82,10 @@ def _concept(item: Any, folder: Path) -> ConceptSource:
     first = given[0] if isinstance(given[0], str) else tables.get(given[0], "photo", str, None, "a concept")
     name = tables.get(table, "name", str, Path(first).stem.partition(":")[0], "a concept")
     if not NAME.fullmatch(name):
-        raise UserError(f'concept {name!r} cannot be used as a name; write {{name = "...", photo = {first!r}}}')
+        raise UserError(
+            f'concept {name!r} cannot be used as a name; write {{name = "...", photo = {first!r}}}, with a name of '
+            "letters, digits, '-' and '_' that begins with a letter"
+        )
     where = f"concept {name}"
     photos = tuple(_photo(one, folder, where) for one in given)
     tables.unlike(where, [str(photo.path) for photo in photos])

@@ -64,4 +64,4 @@ def as_numbers(value: Any, key: str, count: int, where: str) -> tuple[float, ...
 def unlike(what: str, names: Sequence[Any]) -> None:
     """Raise UserError where a name stands twice."""
     if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"{what} has {twice[0]!r} twice; each must have a name of its own")
+        raise UserError(f"{what} has {twice[0]!r} twice; name each once")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from photowords.errors import UserError, showable, spelled
 
 JSON_BYTES = 200_000
+LONGEST = 255  # bytes of a name, in most file systems
 BODY_SECONDS = 30.0  # between two parts of a body
 EVERY = 0.3  # seconds between two looks at what a stream of events tells
 HEARTBEAT = 15.0
@@ -34,6 +36,16 @@ class Refused(UserError):
 def missing(what: str) -> Refused:
     """There is no such thing."""
     return Refused(f"there is no such {what}", 404)
+
+
+def within(folder: Path, name: str, what: str) -> Path:
+    """What has this name right in a folder, and is itself a folder. Raises Refused for another name, and for none."""
+    if name.startswith(".") or re.search(r"[/\\\x00]", name) or len(os.fsencode(name)) > LONGEST:
+        raise missing(what)
+    found = folder / name
+    if found.is_symlink() or not found.is_dir():
+        raise missing(what)
+    return found
 
 
 def refusal(error: UserError) -> JSONResponse:
@@ -66,12 +78,18 @@ async def body(request: Request, most: int) -> bytes:
         raise Refused("the request did not come to its end", 408) from None
 
 
+def _refuse(constant: str) -> None:
+    """NaN and the infinities, which Python reads and JSON has not."""
+    raise ValueError(f"{constant} is not JSON")
+
+
 async def told(request: Request) -> dict[str, Any]:
     """The JSON object of a request. Raises Refused for anything else."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refused("what is asked here is JSON", 415)
     try:
-        found = json.loads(await body(request, JSON_BYTES))
+        found = json.loads(await body(request, JSON_BYTES), parse_constant=_refuse)
+        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except (ValueError, RecursionError):
         raise Refused("the request is not JSON") from None
     if not isinstance(found, dict):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from photowords import follow
+from photowords import follow, jobs
 from photowords.web import shown
-from photowords.web.answers import missing
+from photowords.web.answers import missing, within
 from photowords.web.config import Config
 from photowords.web.shown import Shown
 
@@ -28,10 +27,8 @@ class Runs:
 
     def find(self, name: str) -> Path:
         """The folder of a run. Raises Refused where there is none."""
-        folder = self._config.runs / name
-        if name in (".", "..") or name.startswith(".") or re.search(r"[/\\\x00]", name) or len(name) > 200:
-            raise missing("run")
-        if folder.is_symlink() or not folder.is_dir() or not shown.is_run(folder):
+        folder = within(self._config.runs, name, "run")
+        if not jobs.is_run(folder):
             raise missing("run")
         return folder
 
@@ -50,7 +47,7 @@ class Runs:
                 for entry in entries
                 if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
             ]
-        return [folder for folder in found if shown.is_run(folder)]
+        return [folder for folder in found if jobs.is_run(folder)]
 
     def signature(self) -> object:
         """What differs when something of a run has changed."""

@@ -28,11 +28,6 @@ def url(run: str, path: str) -> str:
     return f"/api/runs/{quote(run, safe='')}/files/{path}"
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder holds a run or a job."""
-    return (folder / follow.SETTINGS).is_file() or (folder / jobs.FILE).is_file()
-
-
 class Shown:
     """One run, as it is now."""
 

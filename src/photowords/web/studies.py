@@ -46,8 +46,8 @@ class Studies:
         ]
 
     def _find(self, name: str) -> Path:
-        folder = self._folder / name
-        if name.startswith(".") or re.search(r"[/\\\x00]", name) or len(name) > 200 or not _is_study(folder):
+        folder = answers.within(self._folder, name, "study")
+        if not _is_study(folder):
             raise missing("study")
         return folder
 

@@ -137,7 +137,7 @@ def _download(made: Mapping[str, Any], out: Path) -> Response:
 
 def _zip(folder: Path, path: Path) -> None:
     """All of a folder's files but hidden ones and links."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1, strict_timestamps=False) as archive:
         for found in sorted(folder.rglob("*")):
             within = found.relative_to(folder)
             hidden = any(part.startswith(".") for part in within.parts)
