@@ -107,3 +107,20 @@ def photo(folder: Path, number: int) -> Path:
 def mask(folder: Path, number: int) -> Path:
     """Where the mask of a job's photo lies."""
     return folder / FOLDER / f"{number}-mask.png"
+
+
+def check_free(folder: Path, job: bool = False) -> None:
+    """Raise UserError unless a new run may be made in the folder: it is absent or empty, or it is a ``job``'s that
+    waits there, and is no part of another run."""
+    if other := run_with(folder):
+        raise UserError(f"{folder} is where the run {other} has its own; give another folder as `out`")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"the run folder {folder} is a file; give a folder as `out`")
+    if (folder / follow.SETTINGS).exists():
+        raise UserError(f"{folder} already holds a run; `resume` it, or give another folder as `out`")
+    if is_waiting(folder):
+        if job:
+            return
+        raise UserError(f"{folder} holds a job that waits for its turn; `resume` it, or give another folder as `out`")
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"the folder {folder} is not empty; give a new folder as `out`")

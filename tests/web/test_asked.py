@@ -34,6 +34,7 @@ def runs(tmp_path: Path) -> Runs:
         }
         record = {"settings": {"steps": 4}, "about": about}
         (tmp_path / run / "settings.json").write_text(json.dumps(record))
+        (tmp_path / run / "start.safetensors").touch()
     return Runs(Config(tmp_path, tmp_path))
 
 

@@ -26,6 +26,7 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "mug-1"
     folder.mkdir()
     (folder / "settings.json").write_text('{"settings": {"steps": 50}, "about": {"name": "mug"}}')
+    (folder / "start.safetensors").touch()
     return folder
 
 

@@ -134,9 +134,8 @@ def _settings(args: argparse.Namespace, told: dict[str, Any]) -> InvertSettings:
 
 def _begin(args: argparse.Namespace, settings: InvertSettings, start: Start, bar: Bar) -> dict[str, Any]:
     from photowords import backbones, images, learning
-    from photowords.inversion.run import check_free
 
-    check_free(args.out)
+    jobs.check_free(args.out)
     began = time.perf_counter()
     selections = selected(args, args.photos)
     seconds = {"select": round(time.perf_counter() - began, 3)}

@@ -46,10 +46,13 @@ def run(args: argparse.Namespace) -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UserError("the page needs two small libraries: pip install 'photowords[web]'") from error
+    from photowords.web import usable
     from photowords.web.config import Config, read_password, read_token
     from photowords.web.serve import serve
 
-    _check(args)
+    if args.studies is not None and not args.studies.is_dir():
+        raise UserError(f"there is no folder of studies {args.studies}; leave `studies` out, or give one that is there")
+    usable.check(args.model or "auto", args.device, args.dtype)
     password = read_password(args.host, args.password)
     config = Config(
         args.runs.absolute(),
@@ -70,16 +73,3 @@ def run(args: argparse.Namespace) -> None:
     with suppress(KeyboardInterrupt):  # which does not always get through asyncio
         serve(config, args.port, lambda address: print(f"open {address}", flush=True))
     print("\nclosed; what is learning goes on")
-
-
-def _check(args: argparse.Namespace) -> None:
-    """Raise UserError for what the page's own processes would be refused later."""
-    if args.studies is not None and not args.studies.is_dir():
-        raise UserError(f"there is no folder of studies {args.studies}; leave `studies` out, or give one that is there")
-    if args.model in (None, "auto") and (args.device, args.dtype) == ("auto", "auto"):
-        return
-    from photowords import backbones  # torch, which a page without these options does not load
-
-    backbones.choose_dtype(backbones.choose_device(args.device), args.dtype)
-    if args.model not in (None, "auto"):
-        backbones.check(args.model)

@@ -68,7 +68,7 @@ class Run:
         """A new run; ``job`` says that a job waits in the folder, which becomes the run. Raises UserError when the
         folder holds something else already, or cannot be written."""
         folder = Path(folder)
-        check_free(folder, job)
+        jobs.check_free(folder, job)
         run = cls(folder, settings, about, [])
         # Under another name until it is whole, so that a kill never leaves a folder that is neither free nor a run. The
         # folder of a job is known by its job.json, so it is filled where it is; what makes it a run comes last.
@@ -237,20 +237,3 @@ class Run:
         """The recorded steps: step, loss, sample_steps, gradient (a norm for each word), and where they were evaluated
         held_out and error, the paired standard error of its difference from step 0's."""
         return [json.loads(line) for line in self._lines]
-
-
-def check_free(folder: Path, job: bool = False) -> None:
-    """Raise UserError unless a new run may be made in the folder: it is absent or empty, or it is a ``job``'s that
-    waits there, and is no part of another run."""
-    if other := jobs.run_with(folder):
-        raise UserError(f"{folder} is where the run {other} has its own; give another folder as `out`")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"the run folder {folder} is a file; give a folder as `out`")
-    if (folder / "settings.json").exists():
-        raise UserError(f"{folder} already holds a run; `resume` it, or give another folder as `out`")
-    if jobs.is_waiting(folder):
-        if job:
-            return
-        raise UserError(f"{folder} holds a job that waits for its turn; `resume` it, or give another folder as `out`")
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"the folder {folder} is not empty; give a new folder as `out`")

@@ -18,7 +18,6 @@ from photowords.errors import UserError
 from photowords.initializers import start
 from photowords.inversion import Run
 from photowords.inversion.problem import told
-from photowords.inversion.run import check_free
 from photowords.inversion.views import square
 from photowords.jobs import SAMPLES_AT, Job
 from photowords.learning.course import SAMPLE_SEEDS, here
@@ -56,12 +55,10 @@ def begin(
         raise UserError(f"`samples_at` is {samples_at!r}, but it must be one of {', '.join(SAMPLES_AT)}")
     if not photo_files:
         raise UserError("no photo was given; one is enough")
-    out = Path(out)
-    check_free(out, job)
+    jobs.check_free(Path(out), job)
     clock = Clock(spent)
     with clock("read"):
         photos = [images.load_photo(path) for path in photo_files]
-        hashes = [images.sha256(path) for path in photo_files]
         chosen: list[segmentation.Selection | None] = [*selections] or [None] * len(photos)
         if len(chosen) != len(photos):
             raise UserError(f"there are {len(chosen)} selections for {len(photos)} photos; give one for each, or None")
@@ -78,14 +75,14 @@ def begin(
                 "init": "concept",
                 **earlier,
                 "step": 0,
-                "photos_sha256": hashes,
+                "photos_sha256": [images.sha256(path) for path in photo_files],
                 **({"masks": [each and each.provenance() for each in chosen]} if any(chosen) else {}),
                 **told(settings, backbone),
                 **here(backbone),
             },
         )
-    about = _about(backbone, init, concept, samples, samples_at)
-    run = Run.create(out, settings, about, photos, concept, masks, _overlay(photos, chosen), job)
+    about, overlay = _about(backbone, init, concept, samples, samples_at), _overlay(photos, chosen)
+    run = Run.create(out, settings, about, photos, concept, masks, overlay, job)
     files.write_json(run.folder / follow.SECONDS, clock.seconds)
     return run
 
