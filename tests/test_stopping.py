@@ -15,11 +15,11 @@ from PIL import Image
 from photowords import follow, images, learning
 from photowords.backbones import Backbone
 from photowords.inversion import Run
-from photowords.learning.each import Share, Task, each, together
+from photowords.learning.each import ALL, Share, Task, each, together
 from photowords.settings import InvertSettings
 from photowords.starts import Words
 
-SMALL = InvertSettings(steps=200, batch=2, held_out=4, evaluate_every=100)
+SMALL = InvertSettings(steps=100, batch=2, held_out=4, evaluate_every=100)
 
 
 def test_ctrl_c_keeps_the_steps_that_every_run_reached(tmp_path: Path, mug: Image.Image, tiny_folder: Path) -> None:
@@ -67,6 +67,10 @@ def test_what_has_not_begun_does_not_begin_after_ctrl_c(
     assert [failures[task] for task in tasks[:2]] == ["Stopped: stopped at step 0"] * 2
     assert failures[tasks[2]] == "Stopped: stopped before it began" and not tasks[2].folder.exists()
     assert [follow.state(task.folder) for task in tasks[:2]] == ["stopped"] * 2
+
+    monkeypatch.undo()
+    follow.stop(tasks[0].folder, ALL)  # as it stays where a process is killed before it comes to see it
+    assert together(share, tiny) == dict.fromkeys(tasks)
 
 
 def test_one_run_of_a_batch_is_stopped_alone(tiny: Backbone, tmp_path: Path, mug: Image.Image) -> None:

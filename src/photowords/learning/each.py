@@ -81,8 +81,10 @@ class Share:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether ``stop`` was called, from any process, and its runs have not come to see it yet."""
-        return any(follow.asked_to_stop(task.folder) == ALL for task in self.tasks)
+        """Whether ``stop`` was called, from any process, and its runs have not come to see it yet. What an earlier
+        process was killed before it saw is not meant."""
+        asked = [task.folder for task in self.tasks if follow.asked_to_stop(task.folder) == ALL]
+        return any(follow.state(folder) == "stopping" for folder in asked)
 
     def lost(self, how: str) -> Ended:
         """Of those that were not done yet."""
