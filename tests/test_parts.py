@@ -56,14 +56,27 @@ def learned(backbone: Backbone, photo: Image) -> Tensor:
     return last.concept.vectors("clip_l")
 
 
-def small_memory(backbone: Backbone, monkeypatch: pytest.MonkeyPatch, holds: Callable[[], int]) -> list[int]:
+FULL = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError(
+        "MPS backend out of memory (MPS allocated: 8.81 GB, other allocations: 160 KB, max allowed: 9.07 GB)."
+    ),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to"),
+    MemoryError(),
+)
+"""How PyTorch says so on each kind of device, and Python."""
+
+
+def small_memory(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch, holds: Callable[[], int], full: Exception = FULL[0]
+) -> list[int]:
     """A backbone whose device holds so many samples; the sizes that it is asked for."""
     predict, asked = backbone.predict, []
 
     def limited(noisy: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         asked.append(len(t))
         if len(t) > holds():
-            raise torch.OutOfMemoryError("CUDA out of memory.")
+            raise full
         return predict(noisy, t, conditioning)
 
     monkeypatch.setattr(backbone, "predict", limited)
@@ -71,17 +84,18 @@ def small_memory(backbone: Backbone, monkeypatch: pytest.MonkeyPatch, holds: Cal
     return asked
 
 
+@pytest.mark.parametrize("full", FULL, ids=["cuda", "mps", "cpu", "python"])
 def test_out_of_memory_splits_the_batch_and_says_so_once(
-    tiny: Backbone, mug: Image, monkeypatch: pytest.MonkeyPatch
+    tiny: Backbone, mug: Image, monkeypatch: pytest.MonkeyPatch, full: Exception
 ) -> None:
     whole = learned(tiny, mug)
-    asked = small_memory(tiny, monkeypatch, lambda: 2)
+    asked = small_memory(tiny, monkeypatch, lambda: 2, full)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PhotowordsWarning)
         parts = learned(tiny, mug)
     said = [str(one.message) for one in caught if "at once" in str(one.message)]
     assert said == [
-        "the GPU's memory does not hold 5 samples at once; they are taken 2 by 2, which changes nothing but the time"
+        "the memory does not hold 5 samples at once; they are taken 2 by 2, which changes nothing but the time"
     ]
     assert asked == [2, 5, *[2, 2, 1] * 3, 2]
     assert torch.allclose(parts, whole, rtol=0, atol=1e-6)

@@ -33,3 +33,10 @@ def reason(error: BaseException) -> str:
     """The first line of what a library said, for a sentence of ours; the kind of error when it said nothing."""
     said = str(error).strip()
     return said.splitlines()[0][:160] if said else type(error).__name__
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, the machine's or a device's: PyTorch tells the CPU's and Apple's in words alone."""
+    full = ("out of memory", "allocate memory", "not enough memory")
+    told = isinstance(error, RuntimeError) and any(words in str(error).lower() for words in full)
+    return isinstance(error, MemoryError) or told

@@ -14,7 +14,7 @@ from typing import Any
 from photowords import files
 from photowords.cli import caption, concept, demo, evaluate, generate, invert, mask, models, study, web
 from photowords.cli.options import HAS, told
-from photowords.errors import PhotowordsWarning, UserError
+from photowords.errors import PhotowordsWarning, UserError, is_of_memory
 
 _SAID: set[str] = set()
 """Warnings that this command has printed."""
@@ -75,8 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error.filename or 'a file'} cannot be used: {error.strerror or error}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:
-        full = ("out of memory", "allocate memory", "not enough memory")
-        if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in full):
+        if not is_of_memory(error):
             raise
         print("error: the memory is full; try a smaller --batch, or --dtype bf16", file=sys.stderr)
         return 2

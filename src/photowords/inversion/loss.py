@@ -67,7 +67,7 @@ def denoising_gradient(
     """The losses (b,), and the gradient of their sum, each times its ``share`` (b,), in each tensor of the conditioning
     that has one.
 
-    What a GPU's memory does not hold is computed ``within_memory``. Under ``torch.distributed`` each process takes its
+    What the memory does not hold is computed ``within_memory``. Under ``torch.distributed`` each process takes its
     part of the samples, and all have the whole answer.
     """
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)

@@ -1,4 +1,4 @@
-"""As many samples at a time as a GPU's memory holds."""
+"""As many samples at a time as the memory holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from photowords.backbones import Backbone
-from photowords.errors import PhotowordsWarning
+from photowords.errors import PhotowordsWarning, is_of_memory
 
 Made = TypeVar("Made")
 
@@ -22,14 +22,16 @@ def within_memory(
 
     As many at once as there are, or ``most``. Where the memory does not hold them, half as many; where it does not hold
     one, with its activations computed again (``Backbone.spare_memory``). A warning says so, once: the backbone keeps
-    what was found. Raises torch.OutOfMemoryError where nothing helps.
+    what was found. Raises what PyTorch raises, on a GPU torch.OutOfMemoryError, where nothing helps.
     """
     most, done = most or len(samples), 0
     while done < len(samples):
         rows = samples[done : done + min(most, backbone.at_once or most)]
         try:
             made = work(rows)
-        except torch.OutOfMemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if not is_of_memory(error):
+                raise
             if len(rows) > 1:
                 backbone.at_once = half = len(rows) // 2
                 found = f"{len(rows)} samples at once; they are taken {half} by {half}"
@@ -43,7 +45,7 @@ def within_memory(
             done += len(rows)
             continue
         warnings.warn(  # outside of the handler, which holds on to the memory
-            f"the GPU's memory does not hold {found}, which changes nothing but the time",
+            f"the memory does not hold {found}, which changes nothing but the time",
             PhotowordsWarning,
             stacklevel=3,
         )
