@@ -184,7 +184,7 @@ def test_full_memory_gets_one_sentence(
 
     monkeypatch.setattr("photowords.generation.generate", full)
     message = refused(capsys, "generate", "{mug}", "--concept", learned[0], "--out", tmp_path)
-    assert "smaller --batch" in message
+    assert "the memory is full; try --dtype bf16" in message
 
 
 def test_a_full_disk_gets_one_sentence(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL.Image import Image
@@ -18,9 +19,10 @@ from torch import Tensor
 from photowords import backbones, formats, pocket
 from photowords.backbones import Backbone, Conditioning
 from photowords.errors import PhotowordsWarning
+from photowords.generation import generate
 from photowords.initializers import start
 from photowords.inversion import Problem, invert
-from photowords.settings import InvertSettings
+from photowords.settings import GenerateSettings, InvertSettings
 from photowords.starts import Words
 
 ROOT = Path(__file__).parents[1]
@@ -138,6 +140,24 @@ def test_held_out_losses_are_measured_in_parts_as_well(
         parts = problem.held_out(vectors)
     assert asked == [2, 1, 1]
     assert torch.allclose(parts, whole, rtol=0, atol=1e-6)
+
+
+def test_pictures_are_drawn_in_parts_as_well(own: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = generate(own, "a mug", [], range(5), GenerateSettings(steps=2))
+    draw, asked = own._draw, []
+
+    def limited(prompt: Conditioning, *told: Any) -> Tensor:
+        asked.append(len(prompt))
+        if len(prompt) > 2:
+            raise FULL[0]
+        return draw(prompt, *told)
+
+    monkeypatch.setattr(own, "_draw", limited)
+    with pytest.warns(PhotowordsWarning, match="does not hold 5 samples at once; they are taken 2 by 2"):
+        parts = generate(own, "a mug", [], range(5), GenerateSettings(steps=2))
+    assert asked == [5, 2, 2, 1]
+    pairs = [(np.asarray(one, int), np.asarray(other, int)) for one, other in zip(whole, parts, strict=True)]
+    assert max(np.abs(one - other).max() for one, other in pairs) <= 1
 
 
 def test_two_processes_learn_what_one_does(tiny_folder: Path, tmp_path: Path) -> None:

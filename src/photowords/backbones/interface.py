@@ -81,7 +81,7 @@ class Backbone(ABC):
         world: what it knows, for a model of a small world; None for others.
         readers: "captioner", "classifier" and "clip" -> folder or hub name of those that suit its pictures.
         device, dtype: where and in what precision it computes.
-        at_once: samples that its device's memory holds in training, once that was found to be too few; None before.
+        at_once: samples or pictures that its device's memory holds, once that was found to be too few; None before.
     """
 
     name: str

@@ -16,6 +16,7 @@ from accelerate.utils.modeling import get_state_dict_offloaded_model
 from torch import Tensor
 
 from photowords.backbones.interface import Backbone, Conditioning, LatentDistribution
+from photowords.backbones.memory import within_memory
 from photowords.backbones.objective import Denoising, Objective
 from photowords.backbones.placement import place
 from photowords.backbones.source import Source
@@ -186,19 +187,19 @@ class PipelineBackbone(Backbone):
 
     # --- sampling ---
 
+    @torch.no_grad()
     def sample(
         self, conditioning: Conditioning, negative: Conditioning, seeds: Sequence[int], settings: GenerateSettings
     ) -> Tensor:
         self._pipe.scheduler = self._scheduler(settings.scheduler)
-        batches = []
-        for first in range(0, len(seeds), settings.batch):
-            part = seeds[first : first + settings.batch]
+
+        def draw(rows: Tensor) -> Tensor:
             # On the CPU, so that a seed gives the same noise on every device.
-            generators = [torch.Generator().manual_seed(seed) for seed in part]
-            rows = torch.arange(first, first + len(part))
+            generators = [torch.Generator().manual_seed(seeds[row]) for row in rows.tolist()]
             prompt, without = (given.pick(rows % len(given)) for given in (conditioning, negative))
-            batches.append(self._draw(prompt, without, generators, settings).float().cpu())
-        return torch.cat(batches)
+            return self._draw(prompt, without, generators, settings).float().cpu()
+
+        return torch.cat([made for _, made in within_memory(self, torch.arange(len(seeds)), draw, settings.batch)])
 
     def _draw(
         self,

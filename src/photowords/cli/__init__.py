@@ -77,7 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if not is_of_memory(error):
             raise
-        print("error: the memory is full; try a smaller --batch, or --dtype bf16", file=sys.stderr)
+        print(
+            "error: the memory is full; try --dtype bf16, a smaller model or, on a GPU, --offload model",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt as stop:
         print(str(stop) or "stopped", file=sys.stderr)  # a command that can go on says how

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from photowords.backbones import Backbone, Conditioning
-from photowords.inversion.memory import within_memory
+from photowords.backbones.memory import within_memory
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from PIL.Image import Image
 from torch import Tensor
 
 from photowords.backbones import Backbone, Conditioning
+from photowords.backbones.memory import within_memory
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.inversion.draws import HELD_OUT_SEED
 from photowords.inversion.loss import Batch, denoising_loss
-from photowords.inversion.memory import within_memory
 from photowords.inversion.rule import Rule
 from photowords.inversion.views import views
 from photowords.prompts import in_template

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from photowords.backbones import Backbone
+from photowords.backbones.interface import Backbone
 from photowords.errors import PhotowordsWarning, is_of_memory
 
 Made = TypeVar("Made")
