@@ -35,8 +35,8 @@ def now() -> Now:
     return time.perf_counter(), time.process_time()
 
 
-def save(name: str, folder: Path) -> int:
-    """The model as an ordinary fp32 folder; returns its picture's side."""
+def save(name: str, folder: Path, side: int | None = None) -> int:
+    """The model as an ordinary fp32 folder, for pictures of another ``side`` where that is asked for; returns it."""
     import torch
     from diffusers import StableDiffusionPipeline
 
@@ -48,9 +48,11 @@ def save(name: str, folder: Path) -> int:
         from benchmarks.shapes import MODELS
 
         pipe = MODELS[name][0](1.0).to(torch.float32)
+    if side is not None:
+        pipe.unet.register_to_config(sample_size=side // pipe.vae_scale_factor)
     pipe.save_pretrained(folder)
-    side: int = pipe.unet.config.sample_size * pipe.vae_scale_factor
-    return side
+    own: int = pipe.unet.config.sample_size * pipe.vae_scale_factor
+    return own
 
 
 def ours(folder: Path, photo: Path, steps: int, batch: int, dtype: str) -> list[Now]:
@@ -131,7 +133,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30, help="of each turn (default: 30)")
     parser.add_argument("--batch", type=int, default=4, help="samples a step (default: 4)")
     parser.add_argument("--rounds", type=int, default=2, help="turns of each arm (default: 2)")
-    for hidden, kind in (("--folder", Path), ("--side", int), ("--serve", str)):
+    parser.add_argument("--side", type=int, help="pixels of a picture's side (default: the model's own)")
+    for hidden, kind in (("--folder", Path), ("--serve", str)):
         parser.add_argument(hidden, type=kind, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
@@ -141,7 +144,7 @@ def main() -> None:
         from PIL import Image
 
         folder = Path(scratch)
-        side = save(args.model, folder / "model")
+        side = save(args.model, folder / "model", args.side)
         (folder / "photos").mkdir()
         photo = folder / "photos" / "photo.png"
         Image.effect_noise((side, side), 60).convert("RGB").save(photo)
