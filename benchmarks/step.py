@@ -4,12 +4,14 @@
 ``--model sd15`` or ``sdxl`` a model of that shape with random weights (whose script is textual_inversion_sdxl.py), as a
 folder in fp32. Each arm takes its turns (A B A B) in a process of its own, both in fp32 and, where the device is fast
 at it, in bf16: milliseconds a step (median, after warm-up) of the clock and of CPU, training sample-steps a second, and
-peak memory. The script reads torchvision for one flip, which is stood in for. Without ``--script`` ours runs alone.
+peak memory. What the scripts take from torchvision, a flip and a cut, is stood in for. Without ``--script`` ours runs
+alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib.machinery
 import itertools
 import json
@@ -52,6 +54,8 @@ def save(name: str, folder: Path, side: int | None = None) -> int:
         pipe.unet.register_to_config(sample_size=side // pipe.vae_scale_factor)
     pipe.save_pretrained(folder)
     own: int = pipe.unet.config.sample_size * pipe.vae_scale_factor
+    del pipe
+    gc.collect()  # its parts know each other, and the turns need the memory
     return own
 
 
@@ -79,8 +83,19 @@ def script(path: Path, arguments: Sequence[str]) -> list[Now]:
     def flip(p: float) -> Callable[[Any], Any]:
         return lambda picture: picture.transpose(0) if random.random() < p else picture
 
+    def place(picture: Any, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        (height, width), (tall, wide) = size, (picture.height, picture.width)
+        return random.randint(0, tall - height), random.randint(0, wide - width), height, width
+
+    def crop(picture: Any, top: int, left: int, height: int, width: int) -> Any:
+        return picture.crop((left, top, left + width, top + height))
+
     stand_in: Any = types.ModuleType("torchvision")
-    stand_in.transforms = types.SimpleNamespace(RandomHorizontalFlip=flip)
+    stand_in.transforms = types.SimpleNamespace(
+        RandomHorizontalFlip=flip,
+        RandomCrop=lambda size: types.SimpleNamespace(get_params=place),  # the script for SDXL asks where it cuts
+        functional=types.SimpleNamespace(crop=crop),
+    )
     stand_in.__spec__ = importlib.machinery.ModuleSpec("torchvision", None)
     sys.modules["torchvision"] = stand_in
     ends: list[Now] = []
