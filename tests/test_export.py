@@ -1,5 +1,6 @@
 """photowords concept export and show: every tool, names, pictures, what is printed."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,27 @@ def test_nothing_that_a_terminal_obeys_is_printed(tmp_path: Path, capsys: pytest
     bad = tmp_path / "a\x1b[2J\u202e.safetensors"
     for status in (run(capsys, "show", bad), run(capsys, "export", bad, "--to", "kohya")):
         assert status[0] == 2 and "does not exist" in status[2] and "\x1b" not in status[2]
+
+
+def test_only_the_same_concepts_file_is_an_earlier_one(tmp_path: Path) -> None:
+    def written(name: str, sentence: str | None, photos: list[str] | None, **widths: int) -> Concept:
+        tables = {encoder: torch.full((1, width), 0.5) for encoder, width in widths.items()}
+        told = {"sentence": sentence, "photos_sha256": photos}
+        concept = Concept("it", (Word(sentence or "", tables),), {key: value for key, value in told.items() if value})
+        formats.write(concept, tmp_path / name)
+        return concept
+
+    mine = written("mine.safetensors", "mug", ["1"], clip_l=768)
+    again = dataclasses.replace(mine, words=(Word("mug", {"clip_l": torch.zeros(1, 768)}),))
+    unknown = written("unknown.safetensors", None, None, clip_l=768)
+    other = written("other.safetensors", None, None, clip_g=1280)
+    assert formats.is_earlier(again, tmp_path / "mine.safetensors"), "learned again, it is the same concept"
+    assert formats.is_earlier(unknown, tmp_path / "unknown.safetensors")
+    for concept, file in (
+        (mine, "unknown"),
+        (unknown, "mine"),
+        (unknown, "other"),
+        (other, "unknown"),
+        (again, "other"),
+    ):
+        assert not formats.is_earlier(concept, tmp_path / f"{file}.safetensors")

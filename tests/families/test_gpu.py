@@ -40,11 +40,12 @@ def on_cpu(backbone: Backbone) -> tuple[Mapping[str, Tensor], Tensor]:
 
 
 @pytest.mark.parametrize("how", ["none", "model", "sequential"])
-def test_a_gpu_learns_and_draws_what_the_cpu_does(folder: Path, on_cpu: Any, how: str) -> None:
+def test_a_gpu_learns_and_draws_what_the_cpu_does(folder: Path, backbone: Backbone, on_cpu: Any, how: str) -> None:
+    untouched = backbone.weights_hash()
     with pretended_gpu():
-        backbone = backbones.load(str(folder), "cuda:0", "fp32", how)
-        vectors, picture = learned(backbone)
-        assert backbone.device == CUDA and backbone.weights_hash()
+        there = backbones.load(str(folder), "cuda:0", "fp32", how)
+        vectors, picture = learned(there)
+        assert there.device == CUDA and there.weights_hash() == untouched
     for name, expected in on_cpu[0].items():
         assert type(vectors[name]) is Tensor and torch.allclose(vectors[name], expected, rtol=0, atol=1e-5), name
     assert torch.allclose(picture, on_cpu[1], rtol=0, atol=1e-4)

@@ -70,9 +70,11 @@ def test_what_leaves_the_device_learns_the_same(
 ) -> None:
     family = backbones.family(folder, folder.name)
     monkeypatch.setattr(family.pipeline, f"enable_{how}_cpu_offload", moves)
-    moved = learned(family(Source(folder, "small", str(folder)), CPU, torch.float32, how))
+    backbone = family(Source(folder, "small", str(folder)), CPU, torch.float32, how)
+    moved = learned(backbone)
     for name, vectors in whole.items():
         assert torch.equal(moved[name], vectors), name
+    assert backbone.spare_memory() is (how == "model"), "layer by layer it is spared from the beginning"
 
 
 def test_computed_again_is_the_same_with_less_kept(folder: Path, whole: Mapping[str, Tensor]) -> None:

@@ -68,8 +68,11 @@ def is_earlier(concept: Concept, path: Path) -> bool:
     photos = concept.provenance.get("photos_sha256")
     if (there.sentence, there.provenance.get("photos_sha256")) != (concept.sentence, photos):
         return False
-    return bool(photos) or all(
-        torch.equal(there.vectors(name), concept.vectors(name)) for name in {*there.encoders} & {*concept.encoders}
+    if photos:
+        return True
+    encoders = {*concept.encoders}
+    return encoders == {*there.encoders} and all(
+        torch.equal(there.vectors(name), concept.vectors(name)) for name in encoders
     )
 
 
