@@ -172,8 +172,28 @@ def test_a_model_is_cached_when_every_part_has_its_weights(
     folder = shutil.copytree(tiny_folder, tmp_path / "sd")
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: str(folder / "model_index.json"))
     assert automatic.is_cached("a/b")
-    next((folder / "vae").glob("*.safetensors")).unlink()
+    weights = next((folder / "vae").glob("*.safetensors"))
+    weights.rename(weights.with_suffix(".fp16.safetensors"))  # which is not what is fetched
     assert not automatic.is_cached("a/b")
+    pieces = [f"{weights.stem}-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    index = {"weight_map": {"encoder.weight": pieces[0], "decoder.weight": pieces[1]}}
+    (folder / "vae" / f"{weights.name}.index.json").write_text(json.dumps(index))
+    for piece, whole in zip(pieces, (False, True), strict=True):
+        (folder / "vae" / piece).touch()
+        assert automatic.is_cached("a/b") == whole
+
+
+def test_the_safety_checker_need_not_be_cached(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "sd")
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: str(folder / "model_index.json"))
+    index = json.loads((folder / "model_index.json").read_text())
+    told = {**index, "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"]}
+    (folder / "model_index.json").write_text(json.dumps(told))
+    (folder / "safety_checker").mkdir()
+    (folder / "safety_checker" / "config.json").write_text("{}")
+    assert automatic.is_cached("a/b")
 
 
 def test_the_pockets_readers_warn_of_a_photo(pocket_model: Backbone, mug: Image.Image) -> None:

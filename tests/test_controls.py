@@ -5,19 +5,21 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
-from photowords import pocket
+from photowords import backbones, pocket
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.images import load_photo
 from photowords.initializers import Found, controls, start
 from photowords.starts import Captioned, MultiStar, OtherCaption, RandomVectors, Shuffled, of
+from tests import small_models
 
 NAMES = ("backpack", "bird", "mug", "teddy_bear")
 AS_MANY = ("multi-star", "shuffled", "random-words", "class-repeated")
@@ -157,9 +159,9 @@ def test_a_repeated_class_is_cut_inside_a_word_to_the_exact_number(
     assert 3 < pieces <= 6 and pieces + 1 < 9
     repeated = start("class-repeated", photos(), tiny)
     assert len(repeated.vectors("clip_l")) == 9 and repeated.sentence.startswith("qwertz bell q")
+    assert torch.equal(repeated.words[-1].vectors["clip_l"], repeated.words[0].vectors["clip_l"][: 9 - pieces - 1])
     reading("red mug", label="猫")
-    with pytest.raises(UserError, match="the class '猫' cannot be repeated to exactly the caption's 2 tokens"):
-        start("class-repeated", photos(), tiny)
+    assert len(start("class-repeated", photos(), tiny).vectors("clip_l")) == 2
 
 
 def test_too_small_a_vocabulary_is_refused(
@@ -204,3 +206,16 @@ def test_what_reads_the_photo_needs_one(init: str, tiny: Backbone) -> None:
     with pytest.raises(UserError, match=f"`init` {init} reads the photo, and none was given"):
         start(init, [], tiny)
     assert len(start(RandomVectors(num_vectors=2), [], tiny)) == 2
+
+
+@pytest.mark.parametrize("init", [*AS_MANY, "random"])
+def test_as_many_tokens_in_each_text_encoder(init: str, tmp_path: Path, reading: Callable[..., None]) -> None:
+    """T5 and CLIP split words differently, so their numbers differ."""
+    flux = backbones.load(str(small_models.flux(tmp_path / "flux")), "cpu", "fp32")
+    reading("a bon appetit teapot", label="a teapot")
+    caption, control = small_models.words_concept(flux, "bon appetit teapot"), start(init, photos(), flux)
+    counts = {encoder: len(caption.vectors(encoder)) for encoder in caption.encoders}
+    assert len(set(counts.values())) == 2
+    assert {encoder: len(control.vectors(encoder)) for encoder in control.encoders} == counts
+    three = {encoder: len(start(MultiStar(num_vectors=3), [], flux).vectors(encoder)) for encoder in counts}
+    assert set(three.values()) == {3}

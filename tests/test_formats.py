@@ -85,6 +85,23 @@ def test_sdxl_files(tmp_path: Path) -> None:
     assert (word.tokens("clip_l"), word.tokens("clip_g")) == (2, 3), "not one a token: all of it is one word"
 
 
+def test_the_two_files_of_diffusers_script_for_sdxl(tmp_path: Path) -> None:
+    first, second = table(2), table(2, 1280)
+    save_file({"<cat-toy>": first}, tmp_path / "learned_embeds.safetensors")
+    save_file({"<cat-toy>": second}, tmp_path / "learned_embeds_2.safetensors")
+    for file in ("learned_embeds.safetensors", "learned_embeds_2.safetensors"):
+        read = formats.read(tmp_path / file)
+        assert read.encoders == ("clip_l", "clip_g") and read.name == "cat-toy"
+        assert torch.equal(read.vectors("clip_l"), first) and torch.equal(read.vectors("clip_g"), second)
+    save_file({"<dog>": first}, tmp_path / "learned_embeds.safetensors")  # of another concept
+    assert formats.read(tmp_path / "learned_embeds.safetensors").encoders == ("clip_l",)
+    assert formats.read(tmp_path / "learned_embeds_2.safetensors").encoders == ("clip_g",)
+    (tmp_path / "learned_embeds.safetensors").write_bytes(b"{")
+    assert formats.read(tmp_path / "learned_embeds_2.safetensors").encoders == ("clip_g",)
+    save_file({"<t5>": table(3, 4096)}, tmp_path / "t5.safetensors")
+    assert formats.read(tmp_path / "t5.safetensors").encoders == ("t5xxl",)
+
+
 def test_a_run_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no concept.safetensors; give a finished run's folder or a file"):
         formats.read(tmp_path)

@@ -142,6 +142,26 @@ def test_held_out_losses_are_measured_in_parts_as_well(
     assert torch.allclose(parts, whole, rtol=0, atol=1e-6)
 
 
+def test_the_held_out_prompts_are_read_in_parts_as_well(
+    own: Backbone, mug: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = Problem(own, start(Words(words="red mug"), [], own, "it"), [mug], (), SETTINGS)
+    vectors = {"clip_l": problem.trained("clip_l")}
+    whole, encode, asked = problem.held_out(vectors), own.encode_prompt, []
+
+    def limited(prompts: Any, embeddings: Any) -> Conditioning:
+        asked.append(len(prompts))
+        if len(prompts) > 13:
+            raise FULL[0]
+        return encode(prompts, embeddings)
+
+    monkeypatch.setattr(own, "encode_prompt", limited)
+    with pytest.warns(PhotowordsWarning, match=rf"hold {len(problem.prompts)} samples at once; they are taken"):
+        parts = problem.held_out(vectors)
+    assert len(problem.prompts) > 20 and asked[0] == len(problem.prompts) == sum(n for n in asked if n <= 13)
+    assert torch.allclose(parts, whole, rtol=0, atol=1e-6)
+
+
 def test_pictures_are_drawn_in_parts_as_well(own: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = generate(own, "a mug", [], range(5), GenerateSettings(steps=2))
     draw, asked = own._draw, []

@@ -202,6 +202,13 @@ def test_the_saved_pipeline_is_an_ordinary_one_that_photowords_loads(folders: Pa
     assert backbone.reconstruct(torch.zeros(1, 3, 128, 128)).shape == (1, 3, 128, 128)
 
 
+def test_what_is_learnt_last_is_drawn_more_often() -> None:
+    plain, hard = Thing("mug", 200.0), Thing("mug", 200.0, "star", 20.0)
+    specs = [Picture((plain,)), Picture((plain,)), Picture((hard,)), Picture((plain, plain)), Picture((plain, hard))]
+    chances = diffusion.how_often(specs)
+    assert torch.allclose(chances, torch.tensor([1 / 8, 1 / 8, 1 / 4, 1 / 6, 1 / 3]))
+
+
 def test_the_noise_schedule_ends_in_noise() -> None:
     alphas = diffusion.scheduler().alphas_cumprod
     assert alphas[0] > 0.999 and alphas[-1] < 3e-4

@@ -77,14 +77,22 @@ def test_two_concepts_in_one_prompt() -> None:
 def test_a_swap_puts_the_plain_word_in_the_learned_words_place() -> None:
     for old in ("checkered", "<1>", " <1> "):
         assert parse(f"{{mug:{old}=striped}} here", {"mug": MUG}) == [*mug(0), " striped ", *mug(2), " here"]
-    assert parse("{mug: blue checkered = red dotted}", {"mug": MUG}) == [" red dotted ", *mug(2)]
-    assert parse("{mug:blue=red,mug=}", {"mug": MUG}) == [" red ", *mug(1)]
+    assert parse("{mug: blue checkered = red dotted}", {"mug": MUG}) == ["red dotted ", *mug(2)]
+    assert parse("{mug:blue=red,mug=}", {"mug": MUG}) == ["red ", *mug(1)]
+
+
+def test_a_swap_and_the_text_beside_it_are_one_text() -> None:
+    """Some tokenizers read the comma of "cup, on" otherwise than a comma by itself."""
+    assert parse("({mug:blue=red,mug=cup}, on ice)", {"mug": MUG}) == ["(red ", *mug(1), " cup, on ice)"]
+    assert parse("a photo of {mug:blue=red,checkered=big}.", {"mug": MUG}) == ["a photo of red big ", *mug(2), "."]
+    assert parse("of{mug:blue=red}", {"mug": MUG}) == ["of red ", *mug(1, 2)], "no word becomes another"
+    assert parse("{mug:blue=,mug=cup}s", {"mug": MUG}) == [*mug(1), " cup s"]
 
 
 def test_a_swap_finds_a_word_that_is_several_of_the_concepts() -> None:
     pieces = concept("bag", "her shel backpack")
     assert find_words(pieces, "hershel") == range(0, 2)
-    assert parse("{bag:hershel=blue}", {"bag": pieces}) == [" blue ", WordRef("bag", 2)]
+    assert parse("{bag:hershel=blue}", {"bag": pieces}) == ["blue ", WordRef("bag", 2)]
 
 
 def test_a_swap_finds_a_word_however_its_accents_are_typed() -> None:
@@ -94,8 +102,8 @@ def test_a_swap_finds_a_word_however_its_accents_are_typed() -> None:
 
 def test_a_swap_finds_a_word_with_its_comma_and_keeps_the_comma() -> None:
     pieces = concept("cup", "red, shiny (old) mug")
-    assert parse("{cup:red=blue}", {"cup": pieces})[0] == " blue, "
-    assert parse("{cup:Red shiny=blue}", {"cup": pieces}) == [" blue ", WordRef("cup", 2), WordRef("cup", 3)]
+    assert parse("{cup:red=blue}", {"cup": pieces})[0] == "blue, "
+    assert parse("{cup:Red shiny=blue}", {"cup": pieces}) == ["blue ", WordRef("cup", 2), WordRef("cup", 3)]
     assert parse("{cup:old=new,<0>=}", {"cup": pieces}) == [WordRef("cup", 1), " (new) ", WordRef("cup", 3)]
 
 
@@ -113,6 +121,14 @@ def test_a_swap_finds_a_word_with_its_comma_and_keeps_the_comma() -> None:
 def test_a_prompt_that_is_wrong_says_how(prompt: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse(prompt, {"mug": MUG})
+
+
+def test_a_word_that_stands_there_twice_is_swapped_by_its_place() -> None:
+    given = {"cat": concept("cat", "cat, black cat")}
+    with pytest.raises(UserError, match=r"concept cat has 'cat' 2 times; say which .* its place: <0> or <2>"):
+        parse("{cat:cat=mug}", given)
+    assert parse("{cat:<2>=mug}", given) == [WordRef("cat", 0), WordRef("cat", 1), " mug"]
+    assert parse("{cat:black cat=mug}", given) == [WordRef("cat", 0), " mug"]
 
 
 def test_a_file_without_words_cannot_be_swapped() -> None:

@@ -94,3 +94,14 @@ def test_no_run_is_followed_where_there_is_none(run: Run, tiny: Backbone, tmp_pa
     assert [now.state for now in follow.follow(str(run.folder))] == ["done"]
     with pytest.raises(UserError, match="there is no run folder"):
         next(follow.follow(tmp_path / "nowhere"))
+
+
+def test_a_stopped_run_whose_turn_comes_to_nothing_is_stopped_again(run: Run, tiny: Backbone) -> None:
+    stop_at(2, run, tiny)
+    follow.enqueue(run.folder)
+    assert follow.state(run.folder) == "queued"
+    Image.new("RGB", (64, 64), "red").save(run.folder / "photos" / "0.png")
+    with pytest.raises(UserError, match="not the one that the run was begun with; put that back"):
+        learning.go_on(run, tiny)
+    assert follow.state(run.folder) == "stopped"
+    assert "not the one that the run was begun with" in (follow.status(run.folder).error or "")

@@ -1,6 +1,7 @@
 """What an export is called, says beside its vectors and shows, and how it is used."""
 
 import base64
+import dataclasses
 import hashlib
 import io
 import json
@@ -207,10 +208,11 @@ class Encoders(TextualInversionLoaderMixin):  # type: ignore[misc]  # diffusers 
     [({"clip_l": 768}, (4,)), ({"clip_l": 768, "clip_g": 1280}, (4, 4)), ({"clip_l": 768, "t5xxl": 4096}, (4, 7))],
     ids=["sd1", "sdxl", "flux"],
 )
+@pytest.mark.parametrize("name", ["mug", "My-Mug_2"])  # CLIP's tokenizers make a prompt's letters small
 def test_the_lines_for_diffusers_run_as_they_are_printed(
-    widths: dict[str, int], counts: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    widths: dict[str, int], counts: tuple[int, ...], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = concept(widths)
+    start = dataclasses.replace(concept(widths), name=name)
     monkeypatch.chdir(tmp_path)
     formats.write(start, "pw-mug.safetensors", "diffusers")
     use = formats.use(start, "pw-mug.safetensors", "diffusers")
@@ -218,15 +220,15 @@ def test_the_lines_for_diffusers_run_as_they_are_printed(
     import safetensors
 
     exec("\n".join(use.steps), {"pipe": pipe, "safetensors": safetensors})
-    for name, encoder, count in zip(("", "_2"), start.encoders, counts, strict=False):
-        reader, model = getattr(pipe, f"tokenizer{name}"), getattr(pipe, f"text_encoder{name}")
+    for part, encoder, count in zip(("", "_2"), start.encoders, counts, strict=False):
+        reader, model = getattr(pipe, f"tokenizer{part}"), getattr(pipe, f"text_encoder{part}")
         prompt = pipe.maybe_convert_prompt(use.prompt, reader)
         ids = reader(prompt, add_special_tokens=False).input_ids[-count:]
         assert torch.equal(model.get_input_embeddings().weight[ids], start.vectors(encoder))
 
 
 def test_diffusers_loads_a1111s_archive_too(tmp_path: Path) -> None:
-    formats.write(made_for("sd1"), tmp_path / "pw-mug.pt", "a1111")
+    formats.write(dataclasses.replace(made_for("sd1"), name="Mug"), tmp_path / "pw-mug.pt", "a1111")
     pipe = Encoders(768)
     pipe.load_textual_inversion(str(tmp_path / "pw-mug.pt"))
     assert "<mug>" in pipe.tokenizer.get_vocab() and "<mug>_3" in pipe.tokenizer.get_vocab()

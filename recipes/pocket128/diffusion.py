@@ -26,6 +26,7 @@ from photowords.templates import OBJECT
 from recipes.pocket128 import autoencoder, data, words
 from recipes.pocket128.autoencoder import CHANNELS, tensor
 from recipes.pocket128.scenes import SCENES, STYLES
+from recipes.pocket128.sprites import EMBLEMS
 from recipes.pocket128.training import Plan, device, noise, options, precision, train, warm_start, workers
 from recipes.pocket128.world import Picture, article, describe
 
@@ -34,6 +35,7 @@ WIDTH = 192  # of the text encoder, and so of a placeholder's vector
 AT_ONCE = 500 if torch.cuda.is_available() else 5  # pictures encoded at once: more do not fit a processor's caches
 CAPTIONS = 12  # of each picture, drawn before training
 PAIRS = 0.5  # the share of two objects in a batch, twice the world's: which colour belongs to which is learnt last
+HARD = ("checkered", *EMBLEMS)  # looks that are learnt last: twice as often as the world draws them
 GENERAL_WORDS = ("*", "*", "thing", "object")
 """Stand in for an object's phrase in a few percent of the captions, as general words do in CLIP's."""
 
@@ -125,6 +127,13 @@ def training_caption(picture: Picture, draw: random.Random) -> str:
     return text if draw.random() < 0.3 else f"{text} {SCENES[picture.scene]}"
 
 
+def how_often(specs: list[Picture]) -> Tensor:
+    """The chance of each picture to be drawn into a batch: more for what is learnt last, (n,) of sum 1."""
+    of_two = torch.tensor([len(spec.things) == 2 for spec in specs])
+    weight = torch.tensor([1.0 + any(thing.look in HARD for thing in spec.things) for spec in specs])
+    return torch.where(of_two, PAIRS / (weight * of_two).sum(), (1 - PAIRS) / (weight * ~of_two).sum()) * weight
+
+
 def caption_all(specs: list[Picture]) -> Tensor:
     """Token ids of CAPTIONS captions of each picture, int16 (n, CAPTIONS, 32)."""
     parts = data.on_all_cores(_caption, [(first, specs[first : first + 100]) for first in range(0, len(specs), 100)])
@@ -179,8 +188,7 @@ def main() -> None:
     if plan.warm:
         warm_start(model, trained(Path(plan.warm) / "pipeline"))
     denoise = torch.compile(model) if plan.compile else model
-    of_two = torch.tensor([len(spec.things) == 2 for spec in specs[data.HELD_OUT :]])
-    shares = torch.where(of_two, PAIRS / of_two.sum(), (1 - PAIRS) / (~of_two).sum())
+    shares = how_often(specs[data.HELD_OUT :])
 
     def draw(generator: torch.Generator, batch: int) -> tuple[Tensor, ...]:
         """Latents, noise, timesteps and captions' ids."""

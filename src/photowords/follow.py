@@ -117,8 +117,10 @@ def stop(folder: Path, why: str = "") -> None:
 
 
 def enqueue(folder: Path, steps: int | None = None) -> None:
-    """Let a run wait for its turn, to begin or to go on, to so many steps or to its own."""
-    (folder / STOP).unlink(missing_ok=True)
+    """Let a run wait for its turn, to begin or to go on, to so many steps or to its own.
+
+    One that was stopped is so again where its turn comes to nothing.
+    """
     files.write_text(folder / QUEUED, "" if steps is None else str(steps))
 
 

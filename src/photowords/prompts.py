@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from photowords.concept import Concept, WordRef
 from photowords.errors import UserError
@@ -57,12 +57,18 @@ def in_template(template: str, concept: Concept) -> list[Piece]:
 def find_words(concept: Concept, phrase: str) -> range:
     """The run of words that started from a word or phrase, or the word of a name such as "<2>".
 
-    Raises UserError when there is none.
+    Raises UserError when there is none, or more than one.
     """
     if phrase.strip() in concept.names:
         place = concept.names.index(phrase.strip())
         return range(place, place + 1)
-    if found := runs(concept.texts, phrase):
+    found = runs(concept.texts, phrase)
+    if len(found) > 1:
+        raise UserError(
+            f"concept {concept.name} has {phrase.strip()!r} {len(found)} times; say which of them is to be swapped by "
+            f"its place: {' or '.join(concept.names[span.start] for span in found)}"
+        )
+    if found:
         return found[0]
     if not any(concept.texts):
         raise UserError(f"the file of concept {concept.name} does not say its words, so none can be swapped")
@@ -98,9 +104,9 @@ def parse(prompt: str, concepts: Mapping[str, Concept]) -> list[Piece]:
                 raise UserError(f"{old.strip()!r} of {{{name}}} is swapped twice; swap each word once")
             swapped |= {*place}
             own[place.start : place.stop] = [_marked(new, concept, place)] + [""] * (len(place) - 1)
-        pieces.extend(own)
+        pieces.extend(_spaced([piece for piece in own if piece != ""]))
     pieces.append(_plain(prompt[end:], prompt))
-    return [piece for piece in pieces if not isinstance(piece, str) or piece.strip()]
+    return [piece for piece in _joined(pieces) if not isinstance(piece, str) or piece.strip()]
 
 
 def words_in(text: str) -> list[str]:
@@ -117,11 +123,34 @@ def named(prompt: str) -> set[str]:
 def _marked(new: str, concept: Concept, place: range) -> str:
     """A swap's new words with the outer punctuation of those in whose place they stand; nothing has none."""
     if not new.strip():
-        return " "
+        return ""
     first, last = concept.texts[place.start], concept.texts[place.stop - 1]
     before = first[: len(first) - len(first.lstrip(EDGES))] if key(first) else ""
     after = last[len(last.rstrip(EDGES)) :] if key(last) else ""
-    return f" {before}{new.strip()}{after} "
+    return f"{before}{new.strip()}{after}"
+
+
+def _spaced(words: list[Piece]) -> Iterator[Piece]:
+    """A concept's words with white space between those that are text and the others."""
+    for place, word in enumerate(words):
+        if not isinstance(word, str):
+            yield word
+            continue
+        followed = place + 1 < len(words) and not isinstance(words[place + 1], str)
+        yield f"{' ' if place else ''}{word}{' ' if followed else ''}"
+
+
+def _joined(pieces: Iterable[Piece]) -> list[Piece]:
+    """Neighbouring texts as one: tokenizers may read a comma after a word otherwise than a comma by itself."""
+    found: list[Piece] = []
+    for piece in pieces:
+        before = found[-1] if found else None
+        if isinstance(piece, str) and isinstance(before, str):
+            apart = before[-1:].isalnum() and piece[:1].isalnum()
+            found[-1] = f"{before}{' ' if apart else ''}{piece}"
+        elif piece != "":
+            found.append(piece)
+    return found
 
 
 def _plain(text: str, prompt: str) -> str:

@@ -21,6 +21,7 @@ from photowords.cli import main
 from photowords.errors import UserError
 from photowords.fields import fields
 from photowords.generation import generate
+from photowords.prompts import parse
 from photowords.settings import SCHEDULERS, GenerateSettings
 from tests import small_models
 from tests.small_models import FLOWS, HARD, words_concept
@@ -59,6 +60,12 @@ def test_step_0_is_the_sentence_itself(after: str, backbone: Any) -> None:
     spliced = backbone.encode_prompt([["a photo of ", *made.refs, after]], made.embeddings()).tensors
     plain = backbone.encode_prompt([[f"a photo of {made.sentence}{after}"]], {}).tensors
     assert set(spliced) == {"prompt_embeds", "pooled_prompt_embeds"}
+    assert all(torch.equal(spliced[part], plain[part]) for part in plain)
+    # and a swap changes its word alone: the comma is read as one after a word
+    *_, last = made.names
+    swapped = parse(f"a photo of {{{made.name}:{last}=cup}}{after}", {made.name: made})
+    spliced = backbone.encode_prompt([swapped], made.embeddings()).tensors
+    plain = backbone.encode_prompt([[f"a photo of {' '.join([*made.texts[:-1], 'cup'])}{after}"]], {}).tensors
     assert all(torch.equal(spliced[part], plain[part]) for part in plain)
 
 

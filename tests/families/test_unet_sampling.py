@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from photowords import backbones, images
+from photowords import backbones
 from photowords.backbones import ALIASES, FAMILIES
 from photowords.errors import UserError
 from photowords.generation import generate
@@ -163,37 +163,6 @@ def test_no_negative_prompt_is_told_as_the_pipeline_tells_it(zeros: bool, xl_fol
         told = backbone.encode_negative_prompt([], {})
     assert torch.equal(told["prompt_embeds"], negative) and torch.equal(told["pooled_prompt_embeds"], pooled)
     assert bool((negative == 0).all()) == zeros
-
-
-@pytest.mark.parametrize("upcast", [True, False])
-def test_an_autoencoder_that_overflows_in_fp16_works_in_fp32(
-    upcast: bool, xl_folder: Path, tmp_path: Path, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = shutil.copytree(xl_folder, tmp_path / "sdxl")
-    config = json.loads((folder / "vae" / "config.json").read_text())
-    (folder / "vae" / "config.json").write_text(json.dumps({**config, "force_upcast": upcast}))
-    backbone: Any = backbones.load(str(folder), "cpu", "fp16")
-    vae, used = backbone._pipe.vae, []
-    encode = vae.encode
-    monkeypatch.setattr(vae, "encode", lambda x: (used.append(x.dtype), encode(x))[1])
-    before, picture = backbone.weights_hash(), images.to_tensor(mug, 64)
-    latents, rebuilt = backbone.encode_picture(picture), backbone.reconstruct(picture)
-    assert used == [torch.float32 if upcast else torch.float16] * 2
-    assert vae.dtype == torch.float16 and backbone.weights_hash() == before
-    exact = backbones.load(str(folder), "cpu", "fp32")
-    assert torch.allclose(latents.mean, exact.encode_picture(picture).mean, atol=0.02)
-    assert torch.allclose(rebuilt, exact.reconstruct(picture), atol=0.05)
-    assert np.asarray(generate(backbone, "a mug", [], [0], GenerateSettings(2))[0]).std() > 1
-
-
-def test_a_noise_that_is_not_that_of_diffusion_is_refused(xl_folder: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(xl_folder, tmp_path / "sdxl")
-    diffusers.EDMEulerScheduler().save_pretrained(folder / "scheduler")
-    index = json.loads((folder / "model_index.json").read_text())
-    index["scheduler"] = ["diffusers", "EDMEulerScheduler"]
-    (folder / "model_index.json").write_text(json.dumps(index))
-    with pytest.raises(UserError, match="EDMEulerScheduler, whose noise photowords does not know"):
-        backbones.load(str(folder), "cpu", "fp32")
 
 
 def test_pickled_weights_run_no_code(ldm_folder: Path, tmp_path: Path) -> None:

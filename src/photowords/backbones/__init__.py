@@ -79,6 +79,8 @@ ALIASES = {
 }
 """Short name -> model: the pocket, then real ones, the one to try first before the others."""
 
+UNWANTED = ["*.fp16.*", "*.fp16-*", "*.non_ema.*", "safety_checker/*"]
+"""Files of a model on the hub that are not fetched: the same weights again, or unused."""
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
@@ -185,7 +187,6 @@ def _fetch(name: str, repository: str, revision: str | None) -> Path:
     from huggingface_hub.errors import GatedRepoError
 
     cached = unreachable()
-    unwanted = ["*.fp16.*", "*.fp16-*", "*.non_ema.*", "safety_checker/*"]  # the same weights again, or unused
     try:
         index = hf_hub_download(repository, "model_index.json", revision=revision, local_files_only=cached)
         weights = family(Path(index).parent, name).weight_files
@@ -195,7 +196,7 @@ def _fetch(name: str, repository: str, revision: str | None) -> Path:
                 repository,
                 revision=revision,
                 allow_patterns=wanted,
-                ignore_patterns=unwanted,
+                ignore_patterns=UNWANTED,
                 local_files_only=cached,
             )
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL.Image import Image
 
-from photowords.backbones import ALIASES, POCKET, load
+from photowords.backbones import ALIASES, POCKET, UNWANTED, load
 from photowords.backbones.familiar import is_familiar
 from photowords.concept import Concept
 from photowords.errors import UserError
@@ -56,5 +57,18 @@ def is_cached(repository: str) -> bool:
         return False
     folder = Path(index).parent
     parts = [name for name, kind in json.loads(Path(index).read_text()).items() if isinstance(kind, list) and kind[0]]
-    models = [folder / part for part in parts if (folder / part / "config.json").exists()]
-    return bool(models) and all([*part.glob("*.safetensors"), *part.glob("*.bin")] for part in models)
+    configs = [folder / part / "config.json" for part in parts]
+    models = [path.parent for path in configs if path.exists() and not _is_unwanted(path)]
+    return bool(models) and all(map(_has_weights, models))
+
+
+def _has_weights(part: Path) -> bool:
+    """Whether the weights that ``load`` looks for are there: in one file, or all the pieces that an index names."""
+    found = [path.name for path in part.iterdir() if not _is_unwanted(path)]
+    whole = [name for name in found if name.endswith((".safetensors", ".bin")) and not re.search(r"-\d+-of-\d+", name)]
+    indices = [json.loads((part / name).read_text()) for name in found if name.endswith(".index.json")]
+    return bool(whole) or any({*index["weight_map"].values()} <= {*found} for index in indices)
+
+
+def _is_unwanted(path: Path) -> bool:
+    return any(map(path.match, UNWANTED))

@@ -107,9 +107,14 @@ class Backbone(ABC):
         need = {name: encoder.width for name, encoder in self.text_encoders.items()}
         if have != need:
             told = [", ".join(f"{width} for {name}" for name, width in widths.items()) for widths in (have, need)]
+            half = (
+                "; or, if that is the file of one text encoder, put the other's beside it, as diffusers' script for "
+                "SDXL does: learned_embeds.safetensors and learned_embeds_2.safetensors"
+            )
             raise UserError(
                 f"concept {concept.name} was made for {made_for} (numbers a token: {told[0]}), "
                 f"but {self.name} needs {told[1]}; use it with the model it was made for"
+                f"{half if have.items() < need.items() else ''}"
             )
         if concept.provenance.get("fingerprint", self.fingerprint) != self.fingerprint:
             warnings.warn(

@@ -42,12 +42,14 @@ class TextPart:
         model, tokenizer: names of the pipeline's parts.
         kind: what reads them.
         context: tokens that the pipeline gives it; None is as many as it has positions.
+        layers: whether the pipeline takes the states of another layer than the last.
     """
 
     model: str
     tokenizer: str
     kind: type[TextEncoder]
     context: int | None = None
+    layers: bool = False
 
 
 class PipelineBackbone(Backbone):
@@ -100,8 +102,8 @@ class PipelineBackbone(Backbone):
             for name, part in self.text_parts.items()
             if (model := getattr(pipe, part.model)) is not None
         }
-        for encoder in self.text_encoders.values():
-            encoder.recomputes = moved != "none"
+        for name, encoder in self.text_encoders.items():
+            encoder.recomputes, encoder.layers = moved != "none", self.text_parts[name].layers
         if moved == "sequential":  # autograd would keep every layer's weights on the device, once they had come
             self.spare_memory()
         digest = hashlib.sha256()
@@ -230,10 +232,11 @@ class PipelineBackbone(Backbone):
     def _scheduler(self, name: str) -> Any:
         if name not in self._schedulers:
             kind = getattr(diffusers, SCHEDULERS[name])
-            # Only PNDM has warm-up steps to skip, and only models saved with it say so themselves.
-            extra = {"skip_prk_steps": True} if name == "pndm" else {}
+            # Only these two know, and only models saved with them say: PNDM skips its warm-up steps, and DDIM neither
+            # clips latents, which are no pictures, nor ends at a noise that was not learnt.
+            latent = {"pndm": {"skip_prk_steps": True}, "ddim": {"clip_sample": False, "set_alpha_to_one": False}}
             own = self._schedulers["default"].config
-            self._schedulers[name] = kind.from_config(own, **self.objective.solver, **extra)
+            self._schedulers[name] = kind.from_config({**latent.get(name, {}), **own}, **self.objective.solver)
         return self._schedulers[name]
 
     def weights_hash(self) -> str:

@@ -27,8 +27,8 @@ class StableDiffusion3(PipelineBackbone):
 
     pipeline = StableDiffusion3Pipeline
     text_parts = {
-        "clip_l": TextPart("text_encoder", "tokenizer", Clip),
-        "clip_g": TextPart("text_encoder_2", "tokenizer_2", Clip),
+        "clip_l": TextPart("text_encoder", "tokenizer", Clip, layers=True),
+        "clip_g": TextPart("text_encoder_2", "tokenizer_2", Clip, layers=True),
         "t5xxl": TextPart("text_encoder_3", "tokenizer_3", T5, T5_TOKENS),
     }
     network = "transformer"

@@ -20,8 +20,8 @@ class StableDiffusionXL(PipelineBackbone):
 
     pipeline = StableDiffusionXLPipeline
     text_parts = {
-        "clip_l": TextPart("text_encoder", "tokenizer", Clip),
-        "clip_g": TextPart("text_encoder_2", "tokenizer_2", Clip),
+        "clip_l": TextPart("text_encoder", "tokenizer", Clip, layers=True),
+        "clip_g": TextPart("text_encoder_2", "tokenizer_2", Clip, layers=True),
     }
     # A watermark, which diffusers adds where its package is installed, would be measured as a part of the picture.
     options = {"image_encoder": None, "feature_extractor": None, "add_watermarker": False}

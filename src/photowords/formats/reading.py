@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ KEYS = {
     "bert": ("F", BERT),
 }
 T5_WIDTH, BERT_WIDTH = 4096, 1280
+_ONE_TOKEN = {1280: CLIP_G, T5_WIDTH: T5}
+"""Width -> whose a table is that only its token names; CLIP-L's otherwise."""
+SECOND = "_2"
 MOST_VECTORS = 4096  # eight times the longest prompt of any model
 LARGE = 1e4  # a hundred times the largest number in T5's table, and near what half precision holds
 
@@ -90,6 +94,8 @@ def parse(path: Path | str, name: str | None = None) -> Concept:
     except ValueError as error:
         raise UserError(f"{path} has a damaged photowords header; copy it again") from error
     form, token, tables = _recognise(path, entries)
+    if form == "D" and told is None:
+        tables = _with_other_half(path, token, tables)
     rows = {encoder: _rows(path, table) for encoder, table in tables.items()}
     if told is not None:
         words = _told_words(path, told, rows)
@@ -126,8 +132,24 @@ def _recognise(path: Path, entries: Mapping[str, Any]) -> tuple[str, str, dict[s
             return next(iter(known.values()))[0], "", found
     if len(entries) == 1:
         token, table = next(iter(entries.items()))
-        return "D", token, {CLIP_L: table}
+        return "D", token, {_ONE_TOKEN.get(getattr(table, "shape", (0,))[-1], CLIP_L): table}
     raise _stranger(path)
+
+
+def _with_other_half(path: Path, token: str, tables: dict[str, Any]) -> dict[str, Any]:
+    """The tables of both files of a pair, where one is given and the other lies beside it: diffusers' script for SDXL
+    writes learned_embeds.safetensors of the first text encoder and learned_embeds_2.safetensors of the second."""
+    (encoder,) = tables
+    stem = path.stem.removesuffix(SECOND) if encoder == CLIP_G else f"{path.stem}{SECOND}"
+    other = path.with_stem(stem)
+    if encoder == T5 or other == path or not other.is_file():
+        return tables
+    with suppress(NoEmbedding, UserError, OSError):
+        form, also, found = _recognise(other, load(other)[0])
+        both = {**tables, **found}
+        if form == "D" and also == token and {*both} == {CLIP_L, CLIP_G}:
+            return {name: both[name] for name in (CLIP_L, CLIP_G)}
+    return tables
 
 
 def _encoder(key: str, table: Any) -> str:

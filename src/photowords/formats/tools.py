@@ -43,8 +43,8 @@ from photowords.settings import EXPORTS
 
 @dataclass(frozen=True)
 class Package:
-    """What an encoder puts into a file: the tables under the tool's keys, what stands for the concept in the tool's
-    prompts, the file's name without its extension, and a picture to look at."""
+    """What goes into a file: tables under the tool's keys, what stands for the concept in its prompts, the file's name
+    without its extension, and a picture to look at."""
 
     concept: Concept
     tables: Mapping[str, Tensor]
@@ -87,7 +87,7 @@ def _entries(package: Package, name: str) -> dict[str, Any]:
 
 def _a1111(package: Package) -> bytes:
     # A1111 goes by the file's name; diffusers makes this a token, which no word of its vocabulary may be.
-    return to_torch(_entries(package, f"<{package.concept.name}>"))
+    return to_torch(_entries(package, TOOLS["diffusers"].phrase_for(package.concept, package.stem)))
 
 
 def _card(package: Package, format: str) -> bytes:
@@ -114,9 +114,9 @@ class Tool:
         title: as people call it.
         families: what it can use; None is anything.
         files: extension -> how the file is made; the first is the usual one.
-        one: the key of a file of one text encoder; "{}" stands for the concept's name.
+        one: the key of a file of one text encoder, which may hold the name in {lower} case.
         keys: text encoder -> the key in a file of several.
-        phrase: what stands for the concept in its prompts, from the file's {stem} or the concept's {name}.
+        phrase: what stands for it in prompts: the file's {stem}, its {name}, or that in {lower} case, as CLIP reads.
         naming: what the file may be called; None where nobody types its name.
         any_width: whether it takes vectors of any width: it loads whatever model one gives it.
         pairs: whether all text encoders must have equal numbers of vectors.
@@ -134,13 +134,13 @@ class Tool:
 
     def phrase_for(self, concept: Concept, path: Path | str) -> str:
         """What stands for the concept in prompts, once the file is where the tool looks for it."""
-        return self.phrase.format(stem=Path(path).stem, name=concept.name)
+        return self.phrase.format(stem=Path(path).stem, name=concept.name, lower=concept.name.lower())
 
     def tables(self, concept: Concept) -> dict[str, Tensor]:
         """The tables of its file. Raises UserError for a concept that the tool cannot use."""
         self._check(concept)
         if len(concept.encoders) == 1 and self.one:
-            return {self.one.format(concept.name): concept.vectors(concept.encoders[0])}
+            return {self.one.format(lower=concept.name.lower()): concept.vectors(concept.encoders[0])}
         return {self.keys.get(encoder, encoder): concept.vectors(encoder) for encoder in concept.encoders}
 
     def knows(self, concept: Concept) -> bool:
@@ -183,7 +183,7 @@ _SD = (SD1, SD2, SD2_V, SDXL)
 
 TOOLS = {
     "photowords": Tool(EXPORTS["photowords"], None, {".safetensors": Form(_ours)}, "", "{{{name}}}", keys={}),
-    "diffusers": Tool(EXPORTS["diffusers"], (*_SD, FLUX), _SAFETENSORS, "<{}>", "<{name}>", any_width=True),
+    "diffusers": Tool(EXPORTS["diffusers"], (*_SD, FLUX), _SAFETENSORS, "<{lower}>", "<{lower}>", any_width=True),
     "a1111": Tool(
         EXPORTS["a1111"],
         _SD,

@@ -39,7 +39,7 @@ def use(concept: Concept, path: Path | str, tool: str) -> Use:
 
 
 def _diffusers(concept: Concept, path: Path) -> list[str]:
-    token = f'token="<{concept.name}>"'
+    token = f'token="{TOOLS["diffusers"].phrase_for(concept, path)}"'
     if len(concept.encoders) == 1:
         return [f"pipe.load_textual_inversion({json.dumps(str(path))}, {token})"]
     # A file of several tables is refused there, and so is a path with a text encoder: each table goes in by itself.

@@ -13,7 +13,7 @@ from photowords.backbones import Backbone
 from photowords.backbones.familiar import warn_of_strangers
 from photowords.concept import Concept
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.initializers.align import align
+from photowords.initializers.align import align, cut
 from photowords.initializers.captioner import caption
 from photowords.initializers.classify import classify
 from photowords.initializers.controls import (
@@ -105,6 +105,7 @@ def start(
     provenance = {
         **found.provenance,
         **changes,
+        **({"tokens": dict(found.counts)} if found.counts else {}),
         "sentence": sentence,
         "init": how.init,
         "backbone": backbone.name,
@@ -116,4 +117,4 @@ def start(
         "step": 0,
     }
     words = found.words or align(sentence, backbone, how.freeze if isinstance(how, Worded) else ())
-    return Concept(name, words, provenance)
+    return Concept(name, cut(words, found.counts) if found.counts else words, provenance)

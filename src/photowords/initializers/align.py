@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from photowords.backbones import Backbone
 from photowords.concept import Word
@@ -29,6 +29,17 @@ def align(sentence: str, backbone: Backbone, freeze: Sequence[str] = ()) -> tupl
             raise UserError(f"{backbone.name} reads nothing in {text!r} of {sentence!r}; leave it out")
         words.append(Word(text, vectors, place not in frozen))
     return tuple(words)
+
+
+def cut(words: Sequence[Word], counts: Mapping[str, int]) -> tuple[Word, ...]:
+    """The words with the first ``counts`` of their tokens in each text encoder, as many of them as still have one."""
+    left, kept = dict(counts), []
+    for word in words:
+        vectors = {name: table[: left[name]] for name, table in word.vectors.items()}
+        left = {name: left[name] - len(table) for name, table in vectors.items()}
+        if any(len(table) for table in vectors.values()):
+            kept.append(Word(word.text, vectors, word.trainable))
+    return tuple(kept)
 
 
 def _frozen(texts: Sequence[str], freeze: Sequence[str]) -> set[int]:

@@ -1,7 +1,7 @@
 """Controls: starts that share one thing with the caption and lack another, so that a claim about it can be tested.
 
-All but ``other-caption`` have exactly as many tokens as the caption, fitted as ``caption`` would. What each was made
-from is in the provenance; the random ones depend on ``how.seed`` alone.
+All but ``other-caption`` have exactly as many tokens as the caption, fitted as ``caption`` would, in each text encoder.
+What each was made from is in the provenance; the random ones depend on ``how.seed`` alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from photowords.concept import Word
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers.captioner import caption
 from photowords.initializers.classify import classify
-from photowords.initializers.fit import check_room, count_tokens, fit, fit_as
+from photowords.initializers.fit import check_room, fit, fit_as
 from photowords.initializers.found import Found
 from photowords.initializers.noise import shared_vocabulary, with_noise
 from photowords.starts import (
@@ -45,8 +45,8 @@ def fitted_caption(how: Captioned, photos: Sequence[Image], backbone: Backbone, 
 
 def multi_star(how: MultiStar, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
     """``how.num_vectors`` stars, or as many as the caption has tokens: as many vectors, no words."""
-    count, provenance = _count(how, photos, backbone, mask)
-    return Found(" ".join("*" * count), provenance)
+    counts, provenance = _counts(how, photos, backbone, mask)
+    return Found(" ".join("*" * max(counts.values())), provenance, counts=counts)
 
 
 def random_vectors(how: RandomVectors, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
@@ -55,7 +55,8 @@ def random_vectors(how: RandomVectors, photos: Sequence[Image], backbone: Backbo
     Each is a word without a text, one vector in every text encoder: normal, with the mean and the standard deviation
     that each coordinate has over the vocabulary. Raises UserError where so many leave no room for the templates.
     """
-    count, provenance = _count(how, photos, backbone, mask)
+    counts, provenance = _counts(how, photos, backbone, mask)
+    count = max(counts.values())
     check_room(" ".join("*" * count), backbone)
     generator = torch.Generator().manual_seed(how.seed)
     drawn = {}
@@ -64,17 +65,22 @@ def random_vectors(how: RandomVectors, photos: Sequence[Image], backbone: Backbo
         noise = torch.randn((count, vectors.shape[1]), generator=generator)
         drawn[encoder] = vectors.mean(0) + vectors.std(0) * noise
     words = (Word("", {encoder: table[i : i + 1] for encoder, table in drawn.items()}) for i in range(count))
-    return Found("", {**provenance, "control_seed": how.seed}, tuple(words))
+    return Found("", {**provenance, "control_seed": how.seed}, tuple(words), counts)
 
 
-def _count(
+def _counts(
     how: Counted, photos: Sequence[Image], backbone: Backbone, mask: Image | None
-) -> tuple[int, Mapping[str, Any]]:
-    """How many vectors, and where the number comes from."""
+) -> tuple[Mapping[str, int], Mapping[str, Any]]:
+    """How many vectors in each text encoder, and where the numbers come from."""
     if how.num_vectors is not None:
-        return how.num_vectors, {}
+        return dict.fromkeys(backbone.text_encoders, how.num_vectors), {}
     said = fitted_caption(how, photos, backbone, mask)
-    return count_tokens(said.text, backbone), {**said.provenance, "made_from": said.text}
+    return _tokens(said.text, backbone), {**said.provenance, "made_from": said.text}
+
+
+def _tokens(text: str, backbone: Backbone) -> dict[str, int]:
+    """How many tokens a text has in each text encoder."""
+    return {name: len(encoder.ids(text)) for name, encoder in backbone.text_encoders.items()}
 
 
 def shuffled(how: Shuffled, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
@@ -93,12 +99,14 @@ def random_words(how: RandomWords, photos: Sequence[Image], backbone: Backbone, 
     Raises UserError when the vocabulary has too few.
     """
     said = fitted_caption(how, photos, backbone, mask)
-    count, own = count_tokens(said.text, backbone), said.text.casefold()
+    counts, own = _tokens(said.text, backbone), said.text.casefold()
+    count = max(counts.values())
     others = [word for word in shared_vocabulary(backbone) if word not in own]  # nor inside a word: no "tea" in teapot
     if len(others) < count:
         raise UserError(f"{backbone.name} knows {len(others)} words beside the caption's, but {count} are wanted")
     words = random.Random(how.seed).sample(others, count)
-    return Found(" ".join(words), {**said.provenance, "made_from": said.text, "control_seed": how.seed})
+    made = {"made_from": said.text, "control_seed": how.seed}
+    return Found(" ".join(words), {**said.provenance, **made}, counts=counts)
 
 
 def other_caption(how: OtherCaption, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
@@ -130,18 +138,12 @@ def other_caption(how: OtherCaption, photos: Sequence[Image], backbone: Backbone
 def class_repeated(how: ClassRepeated, photos: Sequence[Image], backbone: Backbone, mask: Image | None = None) -> Found:
     """The class, again and again, to as many tokens as the caption has: the right word, no others.
 
-    The last repeat is cut, inside a word if need be. Raises UserError when no cut gives exactly that number.
+    The last repeat is cut, inside a word if need be.
     """
     said, labelled = fitted_caption(how, photos, backbone, mask), classify(how, photos, backbone, mask)
-    label = fit(labelled.text, backbone, how.budget).text
-    count, repeats = count_tokens(said.text, backbone), itertools.cycle(label.split())
-    words: list[str] = []
-    while (left := count - count_tokens(" ".join(words), backbone)) > 0:
-        word = next(repeats)
-        if count_tokens(word, backbone) > left:
-            cuts = [word[:end] for end in range(len(word) - 1, 0, -1) if count_tokens(word[:end], backbone) == left]
-            if not cuts:
-                raise UserError(f"the class {label!r} cannot be repeated to exactly the caption's {count} tokens")
-            word = cuts[0]
-        words.append(word)
-    return Found(" ".join(words), {**said.provenance, **labelled.provenance, "made_from": label})
+    label, counts = fit(labelled.text, backbone, how.budget).text, _tokens(said.text, backbone)
+    repeats, words = itertools.cycle(label.split()), list[str]()
+    while any(own < counts[name] for name, own in _tokens(" ".join(words), backbone).items()):
+        words.append(next(repeats))
+    told = {**said.provenance, **labelled.provenance, "made_from": label}
+    return Found(" ".join(words), told, counts=counts)

@@ -141,7 +141,13 @@ class Problem:
     @torch.no_grad()
     def held_out(self, vectors: Vectors, batch: int | None = None) -> Tensor:
         """The loss on the held-out tuples, (n,), float32 on the CPU; ``batch`` of them at once."""
-        conditioning = self.backbone.encode_prompt(self.prompts, self.concept.embeddings(vectors))
+        embeddings = self.concept.embeddings(vectors)
+
+        def told(rows: Tensor) -> Conditioning:
+            return self.backbone.encode_prompt([self.prompts[i] for i in rows.tolist()], embeddings)
+
+        all_prompts = within_memory(self.backbone, torch.arange(len(self.prompts)), told)
+        conditioning = Conditioning.cat([made for _, made in all_prompts])
         # Small latents are measured many at a time, large ones as many as a training step holds.
         size = batch or max(4, 2048 // self._views[0].weight.numel())
 

@@ -77,7 +77,8 @@ class Run:
             for part in ("photos", "masks", "checkpoints", "samples"):
                 files.make_folder(temporary / part)
             for number, photo in enumerate(photos):
-                images.save_png(photo, temporary / "photos" / f"{number}.png")
+                images.save_png(photo, copy := temporary / "photos" / f"{number}.png")
+                run.about.setdefault("copies_sha256", []).append(images.sha256(copy))
             for number, mask in enumerate(masks):
                 if mask is not None:
                     images.save_png(mask, temporary / "masks" / f"{number}.png")
@@ -125,10 +126,15 @@ class Run:
         return self.folder / "concept.safetensors"
 
     def photos(self) -> list[Image]:
-        """The run's own copies of its photos, in order. Raises UserError where they are gone."""
+        """The run's own copies of its photos, in order. Raises UserError where one is gone or another one."""
         found = sorted((self.folder / "photos").glob("*.png"), key=lambda path: int(path.stem))
         if not found:
             raise UserError(f"{self.folder} has lost its photo; put it back as {self.folder / 'photos' / '0.png'}")
+        if (known := self.about.get("copies_sha256")) and known != [images.sha256(path) for path in found]:
+            raise UserError(
+                f"a photo in {self.folder / 'photos'} is not the one that the run was begun with; "
+                "put that back, or begin with the new one in another folder"
+            )
         return [images.load_photo(path) for path in found]
 
     def masks(self) -> list[Image | None]:

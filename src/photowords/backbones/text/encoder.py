@@ -31,11 +31,13 @@ class TextEncoder(ABC):
         begin, end: ids that stand around every prompt.
         recomputes: whether the backward pass runs it once more instead of keeping what it computed: it has to where the
             weights leave the device when it has run, and saves their memory. False at first.
+        layers: whether the states of all layers are answered as well. False at first.
     """
 
     begin: tuple[int, ...]
     end: tuple[int, ...]
     recomputes: bool = False
+    layers: bool = False
 
     def __init__(
         self, name: str, model: Any, tokenizer: Any, table: Tensor, context: int, device: torch.device
@@ -98,7 +100,7 @@ class TextEncoder(ABC):
     # --- prompts ---
 
     def __call__(self, prompts: Sequence[Sequence[Piece]], embeddings: Embeddings) -> Any:
-        """transformers' output for the prompts, hidden states included: (prompts, context, width) each.
+        """transformers' output for the prompts: states (prompts, context, width), of every layer if ``layers``.
 
         ``embeddings[word][name]`` takes the place of a word's tokens and is differentiable. Raises UserError when a
         prompt is longer than the context.
@@ -123,7 +125,7 @@ class TextEncoder(ABC):
 
     def _run(self, ids: Tensor) -> Any:
         """transformers' output for token ids (prompts, context)."""
-        return self._model(ids, output_hidden_states=True, return_dict=True)
+        return self._model(ids, output_hidden_states=self.layers, return_dict=True)
 
     def _splice(self, module: object, inputs: object, output: Tensor) -> Tensor | None:
         if not (now := getattr(self._spliced, "now", ())):

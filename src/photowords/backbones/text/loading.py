@@ -20,7 +20,10 @@ def load_encoder(folder: Path, part: str, dtype: torch.dtype) -> tuple[Any, Tens
         return None
     # As diffusers does: a pipeline's own module may be named in the place of a library.
     holder = getattr(diffusers.pipelines, library, None) or importlib.import_module(library)
-    encoder = getattr(holder, kind).from_pretrained(folder, subfolder=part, dtype="auto")
+    made = getattr(holder, kind)
+    config = made.config_class.from_pretrained(folder, subfolder=part)
+    config.dtype = None  # SD 2.1's says fp16 of weights in fp32, and "auto" would believe it
+    encoder = made.from_pretrained(folder, subfolder=part, config=config, dtype="auto")
     table = encoder.get_input_embeddings().weight.detach().clone()
     return _computing_in(encoder, dtype), table
 
