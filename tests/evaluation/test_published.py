@@ -132,10 +132,13 @@ def test_a_protocol_is_checked(change: Any, sentence: Any) -> None:
 
 def test_the_text_of_a_swap_is_the_swap_that_is_drawn() -> None:
     words = tuple(Word(text, {"clip_l": torch.zeros(1, 2)}) for text in ("red,", "mug", "red"))
-    drawn: Any = SimpleNamespace(concept=Concept("it", words), protocol=SimpleNamespace(swap="red=blue"))
-    assert measures.swapped(drawn) == ("red", "blue", "blue, mug red"), "the first one alone, as a prompt's swap does"
+    drawn: Any = SimpleNamespace(concept=Concept("it", words), protocol=SimpleNamespace(swap="<0>=blue"))
+    assert measures.swapped(drawn) == ("<0>", "blue", "blue, mug red")
+    drawn.protocol.swap = "red=blue"
+    with pytest.raises(UserError, match="has 'red' 2 times"):
+        measures.swapped(drawn)
     drawn.protocol.swap = "<2>=blue"
     assert measures.swapped(drawn)[2] == "red, mug blue"
-    drawn.protocol.swap = "red=blue, green"
+    drawn.protocol.swap = "mug=blue, green"
     with pytest.raises(UserError, match="the swap 'green' is not understood"):
         measures.swapped(drawn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from photowords import files, study, workers
 from photowords.errors import PhotowordsWarning, UserError
+from photowords.report import build
 from photowords.study import runner
 from photowords.study.trial import Outcome, work
 from photowords.workers import Event
@@ -44,6 +46,33 @@ def test_a_damaged_trial_is_moved_aside_and_done_again(
     assert aside.read_text() == damage
     aside.unlink()
     assert results(half) == results(finished)
+
+
+def test_lost_pictures_are_drawn_again(prepared: study.Prepared, finished: Path, half: Path) -> None:
+    first = prepared.trials[0].id
+    next((half / "pictures" / first).glob("*.png")).unlink()
+    watcher = Silent()
+    with pytest.warns(PhotowordsWarning, match=f"{first} has lost pictures; it is done again"):
+        study.run(prepared, half, watcher)
+    assert watcher.begun[0] == first and len(watcher.begun) == 3
+    assert results(half) == results(finished)
+
+
+def test_a_report_asks_what_the_file_asks_now_and_trials_may_be_added(
+    half: Path, tmp_path: Path, tiny_folder: Path
+) -> None:
+    asked = SMALL.replace("[3]", "[3, 4]").replace("question = ", "question = \"Anew?\"  # ")
+    more = prepare(write(tmp_path / "b", asked), tiny_folder)
+    watcher = Silent()
+    study.run(more, half, watcher)
+    assert len(watcher.done_before) == 2 and len(more.trials) == 8
+    told = json.loads((half / "plan.json").read_text())
+    assert told["question"] == "Anew?" and told["trials"] == [trial.id for trial in more.trials]
+    build.write(half)
+    assert "Anew?" in (half / "report" / "report.md").read_text()
+    fewer = prepare(write(tmp_path / "c", SMALL), tiny_folder)
+    with pytest.raises(UserError, match="is a study with other trials; go on with .* a file that has all of its"):
+        study.run(fewer, half, Silent())
 
 
 def test_a_full_disk_stops_with_one_sentence_and_loses_nothing(

@@ -50,14 +50,19 @@ def above_start(study: Results) -> Section:
 def protocol(study: Results) -> Section:
     """What was run, on what, and how the numbers are made."""
     plan = dict(study.plan)
-    shared = plan.get("protocol")
-    if isinstance(shared, dict) and shared and all(each == next(iter(shared.values())) for each in shared.values()):
-        plan["protocol"] = next(iter(shared.values()))  # told for each arm, and the same in all
+    each = plan.get("protocol")
+    if isinstance(each, dict) and each and all(one == next(iter(each.values())) for one in each.values()):
+        plan["protocol"] = next(iter(each.values()))  # told for each arm, and the same in all
     told = _flat({key: value for key, value in plan.items() if key not in LISTED}) | {"concepts": _line(study.concepts)}
     arms: list[Any] = study.plan["arms"]
     ways = {arm["name"]: {key: v for key, v in arm.items() if key not in ("name", "label")} for arm in arms}
-    for trial in study.trials:
+    for trial in study.trials:  # of older plans
         ways[trial.arm].setdefault("settings", trial.spec.get("settings", {}))
+    own = [way.get("settings", {}) for way in ways.values()]
+    shared = {key: value for key, value in own[0].items() if all(other.get(key) == value for other in own)}
+    told |= _flat({"settings": shared})
+    for way, settings in zip(ways.values(), own, strict=True):
+        way["settings"] = {key: value for key, value in settings.items() if key not in shared}
     shown = [metric for metric in study.metrics if study.steps(metric)]
     metrics = [
         [m, study.direction(m), METRICS[m].range, "; ".join([study.how(m), *([SHOWN[m]] if m in SHOWN else [])])]
@@ -74,8 +79,8 @@ def protocol(study: Results) -> Section:
     unshown = "anything about models, photos or settings other than these"
     if study.plan.get("suite") == "pocket":
         unshown += (
-            f" The pocket model draws a small world of its own at {pocket.SIDE} pixels: its losses and its pocket- "
-            "metrics compare with nothing published."
+            f". The pocket model draws a small world of its own at {pocket.SIDE} pixels: its losses and its pocket- "
+            "metrics compare with nothing published"
         )
     parts: list[Part] = [
         Text(text),

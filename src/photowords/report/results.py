@@ -15,6 +15,7 @@ from photowords.errors import UserError
 from photowords.metrics import METRICS, resolve
 from photowords.report.statistics import Key
 
+PLAN = "plan.json"
 NAN = float("nan")
 WINDOW = 25
 """Steps over which a training loss is averaged, at least: one step draws few timesteps, and its loss is their luck."""
@@ -171,10 +172,10 @@ def read(folder: Path | str) -> Results:
     Raises UserError: the folder is no study's, or the plan or a trial's file (named) is damaged.
     """
     folder = Path(folder)
-    file = folder / "plan.json"
+    file = folder / PLAN
     if not file.is_file():
         raise UserError(
-            f"{folder} is not a study's folder (it has no plan.json); give the one that the study was run into"
+            f"{folder} is not a study's folder (it has no {PLAN}); give the one that the study was run into"
         )
     try:
         plan = json.loads(file.read_text(encoding="utf-8"))

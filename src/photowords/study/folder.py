@@ -24,16 +24,17 @@ from PIL.Image import Image
 from photowords import __version__, evaluation, files, images
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
+from photowords.report.results import PLAN, picture_file
 from photowords.study import grid
 from photowords.study.grid import Trial
 from photowords.study.plan import Study
 from photowords.study.trial import Outcome
 
-PLAN = "plan.json"
 PHOTO_SIDE = 256
 SEEN = ("photos", "masks", "truth")
-MUST_AGREE = ("name", "trials", "threads", "photowords", "torch")
-"""Of plan.json, to go on in its folder. A trial's id holds all that determines its result."""
+MUST_AGREE = ("name", "threads", "photowords", "torch")
+"""Of plan.json, to go on in its folder, beside trials, which may become more: an id holds all that determines its
+result. What the study asks and what its report shows may change."""
 
 
 @contextmanager
@@ -50,8 +51,7 @@ def open_(out: Path, record: Mapping[str, Any], toml: bytes, squares: Mapping[st
     with files.locked(out, "another photowords study"):
         if known.exists():
             _check_same(known, record)
-        else:  # first, so that a kill leaves a folder that is known again; all else is written at each run
-            files.write_json(known, record)
+        files.write_json(known, record)  # first, so that a kill leaves a folder that is known again
         for part in ("trials", "pictures", "photos"):
             files.make_folder(out / part)
         for place in (out, out / "trials", out / "photos", *(out / "pictures").iterdir()):
@@ -78,30 +78,45 @@ def _check_same(known: Path, record: Mapping[str, Any]) -> None:
     try:
         there = json.loads(known.read_text())
         differ = [key for key in MUST_AGREE if there[key] != record[key]]
+        differ += ["trials"] * (not {*there["trials"]} <= {*record["trials"]})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{known} cannot be read, so its study cannot go on; give another folder as `out`") from error
     if differ:
         raise UserError(
-            f"{known.parent} is a study with other {', '.join(differ)}; "
-            "go on with the same file, model and versions, or give another folder as `out`"
+            f"{known.parent} is a study with other {', '.join(differ)}; go on with the same model and versions and a "
+            "file that has all of its trials and perhaps more, or give another folder as `out`"
         )
 
 
 def is_done(out: Path, trial: Trial) -> bool:
-    """Whether the trial's file is there and is its own. One that is damaged is moved aside, with a warning."""
+    """Whether the trial's file is there and is its own, with the pictures that it kept.
+
+    One that is damaged is moved aside, with a warning; lost pictures are drawn again with their trial, with one as
+    well.
+    """
     path = out / "trials" / f"{trial.id}.json"
     if not path.exists():
         return False
     try:
         record = json.loads(path.read_text())
         if record["id"] == trial.id and grid.canonical(record["spec"]) == grid.canonical(trial.spec):
-            return True
+            if all((out / file).is_file() for file in _kept(record)):
+                return True
+            warnings.warn(f"{trial.id} has lost pictures; it is done again", PhotowordsWarning, 2)
+            return False
     except (OSError, ValueError, KeyError, TypeError):
         pass
     aside = path.with_name(f"{path.name}.damaged")
     warnings.warn(f"{path} is damaged; it is now {aside.name}, and the trial is done again", PhotowordsWarning, 2)
     os.replace(path, aside)
     return False
+
+
+def _kept(record: Mapping[str, Any]) -> list[str]:
+    """The pictures that a trial kept, within the study's folder: at those steps that it came to."""
+    measured = {point["step"] for point in record["checkpoints"]}
+    steps = [step for step in record["pictures_at"] if step in measured]
+    return [picture_file(record["id"], step, n) for step in steps for n in range(len(record["picture_prompts"]))]
 
 
 def keep(out: Path, trial: Trial, outcome: Outcome) -> None:
@@ -155,6 +170,7 @@ def plan_record(study: Study, trials: Sequence[Trial], backbone: Backbone) -> di
                 "evaluate_at": list(arm.settings.evaluate_at or ()),
                 "score_at": list(arm.score_at),
                 "pictures_at": list(arm.pictures_at),
+                "settings": grid.settings(arm.settings),
             }
             for arm in study.arms
         ],

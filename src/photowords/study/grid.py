@@ -172,10 +172,14 @@ def _readers(how: Start, backbone: Backbone) -> dict[str, str]:
     }
 
 
-def _told(settings: InvertSettings) -> dict[str, Any]:
-    """The settings as a spec has them: the rate as it comes out, without what the study says itself."""
+def settings(told: InvertSettings) -> dict[str, Any]:
+    """All settings but what the study says itself, the rate as it comes out."""
+    own = {key: getattr(told, key) for key in SETTINGS if key != "evaluate_every"}
+    return {**own, "lr": told.lr if told.rho is None else f"rho:{told.rho:g}"}
+
+
+def _told(told: InvertSettings) -> dict[str, Any]:
+    """The settings as a spec has them."""
     default = InvertSettings()
-    own = {key: getattr(settings, key) for key in SETTINGS}
-    kept = {key: value for key, value in own.items() if key in METHOD or value != getattr(default, key)}
-    kept.pop("evaluate_every", None)
-    return {**kept, "lr": settings.lr if settings.rho is None else f"rho:{settings.rho:g}"}
+    kept = ("lr", *METHOD)
+    return {key: value for key, value in settings(told).items() if key in kept or value != getattr(default, key)}
