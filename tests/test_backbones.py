@@ -161,7 +161,9 @@ def test_auto_is_the_pocket_for_its_world_and_the_first_cached_model_for_a_photo
     with pytest.raises(
         UserError, match=r"no picture of the small.*about 4 GB: hf download stable-diffusion-v1-5.*`model` pocket"
     ):
-        automatic.for_photos([mug, landscape()])
+        automatic.for_photos([landscape()])
+    with pytest.raises(UserError, match="photo 2 of 3 is no picture of the small world"):
+        automatic.for_photos([mug, landscape(), mug])
     here.add(backbones.ALIASES["sd15"].source)
     assert automatic.for_photos([landscape()]) == "sd15"
 

@@ -136,8 +136,8 @@ def test_follow_tells_each_change_and_ends_with_the_run(tiny: Backbone, photo: P
             now = next(told)
             assert (now.state, now.step) == ("learning", step.index)
     assert [status.state for status in told] == ["done"]
-    follow.stop(run.folder)
-    assert follow.state(run.folder) == "done"
+    follow.stop(str(run.folder))
+    assert follow.state(str(run.folder)) == "done"
 
 
 def test_a_run_taken_further_has_the_pictures_of_one_made_for_it(tiny: Backbone, photo: Path, tmp_path: Path) -> None:

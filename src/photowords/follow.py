@@ -62,8 +62,9 @@ class Status:
         return self.seconds["invert"] / self.step * max(0, steps - self.step)
 
 
-def state(folder: Path) -> State:
+def state(folder: Path | str) -> State:
     """Where a run stands, by the files of its folder and by whether a living process holds it."""
+    folder = Path(folder)
     if files.is_locked(folder):
         if (folder / STOP).exists():
             return "stopping"
@@ -108,20 +109,21 @@ def signature(folder: Path) -> tuple[object, ...]:
     return tuple(marks)
 
 
-def stop(folder: Path, why: str = "") -> None:
+def stop(folder: Path | str, why: str = "") -> None:
     """Ask a run to stop, and say why if it matters. One that learns keeps what it reached; one that waits no longer
     does. Raises UserError where its folder cannot be written."""
+    folder = Path(folder)
     (folder / QUEUED).unlink(missing_ok=True)
     if state(folder) not in ("done", "failed"):
         files.write_text(folder / STOP, why)
 
 
-def enqueue(folder: Path, steps: int | None = None) -> None:
+def enqueue(folder: Path | str, steps: int | None = None) -> None:
     """Let a run wait for its turn, to begin or to go on, to so many steps or to its own.
 
     One that was stopped is so again where its turn comes to nothing.
     """
-    files.write_text(folder / QUEUED, "" if steps is None else str(steps))
+    files.write_text(Path(folder) / QUEUED, "" if steps is None else str(steps))
 
 
 def asked_to_stop(folder: Path) -> str | None:

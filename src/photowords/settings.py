@@ -43,6 +43,8 @@ EXPORTS = {
 }
 """Tools that a concept can be written for, and what they are called. What each demands stands in ``formats.TOOLS``."""
 
+SCORERS = ("clip", "dino", "dinov2", "weights")
+"""Where scores come from that are not the model's own: folders or hub names, and the folder of weight files."""
 
 RENAMED = {"kind": "learnable_property"}
 """Names of ``InvertSettings`` in older run folders -> today's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shutil
 import typing
@@ -30,6 +31,8 @@ def test_the_command_scores_runs_beside_their_starts(
     table = capsys.readouterr().out
     for part in ("mug", "start", "learned", "lpips ↓", "3 prompts x 1 seed", "6 tuples"):
         assert part in table
+    assert 'pocket-lpips: "a photo of a {}"' in table and "3 steps, guidance 2, scheduler default" in table
+    assert "held-out-loss: 6 fixed (timestep, noise, template) tuples" in table
     assert json.loads(out.read_text()) == json.loads(json.dumps(result))
     (row,) = result["runs"]
     assert row["protocol"]["settings"]["guidance"] == 2 and row["protocol"]["samples"] == 1 and row["step"] == 2
@@ -45,6 +48,14 @@ def test_the_command_scores_an_embedding_file_with_its_photo(run: Any, capsys: p
     assert list(result["runs"][0]["scores"]) == ["learned"]
     printed = capsys.readouterr()
     assert printed.out == "" and "learned" in printed.err
+
+
+def test_a_photo_that_was_learned_from_is_no_true_view(mug_concept: Any, tmp_path: Path) -> None:
+    photo = pocket.view("mug")
+    known = dataclasses.replace(mug_concept, provenance={"photos_sha256": [images.sha256(photo)]})
+    formats.write(known, tmp_path / "mug.safetensors")
+    with pytest.raises(UserError, match=r"view_0.png was learned from, and so is no `truth`; give other views"):
+        call(tmp_path / "mug.safetensors", "--photo", photo, "--metrics", "psnr", "--truth", photo)
 
 
 def test_a_run_of_any_name_is_shown(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

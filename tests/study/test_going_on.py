@@ -61,7 +61,7 @@ def test_lost_pictures_are_drawn_again(prepared: study.Prepared, finished: Path,
 def test_a_report_asks_what_the_file_asks_now_and_trials_may_be_added(
     half: Path, tmp_path: Path, tiny_folder: Path
 ) -> None:
-    asked = SMALL.replace("[3]", "[3, 4]").replace("question = ", "question = \"Anew?\"  # ")
+    asked = SMALL.replace("[3]", "[3, 4]").replace("question = ", 'question = "Anew?"  # ')
     more = prepare(write(tmp_path / "b", asked), tiny_folder)
     watcher = Silent()
     study.run(more, half, watcher)
@@ -71,7 +71,7 @@ def test_a_report_asks_what_the_file_asks_now_and_trials_may_be_added(
     build.write(half)
     assert "Anew?" in (half / "report" / "report.md").read_text()
     fewer = prepare(write(tmp_path / "c", SMALL), tiny_folder)
-    with pytest.raises(UserError, match="is a study with other trials; go on with .* a file that has all of its"):
+    with pytest.raises(UserError, match=r"is a study with other trials; go on with .* a file that has all of its"):
         study.run(fewer, half, Silent())
 
 

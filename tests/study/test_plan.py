@@ -9,6 +9,7 @@ import pytest
 from photowords import pocket
 from photowords.errors import UserError
 from photowords.study import plan
+from tests.small_weights import save_dino
 from tests.study.small_study import SMALL, prepare, write
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.toml"))
@@ -139,6 +140,26 @@ def test_a_metric_that_cannot_be_had_is_refused_before_anything_runs(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(UserError, match=said):
         prepare(write(tmp_path, SMALL.replace("pocket-lpips", metric)), tiny_folder)
+
+
+def test_what_scores_is_named_in_the_study(tmp_path: Path, tiny_folder: Path) -> None:
+    own = SMALL.replace('"pocket-lpips"', '"dino"')
+    dino = save_dino(tmp_path / "dino", "dino")
+    prepared = prepare(write(tmp_path / "a", f'dino = "{dino}"{own}'), tiny_folder)
+    trial = prepared.trials[0]
+    assert "a dino of patch" in trial.spec["scorers"]["dino"]
+    outcome = prepared.job(trial).work()
+    assert outcome.record is not None and outcome.record["checkpoints"][0]["scores"]["dino"]["value"] > -1
+    with pytest.raises(UserError, match="dinov2 scores none of the study's metrics; take it out"):
+        prepare(write(tmp_path / "b", f'dinov2 = "{dino}"{SMALL}'), tiny_folder)
+
+
+def test_a_photo_is_no_true_view_of_its_own(tmp_path: Path, tiny_folder: Path) -> None:
+    table = 'concepts = [{name = "mine", photo = "a.png", truth = ["b.png"]}]'
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(pocket.view("mug").read_bytes())
+    with pytest.raises(UserError, match="concept mine has a photo among its truth, which is what training never sees"):
+        prepare(write(tmp_path, SMALL.replace('concepts = ["mug", "cup"]', table)), tiny_folder)
 
 
 def test_steps_are_clipped_to_each_arm_and_its_last_is_measured(tmp_path: Path) -> None:

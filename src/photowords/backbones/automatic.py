@@ -21,15 +21,16 @@ def for_photos(photos: Sequence[Image], masks: Sequence[Image | None] = ()) -> s
 
     ``masks`` as for an inversion. Raises UserError, saying what to download, when a real photo has no real model.
     """
-    pocket = load(POCKET, "cpu")
-    if all(is_familiar(pocket, *seen) for seen in zip(photos, masks or [None] * len(photos), strict=True)):
+    pocket, seen = load(POCKET, "cpu"), zip(photos, masks or [None] * len(photos), strict=True)
+    strange = next((number for number, one in enumerate(seen, 1) if not is_familiar(pocket, *one)), None)
+    if strange is None:
         return POCKET
     if cached := [alias for alias, model in ALIASES.items() if alias != POCKET and is_cached(model.source)]:
         return cached[0]
-    small = ALIASES["sd15"]
+    small, which = ALIASES["sd15"], "this" if len(photos) == 1 else f"photo {strange} of {len(photos)}"
     raise UserError(
-        "this is no picture of the small world that the bundled pocket model knows, and no other model is in the local "
-        f"cache; download one ({small.about}: hf download {small.source}), give another to `model`, or go on "
+        f"{which} is no picture of the small world that the bundled pocket model knows, and no other model is in the "
+        f"local cache; download one ({small.about}: hf download {small.source}), give another to `model`, or go on "
         "regardless with `model` pocket"
     )
 

@@ -65,7 +65,6 @@ def run(args: argparse.Namespace, settings: InvertSettings, start: Start) -> dic
     check_name(name)
     if jobs.is_run(args.out):
         raise UserError(f"{args.out} holds a run; give --each a folder for runs as --out")
-    files.make_folder(args.out)
     tasks = [Task(photo, args.out / name) for photo, name in zip(args.photos, _names(args.photos), strict=True)]
     photos, failures = [], dict[Task, str | None]()
     for task in tasks:  # before a model is loaded
@@ -80,6 +79,7 @@ def run(args: argparse.Namespace, settings: InvertSettings, start: Start) -> dic
     samples = 4 if args.samples is None else args.samples
     how = Share((), start, name, settings, samples, args.samples_at, model, device, args.dtype, args.offload)
     good = [task for task in tasks if task not in failures]
+    files.make_folder(args.out)
     began = time.perf_counter()
     try:
         with Table(tasks, settings.steps) as table:
@@ -112,8 +112,10 @@ def _told(
         if failures[task] is None:
             result = results[task.folder.name] = Run.open(task.folder).result()
             losses = result["held_out_loss"]
-            say(args, f"{task.folder}  {result['sentence']}  {losses['start']:.4f} -> {losses['final']:.4f}")
-    say(args, f"{len(results)} of {len(tasks)} concepts, {seconds:.0f} s")
+            told = f"held-out loss {losses['start']:.4f} -> {losses['final']:.4f}"
+            say(args, f"{task.folder}  {result['sentence']}  {told}")
+    how = f"; held-out losses: {losses['how']}" if results else ""
+    say(args, f"{len(results)} of {len(tasks)} concepts, {seconds:.0f} s{how}")
     if failed := {task: sentence for task, sentence in failures.items() if sentence is not None}:
         task, sentence = next(iter(failed.items()))
         raise UserError(

@@ -6,25 +6,18 @@ import argparse
 import dataclasses
 import functools
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from photowords.cli import options
+from photowords.cli import options, scores_table
 from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, model_of, number, say
 from photowords.errors import UserError
 from photowords.fields import fields
-from photowords.settings import GenerateSettings
+from photowords.settings import SCORERS, GenerateSettings
 
 if TYPE_CHECKING:
     from photowords.metrics import Metric
 
-SCORERS = ("clip", "dino", "dinov2", "weights")
-"""Options that name a scorer's folder or hub name."""
-CAPTION = (
-    "value ± sample standard deviation over pictures or tuples (standard error of the value over seeds or tuples; "
-    "of a difference, which is learned minus start: paired). It says nothing of other photos and runs."
-)
 SAMPLER = ("steps", "guidance", "true_cfg_scale")  # of GenerateSettings, what is an option here
 SUITES = ("published", "pocket")  # metrics.Suite, without torch
 
@@ -83,6 +76,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.list:
+        if args.runs:
+            raise UserError("--list shows every metric, and scores nothing; leave out the runs")
         return _list(args)
     if not args.runs:
         raise UserError("no run was given; write photowords evaluate RUN")
@@ -99,11 +94,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         options.check_target(args.out, (*args.runs, *args.photo, *args.truth), ".json", _is_scores)
         files.make_folder(args.out.parent)
     subjects = [_open(path, bool(photos)) for path in args.runs]
+    learned = {digest for _, concept, _ in subjects for digest in concept.provenance.get("photos_sha256", ())}
+    if known := [path for path in args.truth if images.sha256(path) in learned]:
+        raise UserError(f"{known[0]} was learned from, and so is no `truth`; give other views of the same thing")
     rows = [_evaluate(args, *subject, names, photos, truth) for subject in subjects]
     result = {"runs": files.finite(rows)}
     if args.out:
         files.write_json(args.out, result)
-    _show(args, rows)
+    scores_table.show(args, rows)
     return result
 
 
@@ -201,47 +199,3 @@ def _list(args: argparse.Namespace) -> dict[str, Any]:
         say(args, f"    {metric.compares}: {metric.protocol}")
     told = ("name", "formula", "suite", "direction", "range", "compares", "protocol")
     return {"metrics": {name: {key: getattr(metric, key) for key in told} for name, metric in METRICS.items()}}
-
-
-def _show(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
-    """One table: a line for each run's start and one for what it learned, the metrics across."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from photowords.metrics import METRICS
-
-    names = list(dict.fromkeys(name for row in rows for scores in row["scores"].values() for name in scores))
-    table = Table("run", "", caption=CAPTION)
-    for name in names:
-        found = [scores[name] for row in rows for scores in row["scores"].values() if name in scores]
-        counts = " / ".join(dict.fromkeys(map(_counted, found)))
-        head = f"{name} {METRICS[name].arrow}".replace("-", "-\n")
-        table.add_column(f"{head}\n{counts}", justify="right", overflow="fold")
-    for row in rows:
-        for which, scores in row["scores"].items():
-            first = which == next(iter(row["scores"]))
-            cells = [_cell(scores.get(name), "+" if which == "difference" else "") for name in names]
-            table.add_row(Path(row["run"]).name if first else "", which, *cells)
-        table.add_section()
-    stream = sys.stderr if args.json else sys.stdout
-    width = None if stream.isatty() else 200
-    Console(file=stream, width=width, markup=False, emoji=False).print(table)  # a folder may be called [red]
-
-
-def _counted(score: dict[str, Any]) -> str:
-    """What the numbers are of: "3 prompts x 8 seeds", or "96 tuples"."""
-    if (seeds := score["seeds"]) is None:
-        return _some(score["samples"], "tuple")
-    return f"{_some(score['samples'] // seeds, 'prompt')} x {_some(seeds, 'seed')}"
-
-
-def _some(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _cell(score: dict[str, Any] | None, sign: str) -> str:
-    if score is None:
-        return "–"
-    spread = "" if score["spread"] is None else f" ±{score['spread']:.2g}"
-    error = "" if score["standard_error"] is None else f" ({score['standard_error']:.1g})"
-    return f"{score['value']:{sign}.4g}{spread}{error}"

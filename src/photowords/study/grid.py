@@ -13,6 +13,7 @@ from PIL.Image import Image
 
 from photowords import evaluation, images, pocket
 from photowords.backbones import Backbone
+from photowords.errors import UserError
 from photowords.evaluation import Protocol
 from photowords.fields import given
 from photowords.inversion.run import FORMAT
@@ -63,7 +64,10 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
     for a photo that cannot be read, for an unknown metric, and for readers and scorers that cannot be had.
     """
     metrics = measured.metrics(study.metrics, backbone)
+    if unused := {*study.scorers} - {metric.source for metric in metrics}:
+        raise UserError(f"{min(unused)} scores none of the study's metrics; take it out, or ask for one that it does")
     hashes = {path: images.sha256(path) for source in study.concepts for path in source.paths}
+    scorers = evaluation.scorers(backbone, metrics, study.scorers)
     shared = {
         "model": {
             **weights(backbone),
@@ -71,13 +75,15 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
             "device": backbone.device.type,
         },
         "metrics": [metric.name for metric in metrics],
-        "scorers": {name: scorer.about for name, scorer in evaluation.scorers(backbone, metrics).items()},
+        "scorers": {name: scorer.about for name, scorer in scorers.items()},
         "format": FORMAT,  # of a run: it moves where the same settings come to draw or to average otherwise
     }
     cells = []
     for seed in study.seeds:
         for number, source in enumerate(study.concepts):
             photos = [hashes[photo.path] for photo in source.photos]
+            if {*photos} & {hashes[path] for path in source.truth}:
+                raise UserError(f"concept {source.name} has a photo among its truth, which is what training never sees")
             seen = {
                 "photos": photos,
                 "masks": [_digest(masks.get(photo)) for photo in source.photos],

@@ -15,7 +15,7 @@ from photowords.errors import UserError
 from photowords.metrics import METRICS
 from photowords.report import blocks
 from photowords.report.blocks.gallery import Gallery
-from photowords.settings import InvertSettings, parse_seeds
+from photowords.settings import SCORERS, InvertSettings, parse_seeds
 from photowords.starts import STARTS, Classified, Start, Words
 from photowords.study import sources, tables
 from photowords.study.sources import ConceptSource
@@ -24,7 +24,7 @@ from photowords.study.tables import Table
 STEPS = ("evaluate_at", "score_at", "pictures_at")
 PROMPTS = ("prompts", "edits", "picture_prompts")
 TOP = (
-    *("name", "question", "model", "concepts", "segmenter", "seeds", "metrics", "samples"),
+    *("name", "question", "model", "concepts", "segmenter", "seeds", "metrics", "samples", *SCORERS),
     *(*PROMPTS, *STEPS, "settings", "arms", "report"),
 )
 OWN = ("seed", "other", "evaluate_at")  # what the study says itself
@@ -58,6 +58,7 @@ class Study:
 
     Attributes:
         segmenter: folder or hub name of what answers clicks; None is the graph cut.
+        scorers: of ``SCORERS``, those that are not the model's own.
         samples: pictures of each prompt that is scored.
         prompts, edits: what metrics sample, with ``{}`` for the concept; none are the protocol's own for what is
             learned.
@@ -72,6 +73,7 @@ class Study:
     segmenter: str | None
     seeds: tuple[int, ...]
     metrics: tuple[str, ...]
+    scorers: Mapping[str, str]
     samples: int
     prompts: tuple[str, ...]
     edits: tuple[str, ...]
@@ -107,6 +109,7 @@ def _study(table: Table, folder: Path) -> Study:
         segmenter=tables.get(table, "segmenter", str, "", "the study") or None,
         seeds=tuple(_seeds(table.get("seeds", [0]))),
         metrics=tuple(metrics),
+        scorers={key: tables.get(table, key, str, None, "the study") for key in SCORERS if key in table},
         samples=tables.get(table, "samples", int, 4, "the study"),
         **{key: tuple(_prompts(table, key)) for key in PROMPTS},
         arms=tuple(_arms(table, bool(metrics))),

@@ -59,6 +59,7 @@ class Prepared:
             [self.masks.get(photo) for photo in source.photos],
             None if other is None else self.pictures[other.photos[0].path],
             [self.pictures[path] for path in source.truth],
+            self.study.scorers,
             self.model,
             workers.on_cluster(self.device) if cluster else self.device,
             self.dtype,

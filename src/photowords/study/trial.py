@@ -40,7 +40,8 @@ class Job:
     """A trial with all that a worker on another machine needs: pictures, not paths; the model by name.
 
     ``photos`` are what is learned from, with the mask of each (None for none); ``other`` is what a start looks at that
-    describes another picture; ``elsewhere`` says that the model of that name may be another where the worker is.
+    describes another picture; ``scorers`` are the study's own; ``elsewhere`` says that the model of that name may be
+    another where the worker is.
     """
 
     trial: Trial
@@ -48,6 +49,7 @@ class Job:
     masks: Sequence[Image | None]
     other: Image | None
     truth: Sequence[Image]
+    scorers: Mapping[str, str]
     model: str
     device: str
     dtype: str
@@ -221,7 +223,7 @@ def score(job: Job, backbone: Backbone, concept: Concept, quick: bool = False) -
         protocol = dataclasses.replace(protocol, samples=1, settings=GenerateSettings(steps=1))
     resize = job.trial.arm.settings.resize
     squares = [framed(photo, mask, resize) for photo, mask in zip(job.photos, job.masks, strict=True)]
-    return evaluation.evaluate(backbone, concept, squares, job.trial.spec["metrics"], protocol, job.truth)
+    return evaluation.evaluate(backbone, concept, squares, job.trial.spec["metrics"], protocol, job.truth, job.scorers)
 
 
 def _strip(backbone: Backbone, concept: Concept, prompt: str, samples: int) -> bytes:

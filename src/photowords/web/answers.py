@@ -53,8 +53,12 @@ def refusal(error: UserError) -> JSONResponse:
     status, field = (error.status, error.field) if isinstance(error, Refused) else (400, None)
     if field is None and (named := re.search(r"`(\w+)`", str(error))):
         field = named[1]
-    sentence = showable(spelled(str(error), lambda name: name.replace("_", " ")))
-    return JSONResponse({"error": " ".join(sentence.split()), "field": field}, status)
+    return JSONResponse({"error": said(str(error)), "field": field}, status)
+
+
+def said(message: str) -> str:
+    """A message of the library as the page tells it: one line, settings by their labels."""
+    return " ".join(showable(spelled(message, lambda name: name.replace("_", " "))).split())
 
 
 async def body(request: Request, most: int) -> bytes:

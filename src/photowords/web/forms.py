@@ -61,7 +61,7 @@ def _described(field: Field) -> dict[str, Any]:
         "unset": field.unset,
         "min": field.least,
         "above": field.above,
-        "max": MOST.get(field.name) if field.most is None else field.most,
+        "max": min((most for most in (field.most, MOST.get(field.name)) if most is not None), default=None),
         "help": field.help,
         "metavar": field.metavar,
     }

@@ -19,7 +19,7 @@ from typing import Any
 
 from photowords import files, follow
 from photowords.errors import UserError
-from photowords.web.answers import missing
+from photowords.web.answers import missing, said
 from photowords.web.asked import Prompt
 from photowords.web.config import Config
 from photowords.web.runs import Runs
@@ -120,7 +120,7 @@ class Pictures:
             "state": state,
             "pictures": [{"url": f"/api/pictures/{name}/{seed}.png", "seed": seed} for seed in drawn],
             "model": result.get("model"),
-            "warnings": result.get("warnings", []),
+            "warnings": [said(sentence) for sentence in result.get("warnings", [])],
             "seconds": result.get("seconds"),
-            "error": error,
+            "error": error and said(error),
         }

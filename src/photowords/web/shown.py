@@ -13,6 +13,7 @@ from photowords import follow, jobs
 from photowords.errors import UserError
 from photowords.jobs import Job
 from photowords.settings import InvertSettings
+from photowords.web.answers import said
 
 ROWS = 400
 """Training losses that are sent at most."""
@@ -105,7 +106,7 @@ class Shown:
             "photo_url": photos[0] if photos else None,
             "picture_url": pictures[-1][1] if pictures else None,
             "when": self.when(),
-            "error": self.error,
+            "error": self.error and said(self.error),
         }
 
     def whole(self) -> dict[str, Any]:
@@ -153,7 +154,7 @@ def warnings(folder: Path) -> list[str]:
     """What the trainer warned of, each once."""
     prefix = "warning: "
     found = [line.removeprefix(prefix) for line in follow.whole_lines(folder / LOG) if line.startswith(prefix)]
-    return list(dict.fromkeys(found))[-10:]
+    return [said(sentence) for sentence in dict.fromkeys(found)][-10:]
 
 
 LOG = "log.txt"

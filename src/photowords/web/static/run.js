@@ -97,7 +97,7 @@ function progress(view, run) {
   const share = run.steps ? run.step / run.steps : 0;
   const place = run.state === "queued" && run.queue ? `, ${run.queue} in line` : "";
   const left = run.state === "learning" && run.time_left !== null ? `, about ${duration(run.time_left)} left` : "";
-  const steps = ["queued", "starting"].includes(run.state) ? "" : `: step ${run.step} of ${run.steps}`;
+  const steps = run.step === null || run.state === "queued" ? "" : `: step ${run.step} of ${run.steps}`;
   view.state.textContent = `${SAID[run.state] ?? run.state}${place}${steps}${left}`;
   view.state.className = `state ${run.state}`;
   view.bar.value = share;

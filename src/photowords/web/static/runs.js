@@ -95,7 +95,7 @@ function card(run, on, tick, problem) {
 function state(run) {
   if (run.state === "queued") return run.queue ? `waiting, ${run.queue} in line` : "waiting";
   if (run.state === "done") return `${run.steps} steps`;
-  return `${run.state}, step ${run.step} of ${run.steps}`;
+  return run.step === null ? run.state : `${run.state}, step ${run.step} of ${run.steps}`;
 }
 
 const when = (seconds) => (seconds ? new Date(1000 * seconds).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : "");
