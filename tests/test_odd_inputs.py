@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photowords import formats, images, prompts
+from photowords import backbones, formats, images, prompts
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers import start
@@ -83,7 +83,7 @@ def test_odd_swaps_get_one_sentence(prompt: str, said: str, tiny: Backbone) -> N
 def test_a_swap_may_take_a_word_out_or_put_a_pictograph_in(tiny: Backbone) -> None:
     concept = {"mug": words_concept(tiny)}
     plain = [piece for piece in parse("{mug:mug=,blue=🫖}", concept) if isinstance(piece, str)]
-    assert plain == [" 🫖 "] and len(parse("{mug:mug=,blue=🫖}", concept)) == 2
+    assert plain == ["🫖 "] and len(parse("{mug:mug=,blue=🫖}", concept)) == 2
 
 
 def test_a_pictograph_is_a_word_that_may_be_unknown(pocket_model: Backbone) -> None:
@@ -195,3 +195,19 @@ def test_readers_see_a_picture_of_any_mode_as_load_photo_does(
     for init in ("caption", "class"):
         sentences = [start(init, [one], pocket_model).sentence for one in (picture, images.load_photo(file))]
         assert sentences[0] == sentences[1], init
+
+
+def test_an_empty_path_is_not_the_folder_one_is_in(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (("concept", "export", broken, "--to", "diffusers", "--out", ""), ("concept", "words", "")):
+        assert "the path is empty" in refused(capsys, *command)
+    with pytest.raises(UserError, match="`model` is empty; give a folder, a hub name or one of pocket"):
+        backbones.load("")
+
+
+def test_what_mask_says_next_can_be_typed(
+    tmp_path: Path, mug: Image.Image, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mug.save("-a b.png")
+    status, out, _ = run(capsys, "mask", "./-a b.png", "--box", "60,60,200,200", "--out", "m.png")
+    assert status == 0 and "photowords invert './-a b.png' --mask m.png --out RUN" in out

@@ -25,13 +25,16 @@ def test_the_command_lists_runs_and_checks(
     status, out, _ = command(capsys, prepared.file, "--dry-run", "--workers", "2", *model)
     lines = out.splitlines()
     assert status == 0 and [line.split()[0] for line in lines[:4]] == [trial.id for trial in prepared.trials]
-    assert lines[4].startswith("4 trials, about ") and lines[4].endswith(" on 2 workers")
+    assert lines[4].startswith("4 trials take about ") and lines[4].endswith(" on 2 workers")
     status, _, err = command(capsys, prepared.file, "--dry-run", "--out", prepared.file.parent, *model)
     assert status == 2 and "holds something that is no study" in err
 
     status, out, err = command(capsys, prepared.file, "--out", tmp_path / "out", "--json", *model)
     assert status == 0 and json.loads(out)["done"] == 4
     said = [line for line in err.splitlines() if not line.startswith("warning: ")]
+    _, out, _ = command(capsys, prepared.file, "--dry-run", "--out", tmp_path / "out", *model)
+    lines = out.splitlines()
+    assert lines[0].endswith("done") and lines[4] == "4 trials, all done"
     assert said[0].startswith("4 trials take about ") and said[4].startswith(f"4/4 {prepared.trials[3].id}")
 
     status, out, _ = command(capsys, "--check", tmp_path / "out")

@@ -141,6 +141,8 @@ def load(name: str = "pocket", device: str = "auto", dtype: str = "auto", offloa
 def check(name: str) -> None:
     """Raise UserError unless there may be such a model: a short name, a folder of a known family, or a name on the hub,
     where nobody looks yet."""
+    if not name.strip():
+        raise UserError(f"`model` is empty; give a folder, a hub name or one of {', '.join(ALIASES)}")
     source = ALIASES[name].source if name in ALIASES else name
     if Path(source).exists():
         family(Path(source), name)

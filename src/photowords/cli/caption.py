@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_json, add_model, add_offload, model_for, say
+from photowords.cli.options import a_path, add_json, add_model, add_offload, model_for, say
 from photowords.cli.selection import add_selection, selected
 from photowords.cli.words import add_starts, chosen
 from photowords.fields import fields
@@ -20,7 +19,7 @@ def add(commands: Any) -> None:
         description="Run the captioner and the classifier on a photo, or on the object that is clicked in it, and show "
         "the sentence that invert would start from, token by token, without training anything.",
     )
-    command.add_argument("photo", type=Path, metavar="PHOTO", help="an image file")
+    command.add_argument("photo", type=a_path, metavar="PHOTO", help="an image file")
     add_selection(command)
     add_starts(command, (Caption, Class))
     add_model(command)
@@ -46,13 +45,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         say(args, f"object    {selection[0].provenance()['share']:.1%} of the photo (see: photowords mask)")
     say(args, f"caption   {found.said}")
     for candidate, score in found.candidates:
-        say(args, f"          {score:.3f} {candidate}")
+        say(args, f"          {score:.3f} {candidate}  (CLIP's cosine with the photo)")
     for old, new in said.provenance.get("replaced", ()):
         say(args, f"noise     {old} is replaced by {new}")
     say(args, f"sentence  {said.sentence}")
     words = zip(said.names, said.words, strict=True)
     say(args, "words     " + " ".join(f"{name}={w.text}{'' if w.trainable else '(frozen)'}" for name, w in words))
-    say(args, f"class     {classified.sentence}" + ("" if confidence is None else f" ({confidence:.0%})"))
+    sure = "" if confidence is None else f" (the classifier's confidence {confidence:.0%})"
+    say(args, f"class     {classified.sentence}{sure}")
     return {
         "caption": found.said,
         "sentence": said.sentence,

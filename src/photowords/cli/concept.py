@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_device, add_json, check_target, read, say
+from photowords.cli.options import a_path, add_device, add_json, check_target, read, say
 from photowords.settings import EXPORTS
 
 
@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
         help="its words and where it came from",
         description="Show a concept's sentence, its placeholders and where it came from.",
     )
-    show.add_argument("concept", type=Path, metavar="RUN_OR_FILE", help="run folder or embedding file of any tool")
+    show.add_argument("concept", type=a_path, metavar="RUN_OR_FILE", help="run folder or embedding file of any tool")
     add_json(show)
     show.set_defaults(run=run_show)
 
@@ -36,9 +36,9 @@ def add(commands: Any) -> None:
         "nearest words now, its share of the gradient, and what learning it gained (the held-out loss with this one "
         "word put back to plain text). Prints a table and draws words.png in the run's folder.",
     )
-    words.add_argument("concept", type=Path, metavar="RUN", help="run folder")
+    words.add_argument("concept", type=a_path, metavar="RUN", help="run folder")
     words.add_argument(
-        "--out", type=Path, metavar="FILE", help="the bar chart to write, a PNG (default: RUN/words.png)"
+        "--out", type=a_path, metavar="FILE", help="the bar chart to write, a PNG (default: RUN/words.png)"
     )
     add_device(words)
     add_json(words)
@@ -50,11 +50,11 @@ def add(commands: Any) -> None:
         description="Write a concept in the file format of another tool, and say what to type there. The sentence "
         "travels in the file, so that any of these files can be read back and its words swapped.",
     )
-    export.add_argument("concept", type=Path, metavar="RUN_OR_FILE", help="run folder or embedding file of any tool")
+    export.add_argument("concept", type=a_path, metavar="RUN_OR_FILE", help="run folder or embedding file of any tool")
     export.add_argument("--to", required=True, choices=tuple(EXPORTS), help="the tool that will load it")
     export.add_argument(
         "--out",
-        type=Path,
+        type=a_path,
         default=Path(),
         metavar="PATH",
         help="file to write, or the folder for it; in most tools a file's name is what one types "

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_fields, add_json, check_target, given, say
+from photowords.cli.options import a_path, add_fields, add_json, check_target, given, say
 from photowords.fields import fields
 from photowords.settings import InvertSettings
 
@@ -20,7 +19,7 @@ def add(commands: Any) -> None:
         description="Take a photo of the bundled bank, caption it, invert it, show it in four scenes, swap a word, "
         "and leave one picture of it all: demo.png.",
     )
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    command.add_argument("--out", type=a_path, required=True, metavar="DIR", help="folder to make")
     command.add_argument("--concept", default="mug", help="a concept of the bank (default: mug)")
     add_fields(command, [fields(InvertSettings)[name] for name in LEARNING])
     add_json(command)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from photowords.cli import options, scores_table
-from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, model_of, number, say
+from photowords.cli.options import a_path, add_fields, add_json, add_model, add_offload, given, model_of, number, say
 from photowords.errors import UserError
 from photowords.fields import fields
 from photowords.settings import SCORERS, GenerateSettings
@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
         "one fixed protocol. The start is the control: what a score says about learning is its difference.",
     )
     command.add_argument(
-        "runs", nargs="*", type=Path, metavar="RUN", help="run folder, or embedding file (then --photo is needed)"
+        "runs", nargs="*", type=a_path, metavar="RUN", help="run folder, or embedding file (then --photo is needed)"
     )
     command.add_argument(
         "--metrics", metavar="A,B", help="names by comma (see --list; default: those that suit the model)"
@@ -57,17 +57,22 @@ def add(commands: Any) -> None:
     group.add_argument("--swap", metavar="OLD=NEW", help="the word that word-swap swaps")
     group = command.add_argument_group("what it is compared with, and by what")
     group.add_argument(
-        "--photo", nargs="+", type=Path, default=[], metavar="PHOTO", help="what an embedding file was learned from"
+        "--photo", nargs="+", type=a_path, default=[], metavar="PHOTO", help="what an embedding file was learned from"
     )
     group.add_argument(
-        "--truth", nargs="+", type=Path, default=[], metavar="PHOTO", help="other true views, for psnr, ssim and others"
+        "--truth",
+        nargs="+",
+        type=a_path,
+        default=[],
+        metavar="PHOTO",
+        help="other true views, for psnr, ssim and more",
     )
     group.add_argument("--class-word", metavar="WORD", help="what clip-t's text calls the thing (default: nothing)")
     group.add_argument("--weights", metavar="FOLDER", help="folder of LPIPS's and SIFID's published weight files")
     group.add_argument("--clip", metavar="NAME", help="CLIP, transformers folder or hub name (default: the model's)")
     group.add_argument("--dino", metavar="NAME", help="DINO, likewise (default: facebook/dino-vits16)")
     group.add_argument("--dinov2", metavar="NAME", help="DINOv2, likewise (default: facebook/dinov2-base)")
-    command.add_argument("--out", type=Path, metavar="FILE.json", help="write every score with its protocol there")
+    command.add_argument("--out", type=a_path, metavar="FILE.json", help="write every score with its protocol there")
     add_model(command)
     add_offload(command)
     add_json(command)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from photowords.cli.options import (
+    a_path,
     add_fields,
     add_json,
     add_model,
@@ -41,7 +42,7 @@ def add(commands: Any) -> None:
         metavar="RUN_OR_FILE",
         help="run folder or embedding file; NAME=FILE gives it another name",
     )
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures")
+    command.add_argument("--out", type=a_path, required=True, metavar="DIR", help="folder for the pictures")
     command.add_argument("--seeds", default="0", help="one picture each: 0-3 or 0,5,7 (default: 0)")
     add_fields(command, fields(GenerateSettings).values())
     add_model(command)

@@ -6,13 +6,12 @@ import argparse
 import shlex
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from photowords import follow, jobs
 from photowords.cli import each
 from photowords.cli.bar import Bar
-from photowords.cli.options import add_fields, add_json, add_model, add_offload, given, model_for, number, say
+from photowords.cli.options import a_path, add_fields, add_json, add_model, add_offload, given, model_for, number, say
 from photowords.cli.selection import add_selection, selected
 from photowords.cli.words import add_starts, chosen, options_of
 from photowords.errors import UserError
@@ -30,8 +29,8 @@ def add(commands: Any) -> None:
         description="Turn a photo into a sentence, make each of its words a placeholder, and tune the placeholders "
         "until the frozen model draws what the photo shows. Leaves a run folder with the learned concept.",
     )
-    command.add_argument("photos", nargs="*", type=Path, metavar="PHOTO", help="the photo; several of one thing work")
-    command.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make (or to resume)")
+    command.add_argument("photos", nargs="*", type=a_path, metavar="PHOTO", help="the photo; several of one thing work")
+    command.add_argument("--out", type=a_path, required=True, metavar="RUN", help="run folder to make (or to resume)")
     command.add_argument(
         "--init",
         metavar="START",

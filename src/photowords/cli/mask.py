@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_device, add_json, check_target, say
+from photowords.cli.options import a_path, add_device, add_json, check_target, say
 from photowords.cli.selection import add_selection, selected
 from photowords.errors import UserError
 
@@ -19,8 +18,8 @@ def add(commands: Any) -> None:
         description="Turn clicks on a photo into the mask of an object. Writes FILE (white on black) and, beside it, "
         "FILE's name with -overlay: the mask drawn over the photo. Look at it; where it is wrong, click again.",
     )
-    command.add_argument("photo", type=Path, metavar="PHOTO", help="an image file")
-    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="mask to write, a PNG")
+    command.add_argument("photo", type=a_path, metavar="PHOTO", help="an image file")
+    command.add_argument("--out", type=a_path, required=True, metavar="FILE", help="mask to write, a PNG")
     add_selection(command)
     add_device(command)
     add_json(command)
@@ -48,5 +47,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     )
     say(args, f"mask     {args.out}")
     say(args, f"look at  {overlay}")
-    say(args, f"next     {shlex.join(['photowords', 'invert', str(args.photo), '--mask', str(args.out)])} --out RUN")
+    files = (f"./{path}" if str(path).startswith("-") else str(path) for path in (args.photo, args.out))
+    photo, mask_file = map(shlex.quote, files)
+    say(args, f"next     photowords invert {photo} --mask {mask_file} --out RUN")
     return {**facts, "mask": str(args.out), "overlay": str(overlay), "box": list(segmentation.object_box(mask))}

@@ -40,6 +40,13 @@ def number(kind: type) -> Any:
     return convert
 
 
+def a_path(text: str) -> Path:
+    """An argparse type: a path. An empty one, as an unset variable of a shell gives, would be the folder one is in."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
+
+
 def add_fields(group: Any, fields: Iterable[Field]) -> None:
     """An option for each field of a settings class, None where it is not given: the class has the defaults."""
     for field in fields:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from photowords.cli.options import a_path
 from photowords.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def add_selection(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--box", type=_box, metavar="X0,Y0,X1,Y1", help="a box around it")
     group.add_argument(
-        "--mask", action="append", type=Path, metavar="FILE", help="a picture that is white where it is; one a photo"
+        "--mask", action="append", type=a_path, metavar="FILE", help="a picture that is white where it is; one a photo"
     )
     group.add_argument(
         "--segmenter", metavar="NAME", help="folder or hub name of a SAM (default: a graph cut, no weights needed)"

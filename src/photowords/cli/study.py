@@ -7,10 +7,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_json, add_model, add_workers, check_workers, say, told
+from photowords.cli.options import a_path, add_json, add_model, add_workers, check_workers, say, told
 from photowords.errors import UserError
 
 ASKED = ("out", "workers", "ray", "dry_run", "model", "device", "dtype")
@@ -24,12 +23,12 @@ def add(commands: Any) -> None:
         description="Run every trial of a study's TOML file and make its report: tables, figures and one HTML page. "
         "Finished trials are kept as they come, so the same command goes on where it was stopped.",
     )
-    command.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the study, such as studies/quick.toml")
-    command.add_argument("--out", type=Path, metavar="DIR", help="folder of the study, to make or to go on with")
+    command.add_argument("file", nargs="?", type=a_path, metavar="FILE", help="the study, such as studies/quick.toml")
+    command.add_argument("--out", type=a_path, metavar="DIR", help="folder of the study, to make or to go on with")
     add_workers(command)
     command.add_argument("--dry-run", action="store_true", help="list the trials and how long they take; run none")
     command.add_argument(
-        "--check", type=Path, metavar="DIR", help="compute a study's tables again from its trials and compare them"
+        "--check", type=a_path, metavar="DIR", help="compute a study's tables again from its trials and compare them"
     )
     add_model(command)
     add_json(command)
@@ -51,9 +50,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     prepared = study.prepare(args.file, args.model, args.device, args.dtype)
     if args.dry_run:
-        if args.out is not None:
-            study.check_out(args.out)
-        return _list(args, prepared)
+        done = [] if args.out is None else study.found_done(args.out, prepared.record, prepared.trials)
+        return _list(args, prepared, done)
     with Board() as board:
         result = study.run(prepared, args.out, board, args.workers, args.ray)
     say(args, f"trials  {result['done']} of {result['trials']} done, in {args.out / 'trials'}")
@@ -71,16 +69,24 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
     return {"folder": str(args.check), "problems": problems}
 
 
-def _list(args: argparse.Namespace, prepared: Any) -> dict[str, Any]:
+def _list(args: argparse.Namespace, prepared: Any, done: Sequence[Any]) -> dict[str, Any]:
     from photowords import workers
     from photowords.study.cost import Meter
 
     count = args.workers or (1 if args.ray else workers.default(prepared.device))
-    seconds = Meter(prepared.trials, prepared.study.samples, prepared.seconds_per_pass, count).seconds_left
+    todo = [trial for trial in prepared.trials if trial not in done]
+    seconds = Meter(todo, prepared.study.samples, prepared.seconds_per_pass, count).seconds_left
     for trial in prepared.trials:
-        say(args, f"{trial.id}  {trial.arm.settings.steps} steps")
-    say(args, f"{len(prepared.trials)} trials, about {_span(seconds)} on {_many(count, 'worker')}")
-    return {"trials": [trial.id for trial in prepared.trials], "seconds": round(seconds)}
+        say(args, f"{trial.id}  {'done' if trial in done else f'{trial.arm.settings.steps} steps'}")
+    say(args, _to_do(len(prepared.trials), len(done), seconds, f"on {_many(count, 'worker')}"))
+    return {"trials": [trial.id for trial in prepared.trials], "done": len(done), "seconds": round(seconds)}
+
+
+def _to_do(trials: int, done: int, seconds: float, where: str) -> str:
+    if not (left := trials - done):
+        return f"{_many(trials, 'trial')}, all done"
+    todo = f"{trials} trials, {done} of them done already; the other {left}" if done else _many(trials, "trial")
+    return f"{todo} take{'' if left > 1 else 's'} about {_span(seconds)} {where}"
 
 
 class Board:
@@ -106,14 +112,9 @@ class Board:
         self._total.update(trial.arm.label for trial in trials)
         self._done.update(trial.arm.label for trial in done)
         self._expect(seconds)
-        left = len(trials) - len(done)
-        todo = f"{len(trials)} trials, {len(done)} of them done already; the other {left}" if done else f"{left} trials"
         where = "on the Ray cluster, were it one worker" if workers is None else f"on {_many(workers, 'worker')}"
-        print(
-            f"{todo} take about {_span(seconds)} {where}" if left else f"{len(trials)} trials, all done",
-            file=sys.stderr,
-        )
-        if left and sys.stderr.isatty():
+        print(_to_do(len(trials), len(done), seconds, where), file=sys.stderr)
+        if len(done) < len(trials) and sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
 

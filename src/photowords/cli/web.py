@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import add_model, number
+from photowords.cli.options import a_path, add_model, number
 from photowords.errors import UserError
 
 
@@ -19,10 +19,10 @@ def add(commands: Any) -> None:
         "DIR, as the other commands make them. Ctrl-C ends the page; what is learning goes on.",
     )
     command.add_argument(
-        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of the runs (default: runs)"
+        "--runs", type=a_path, default=Path("runs"), metavar="DIR", help="folder of the runs (default: runs)"
     )
     command.add_argument(
-        "--studies", type=Path, metavar="DIR", help="folder of studies to show (default: those among the runs)"
+        "--studies", type=a_path, metavar="DIR", help="folder of studies to show (default: those among the runs)"
     )
     command.add_argument("--port", type=number(int), default=7870, metavar="N", help="port (default: 7870; 0: any)")
     command.add_argument(

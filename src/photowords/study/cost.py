@@ -49,7 +49,7 @@ class Meter:
     """Seconds left, from the seconds that ended trials took; before the first, from one timed pass."""
 
     def __init__(self, todo: Sequence[Trial], samples: int, seconds_per_pass: float, workers: int) -> None:
-        self._samples, self._workers = samples, workers
+        self._samples, self._workers = samples, max(1, min(workers, len(todo)))
         self._left = sum(passes(trial, samples) for trial in todo)
         self._seconds, self._passes = 0.0, 0
         self._guess = seconds_per_pass

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from PIL.Image import Image
@@ -88,28 +88,38 @@ def _check_same(known: Path, record: Mapping[str, Any]) -> None:
         )
 
 
-def is_done(out: Path, trial: Trial) -> bool:
-    """Whether the trial's file is there and is its own, with the pictures that it kept.
+def found_done(out: Path, record: Mapping[str, Any], trials: Sequence[Trial]) -> list[Trial]:
+    """Those of a study's trials that are done in a folder, which is only looked at. Raises UserError as ``open_``."""
+    check_out(out)
+    if (out / PLAN).exists():
+        _check_same(out / PLAN, record)
+    return [trial for trial in trials if _lacks(out, trial) is None]
 
-    One that is damaged is moved aside, with a warning; lost pictures are drawn again with their trial, with one as
-    well.
+
+def is_done(out: Path, trial: Trial) -> bool:
+    """Whether the trial's file is there and is its own, with the pictures that it kept. Warns where it is not.
+
+    One that is damaged is moved aside.
     """
-    path = out / "trials" / f"{trial.id}.json"
-    if not path.exists():
-        return False
+    lacks, path = _lacks(out, trial), out / "trials" / f"{trial.id}.json"
+    if lacks == "its pictures":
+        warnings.warn(f"{trial.id} has lost pictures; it is done again", PhotowordsWarning, 2)
+    elif lacks is not None and path.exists():
+        aside = path.with_name(f"{path.name}.damaged")
+        warnings.warn(f"{path} is damaged; it is now {aside.name}, and the trial is done again", PhotowordsWarning, 2)
+        os.replace(path, aside)
+    return lacks is None
+
+
+def _lacks(out: Path, trial: Trial) -> Literal["its file", "its pictures"] | None:
+    """What a trial lacks to be done: a file that is its own, or pictures that it kept; None for nothing."""
     try:
-        record = json.loads(path.read_text())
-        if record["id"] == trial.id and grid.canonical(record["spec"]) == grid.canonical(trial.spec):
-            if all((out / file).is_file() for file in _kept(record)):
-                return True
-            warnings.warn(f"{trial.id} has lost pictures; it is done again", PhotowordsWarning, 2)
-            return False
+        record = json.loads((out / "trials" / f"{trial.id}.json").read_text())
+        if record["id"] != trial.id or grid.canonical(record["spec"]) != grid.canonical(trial.spec):
+            return "its file"
+        return None if all((out / file).is_file() for file in _kept(record)) else "its pictures"
     except (OSError, ValueError, KeyError, TypeError):
-        pass
-    aside = path.with_name(f"{path.name}.damaged")
-    warnings.warn(f"{path} is damaged; it is now {aside.name}, and the trial is done again", PhotowordsWarning, 2)
-    os.replace(path, aside)
-    return False
+        return "its file"
 
 
 def _kept(record: Mapping[str, Any]) -> list[str]:

@@ -56,7 +56,11 @@ class Gallery(Block):
         if files:
             drawn = f"{name}-pictures"
             parts.append(self._drawing(results, files, drawn))
-            data[drawn] = [{**dict(zip(AXES, place, strict=True)), **record} for place, record in files.items()]
+            names = {arm.label: arm.name for arm in results.arms}
+            data[drawn] = [
+                {**dict(zip(AXES, place, strict=True)), "arm": names[place[1]], **record}
+                for place, record in files.items()
+            ]
         else:
             after = f" after step {', '.join(map(str, self.step))}" if self.step else ""
             parts.append(Text(f"No finished trial has kept pictures{after}."))
