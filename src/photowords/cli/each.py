@@ -112,8 +112,8 @@ def _told(
         if failures[task] is None:
             result = results[task.folder.name] = Run.open(task.folder).result()
             losses = result["held_out_loss"]
-            told = f"held-out loss {losses['start']:.4f} -> {losses['final']:.4f}"
-            say(args, f"{task.folder}  {result['sentence']}  {told}")
+            learned = f"held-out loss {losses['start']:.4f} -> {losses['final']:.4f}"
+            say(args, f"{task.folder}  {result['sentence']}  {learned}")
     how = f"; held-out losses: {losses['how']}" if results else ""
     say(args, f"{len(results)} of {len(tasks)} concepts, {seconds:.0f} s{how}")
     if failed := {task: sentence for task, sentence in failures.items() if sentence is not None}:

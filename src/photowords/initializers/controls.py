@@ -142,8 +142,10 @@ def class_repeated(how: ClassRepeated, photos: Sequence[Image], backbone: Backbo
     """
     said, labelled = fitted_caption(how, photos, backbone, mask), classify(how, photos, backbone, mask)
     label, counts = fit(labelled.text, backbone, how.budget).text, _tokens(said.text, backbone)
-    repeats, words = itertools.cycle(label.split()), list[str]()
-    while any(own < counts[name] for name, own in _tokens(" ".join(words), backbone).items()):
-        words.append(next(repeats))
+    words: list[str] = []
+    for word in itertools.islice(itertools.cycle(label.split()), max(counts.values())):
+        if all(own >= counts[name] for name, own in _tokens(" ".join(words), backbone).items()):
+            break
+        words.append(word)
     told = {**said.provenance, **labelled.provenance, "made_from": label}
     return Found(" ".join(words), told, counts=counts)
