@@ -24,6 +24,10 @@ from tests.report.synthetic import ARMS, BLOCKS
         ({"kind": "table", "metrics": ["lpips"], "step": -1}, "step of the table block is -1"),
         ({"kind": "gallery", "step": ["1"]}, "step of the gallery block is ['1'], but it must be a list of steps"),
         ({"kind": "gallery", "rows": "mood"}, "rows of the gallery block is 'mood'; choose from concept, arm"),
+        (
+            {"kind": "gallery", "rows": "arm"},
+            "the gallery block has arm in its rows and in its columns; keep one of them",
+        ),
         ({"kind": "reach", "reference": "moon"}, "names the arm 'moon', which the study has not; its arms are star"),
         ({"kind": "curves", "metrics": ["lpips"], "x": "years"}, "x of the curves block is 'years'; choose from steps"),
         ({"kind": ["table"]}, "the [[report]] kind ['table'] is unknown"),

@@ -119,7 +119,7 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
             "; ".join(", ".join(f"{near} {cosine:.2f}" for near, cosine in token) for token in word.nearest),
             share,
             f"{word.put_back:.4f}",
-            f"{word.worth:+.4f}{error}",
+            f"{round(word.worth, 4) + 0.0:+.4f}{error}",  # no -0
         )
     if not args.json:
         Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -48,6 +48,5 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     say(args, f"mask     {args.out}")
     say(args, f"look at  {overlay}")
     files = (f"./{path}" if str(path).startswith("-") else str(path) for path in (args.photo, args.out))
-    photo, mask_file = map(shlex.quote, files)
-    say(args, f"next     photowords invert {photo} --mask {mask_file} --out RUN")
+    say(args, "next     photowords invert {} --mask {} --out RUN".format(*map(shlex.quote, files)))
     return {**facts, "mask": str(args.out), "overlay": str(overlay), "box": list(segmentation.object_box(mask))}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
 
+from photowords.errors import UserError
 from photowords.report import pictures
 from photowords.report.blocks.block import Block
 from photowords.report.document import Drawing, Part, Photo, Record, Section, Table, Text
@@ -41,6 +42,10 @@ class Gallery(Block):
     seeds: tuple[int, ...] = ()
     prompts: tuple[str, ...] = ()
     said: bool = True
+
+    def __post_init__(self) -> None:
+        if both := [axis for axis in self.rows if axis in self.columns]:
+            raise UserError(f"the gallery block has {both[0]} in its rows and in its columns; keep one of them")
 
     def make(self, results: Results, name: str) -> Section:
         concepts = [c for c in results.concepts if not self.concepts or c in self.concepts]
