@@ -26,7 +26,7 @@ from tests.report.synthetic import ARMS, BLOCKS
         ({"kind": "gallery", "rows": "mood"}, "rows of the gallery block is 'mood'; choose from concept, arm"),
         (
             {"kind": "gallery", "rows": "arm"},
-            "the gallery block has arm in its rows and in its columns; keep one of them",
+            "the gallery block has arm in its rows and in its columns; keep one",
         ),
         ({"kind": "reach", "reference": "moon"}, "names the arm 'moon', which the study has not; its arms are star"),
         ({"kind": "curves", "metrics": ["lpips"], "x": "years"}, "x of the curves block is 'years'; choose from steps"),
