@@ -177,6 +177,8 @@ def test_a_model_is_cached_when_every_part_has_its_weights(
     weights = next((folder / "vae").glob("*.safetensors"))
     weights.rename(weights.with_suffix(".fp16.safetensors"))  # which is not what is fetched
     assert not automatic.is_cached("a/b")
+    (folder / "vae" / "other.index.json").write_text("{}")  # names no pieces, which is not to have them all
+    assert not automatic.is_cached("a/b")
     pieces = [f"{weights.stem}-0000{n}-of-00002.safetensors" for n in (1, 2)]
     index = {"weight_map": {"encoder.weight": pieces[0], "decoder.weight": pieces[1]}}
     (folder / "vae" / f"{weights.name}.index.json").write_text(json.dumps(index))

@@ -210,3 +210,8 @@ def test_a_photo_of_another_world_is_warned_of(run: Any, tmp_path: Path, capsys:
     with warnings.catch_warnings():
         warnings.simplefilter("error", PhotowordsWarning)
         call(file, "--photo", pocket.view("mug"), "--truth", pocket.view("mug", 1), *options)
+
+
+def test_the_list_of_metrics_scores_nothing(run: Any) -> None:
+    with pytest.raises(UserError, match="--list shows every metric, and scores nothing; leave out the runs"):
+        call(run.folder, "--list")

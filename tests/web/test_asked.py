@@ -124,3 +124,12 @@ def test_no_form_lets_the_page_name_a_file_a_model_or_an_address() -> None:
     for cls in STARTS.values():
         for name, field in fields.fields(cls).items():
             assert name not in offered or field.metavar not in ("NAME", "URL", "PHOTO", "FILE"), name
+
+
+def test_what_a_form_allows_the_server_takes_and_no_more() -> None:
+    limits = {told["name"]: told["max"] for told in forms.described(InvertSettings) if told["max"] is not None}
+    assert {"steps", "batch", "held_out"} <= set(limits)
+    for name, most in limits.items():
+        assert forms.given(InvertSettings, {name: most}) == {name: most}
+        with pytest.raises(UserError):
+            forms.given(InvertSettings, {name: most + 1})

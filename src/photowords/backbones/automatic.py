@@ -68,7 +68,8 @@ def _has_weights(part: Path) -> bool:
     found = [path.name for path in part.iterdir() if not _is_unwanted(path)]
     whole = [name for name in found if name.endswith((".safetensors", ".bin")) and not re.search(r"-\d+-of-\d+", name)]
     indices = [json.loads((part / name).read_text()) for name in found if name.endswith(".index.json")]
-    return bool(whole) or any({*index["weight_map"].values()} <= {*found} for index in indices)
+    pieces = [{*index.get("weight_map", {}).values()} for index in indices]
+    return bool(whole) or any(named and named <= {*found} for named in pieces)
 
 
 def _is_unwanted(path: Path) -> bool:
