@@ -20,6 +20,7 @@ QUICK = {
     "concept": (),
     "study": (),
     "models": (),
+    "convert": (),
     "demo": ("--steps", "2"),
 }
 """Command -> what is added to it; a command that is not here is not run, and the test says so."""

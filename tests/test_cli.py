@@ -195,7 +195,7 @@ def test_ctrl_c_advises_only_what_applies(
 
     out = tmp_path / "a run"
     with monkeypatch.context() as patch:
-        patch.setattr("photowords.backbones._locate", stop)
+        patch.setattr("photowords.backbones.locate", stop)
         assert stopped(capsys, "caption", MUG) == "stopped\n"
         assert stopped(capsys, "generate", "{mug}", "--concept", learned[0], "--out", tmp_path) == "stopped\n"
         assert stopped(capsys, "invert", MUG, "--out", out) == "stopped\n", "no run was begun"

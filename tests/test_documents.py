@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 from photowords import backbones, formats, pocket, workers
 from photowords.backbones import automatic
 from photowords.cli import main
 from photowords.starts import STARTS
 from tests.documents import DOCUMENTS, ELSEWHERE, ROOT, arguments, commands
+from tests.original_layout import one_file
 from tests.study.small_study import SMALL, serially
 
 KETTLES = {
@@ -54,6 +56,7 @@ def here(model: Path, learned: tuple[Path, Any], tmp_path: Path, monkeypatch: py
         assert old in kettles
         kettles = kettles.replace(old, new)
     (tmp_path / "kettles.toml").write_text(kettles)
+    save_file(one_file(model), tmp_path / "dreamy.safetensors")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(workers, "on_processes", serially)
     monkeypatch.setitem(backbones.ALIASES, "sd15", backbones.Alias(str(model), "stands for it"))

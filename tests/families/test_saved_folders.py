@@ -42,6 +42,21 @@ def test_text_encoders_have_the_files_precision_whatever_their_configs_say(xl_fo
         assert torch.equal(encoder.table, part.get_input_embeddings().weight), name
 
 
+def test_files_of_the_fp16_variant_are_taken_where_there_are_no_others(xl_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sdxl"
+    diffusers.DiffusionPipeline.from_pretrained(xl_folder, dtype=torch.float16).save_pretrained(folder, variant="fp16")
+    assert not [*folder.glob("*/model.safetensors"), *folder.glob("*/diffusion_pytorch_model.safetensors")]
+    own, given = (backbones.load(str(one), "cpu", "fp32") for one in (folder, xl_folder))
+    for name, encoder in own.text_encoders.items():
+        assert torch.equal(encoder.table, given.text_encoders[name].table.half()), name
+    plain, half = (generate(one, "a mug", [], [1], GenerateSettings(2))[0] for one in (given, own))
+    assert 0 < np.abs(np.asarray(plain, float) - np.asarray(half, float)).max() < 8
+
+    shutil.copytree(xl_folder, folder, dirs_exist_ok=True)  # plain files beside them
+    both = generate(backbones.load(str(folder), "cpu", "fp32"), "a mug", [], [1], GenerateSettings(2))[0]
+    assert np.array_equal(np.asarray(both), np.asarray(plain))
+
+
 def test_ddim_clips_no_latents_of_a_model_that_was_saved_with_another_solver(xl_folder: Path) -> None:
     backbone: Any = backbones.load(str(xl_folder), "cpu", "fp32")
     generate(backbone, "a mug", [], [1], GenerateSettings(2, scheduler="ddim"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shlex
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -36,6 +37,7 @@ __all__ = [
     "choose_dtype",
     "family",
     "load",
+    "locate",
 ]
 
 FAMILIES = {
@@ -81,6 +83,8 @@ ALIASES = {
 
 UNWANTED = ["*.fp16.*", "*.fp16-*", "*.non_ema.*", "safety_checker/*"]
 """Files of a model on the hub that are not fetched: the same weights again, or unused."""
+CHECKPOINTS = (".safetensors", ".ckpt")
+"""How files are called that other tools keep a whole model in."""
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
@@ -134,7 +138,7 @@ def load(name: str = "pocket", device: str = "auto", dtype: str = "auto", offloa
     if chosen.type == "cpu" and offload in ("model", "sequential"):
         raise UserError(f"`offload` {offload} spares a GPU's memory, but this is on the CPU; leave it out")
     with quiet():
-        source = _locate(name)
+        source = locate(name)
         return family(source.folder, name)(source, chosen, choose_dtype(chosen, dtype), offload)
 
 
@@ -155,6 +159,11 @@ def family(folder: Path, name: str) -> type[PipelineBackbone]:
     try:
         pipeline = json.loads((folder / "model_index.json").read_text())["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if folder.suffix in CHECKPOINTS and folder.is_file():
+            raise UserError(
+                f"{name} is a model in one file; make a folder of it once and give that as `model`: "
+                f"photowords convert {shlex.quote(name)} --out FOLDER"
+            ) from error
         raise UserError(
             f"{name} is not a model folder: it has no readable model_index.json, as diffusers' folders have"
         ) from error
@@ -165,7 +174,11 @@ def family(folder: Path, name: str) -> type[PipelineBackbone]:
     return found
 
 
-def _locate(name: str) -> Source:
+def locate(name: str, weights: bool = True) -> Source:
+    """Where a model lies, fetched if need be; without its ``weights`` where only its configurations are asked for.
+
+    Raises UserError when it is not found or cannot be fetched.
+    """
     if name in ALIASES and (Path(name) / "model_index.json").exists():
         warnings.warn(
             f"{name} is taken as the short name; for the folder of that name, write ./{name}",
@@ -179,11 +192,11 @@ def _locate(name: str) -> Source:
         known = name in ALIASES
         return Source(folder, name if known else folder.name, name if known else str(folder))
     repository, revision = pinned(hub)
-    folder = _fetch(name, repository, revision)
+    folder = _fetch(name, repository, revision, weights)
     return Source(folder, name, name, revision=folder.name)
 
 
-def _fetch(name: str, repository: str, revision: str | None) -> Path:
+def _fetch(name: str, repository: str, revision: str | None, weights: bool) -> Path:
     """The model's folder in the hub's cache, fetched if need be: first what it is, then its weights."""
     from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import GatedRepoError
@@ -191,8 +204,8 @@ def _fetch(name: str, repository: str, revision: str | None) -> Path:
     cached = unreachable()
     try:
         index = hf_hub_download(repository, "model_index.json", revision=revision, local_files_only=cached)
-        weights = family(Path(index).parent, name).weight_files
-        wanted = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model", *weights]
+        known = family(Path(index).parent, name)
+        wanted = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model", *(known.weight_files if weights else ())]
         return Path(
             snapshot_download(
                 repository,

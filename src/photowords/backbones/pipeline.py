@@ -19,7 +19,7 @@ from photowords.backbones.interface import Backbone, Conditioning, LatentDistrib
 from photowords.backbones.memory import within_memory
 from photowords.backbones.objective import Denoising, Objective
 from photowords.backbones.placement import place
-from photowords.backbones.source import Source
+from photowords.backbones.source import Source, variant
 from photowords.backbones.text import TextEncoder
 from photowords.backbones.text.loading import load_encoder
 from photowords.backbones.world import World
@@ -85,7 +85,7 @@ class PipelineBackbone(Backbone):
             encoders, tables = self._load_text_encoders(source.folder)
             # Where there are pickled weights only, safetensors are not asked for; either way no code is run from them.
             found = any((source.folder / self.network).glob("*.safetensors"))
-            form = {"use_safetensors": None if found else False}
+            form = {"use_safetensors": None if found else False, "variant": variant(source.folder / self.network)}
             pipe = self.pipeline.from_pretrained(source.folder, dtype=dtype, **form, **encoders, **self.options)
         except Exception as error:  # truncated weights, missing parts, strange configurations: each its own kind
             raise UserError(f"the model folder {source.folder} cannot be loaded: {reason(error)}") from error

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from photowords import files
-from photowords.cli import caption, concept, demo, evaluate, generate, invert, mask, models, study, web
+from photowords.cli import caption, concept, convert, demo, evaluate, generate, invert, mask, models, study, web
 from photowords.cli.options import HAS, told
 from photowords.errors import PhotowordsWarning, UserError, is_of_memory
 
 _SAID: set[str] = set()
 """Warnings that this command has printed."""
-COMMANDS = (mask, caption, invert, generate, concept, evaluate, study, web, models, demo)
+COMMANDS = (mask, caption, invert, generate, concept, evaluate, study, web, models, convert, demo)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -12,7 +12,8 @@ def add(commands: Any) -> None:
     command = commands.add_parser(
         "models",
         help="list the models that have a short name",
-        description="List the short names that --model understands. A folder or a hub name works as well.",
+        description="List the short names that --model understands. A folder or a hub name works as well; photowords "
+        "convert makes a folder of a checkpoint in one file.",
     )
     add_json(command)
     command.set_defaults(run=run)

@@ -11,6 +11,8 @@ import diffusers
 import torch
 from torch import Tensor
 
+from photowords.backbones.source import variant
+
 
 def load_encoder(folder: Path, part: str, dtype: torch.dtype) -> tuple[Any, Tensor] | None:
     """A part of a pipeline's folder, computing in ``dtype``, and its word vectors as they are stored, (vocabulary,
@@ -23,7 +25,7 @@ def load_encoder(folder: Path, part: str, dtype: torch.dtype) -> tuple[Any, Tens
     made = getattr(holder, kind)
     config = made.config_class.from_pretrained(folder, subfolder=part)
     config.dtype = None  # SD 2.1's says fp16 of weights in fp32, and "auto" would believe it
-    encoder = made.from_pretrained(folder, subfolder=part, config=config, dtype="auto")
+    encoder = made.from_pretrained(folder, subfolder=part, config=config, dtype="auto", variant=variant(folder / part))
     table = encoder.get_input_embeddings().weight.detach().clone()
     return _computing_in(encoder, dtype), table
 

@@ -1,0 +1,109 @@
+"""A model in one file, as Automatic1111, ComfyUI and kohya keep theirs, made a folder as diffusers keeps them.
+
+diffusers knows which tensor goes where. What the file does not hold, the tokenizer and the configurations, is taken
+from the model that it was trained from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from photowords import backbones
+from photowords.errors import UserError, reason
+from photowords.files import atomic_folder
+from photowords.pretrained import quiet
+
+TRAINED_FROM = {"v1": "sd15", "xl_base": "sdxl"}
+"""diffusers' name for a file's kind -> the model that such files are trained from. Files of Stable Diffusion 2 do not
+say which one they are, and most of SD 3's and FLUX's have no text encoders."""
+NETWORK = "model.diffusion_model"
+"""What the names of the network's tensors begin with, in a checkpoint of a whole model."""
+
+
+def to_folder(file: Path, folder: Path, like: str | None = None) -> str:
+    """Write the folder of a whole model in one file; say which model its configurations are from.
+
+    The weights keep the network's precision in the file. ``like`` is the alias, folder or hub name of a model of the
+    same architecture, of which no weights are fetched; None finds it by the tensors' shapes. A prediction of the
+    velocity that the file states (tensors ``v_pred`` and ``ztsnr``, as for NoobAI) goes into the scheduler's
+    configuration. Nothing is unpickled but plain tensors.
+
+    Raises UserError for a file that cannot be read, is no whole model or is of another kind, where the configurations
+    cannot be had, and for a folder that is there already.
+    """
+    from diffusers.utils import logging
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there already; choose another place")
+    tensors = _read(file)
+    with quiet():
+        known, like = _configurations(file, tensors, like)
+        family = backbones.family(known, like)
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        with atomic_folder(folder) as written:
+            try:
+                pipe = family.pipeline.from_single_file(
+                    str(file), config=str(known), dtype=_precision(tensors), local_files_only=True, **family.options
+                )
+                stated: dict[str, Any] = {"prediction_type": "v_prediction"} if "v_pred" in tensors else {}
+                stated |= {"rescale_betas_zero_snr": True} if "ztsnr" in tensors else {}
+                pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **stated)
+                pipe.save_pretrained(written)
+            except Exception as error:  # missing tensors, other shapes, a network that diffusers does not know
+                raise UserError(f"{file} does not hold a whole model like {like}: {reason(error)}") from error
+    return like
+
+
+def _configurations(file: Path, tensors: Mapping[str, Tensor], like: str | None) -> tuple[Path, str]:
+    """The folder of the model that a file is like, without weights, and that model's name."""
+    name = like or _trained_from(file, tensors)
+    try:
+        return backbones.locate(name, weights=False).folder, name
+    except UserError as error:
+        if like:
+            raise
+        raise UserError(
+            f"{file} is a model like {name}, whose configurations and tokenizer are not in the local cache and cannot "
+            "be fetched; try again with a network, or give the folder of such a model to `like`"
+        ) from error
+
+
+def _read(file: Path) -> Mapping[str, Tensor]:
+    from diffusers.loaders.single_file_utils import load_single_file_checkpoint
+
+    if not file.is_file():
+        raise UserError(f"there is no file {file}")
+    try:
+        tensors: Mapping[str, Tensor] = load_single_file_checkpoint(str(file))
+    except Exception as error:  # a cut file, another format, a pickle with more than tensors
+        raise UserError(
+            f"{file} cannot be read as a model's weights; give a .safetensors file, or a .ckpt that holds tensors alone"
+        ) from error
+    if not any(name.startswith(NETWORK) for name in tensors):
+        raise UserError(f"{file} is no whole model: it has no tensors whose names begin with {NETWORK}")
+    return tensors
+
+
+def _trained_from(file: Path, tensors: Mapping[str, Tensor]) -> str:
+    from diffusers.loaders.single_file_utils import infer_diffusers_model_type
+
+    kind = infer_diffusers_model_type(tensors)
+    if kind not in TRAINED_FROM:
+        known = ", ".join(TRAINED_FROM.values())
+        raise UserError(
+            f"{file} is a model of the kind {kind!r}, and only those trained from {known} are known by their weights; "
+            "give a model of the same architecture to `like`"
+        )
+    return TRAINED_FROM[kind]
+
+
+def _precision(tensors: Mapping[str, Tensor]) -> torch.dtype:
+    """The network's own, where models are computed in it; fp32 for others, such as fp8."""
+    own = next(tensor.dtype for name, tensor in tensors.items() if name.startswith(NETWORK))
+    return own if own in backbones.DTYPES.values() else torch.float32
