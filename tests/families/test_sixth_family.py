@@ -63,9 +63,9 @@ def test_it_is_told_a_prompt_as_its_pipeline_tells_it(prompt: str, backbone: Any
 def test_it_trains(backbone: Any, pipeline: Any, folder: Path, mug: Image.Image) -> None:
     concept = start(Words(words=SENTENCE), [], backbone, "pot")
     problem, before = Problem(backbone, concept, [mug], (), InvertSettings(held_out=4)), backbone.weights_hash()
-    batch, rows = problem.held_out_batch, {"t5xxl": concept.vectors("t5xxl")}
+    batch = problem.held_out_batch
+    loss = problem.held_out({"t5xxl": concept.vectors("t5xxl")})
     with torch.no_grad():
-        loss = problem.loss(rows, batch)
         latents = (
             pipeline.vae.encode(images.to_tensor(mug, 256)).latent_dist.mode() * pipeline.vae.config.scaling_factor
         )

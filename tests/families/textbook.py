@@ -1,4 +1,4 @@
-"""What diffusers' textual_inversion.py does with new tokens."""
+"""What diffusers' textual_inversion.py does with new tokens, and what our loop takes a step with."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Any
 import torch
 from tokenizers import AddedToken
 from torch import Tensor, nn
+
+from photowords.inversion import Problem
+from photowords.inversion.loop import Inversion, gradients_of
+from photowords.inversion.loss import Batch
 
 
 def with_new_tokens(
@@ -22,3 +26,10 @@ def with_new_tokens(
     texts = [prompt.format(" ".join(placeholders)) for prompt in prompts]
     padded = tokenizer(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
     return embedding.weight, padded.input_ids
+
+
+def our_step(problem: Problem, batch: Batch) -> tuple[float, list[Tensor]]:
+    """The mean loss of a batch, and its gradient in each text encoder's rows, with which the loop makes a step."""
+    one = Inversion(problem)
+    (loss,), slopes = gradients_of([one], [one.rows()], [batch])
+    return loss.item(), list(slopes)

@@ -65,17 +65,17 @@ def advance(inversions: Sequence[Inversion]) -> list[Step | Exception]:
     rows = [one.rows() for one in inversions]
     batches = [one.problem.draw(one.index + 1) for one in inversions]
     with threads.for_cells(sum(batch.weight.numel() for batch in batches)):
-        means, gradients = _gradients(inversions, rows, batches)
+        means, slopes = gradients_of(inversions, rows, batches)
     made: list[Step | Exception] = []
     for one, mean, own in zip(inversions, means, rows, strict=True):
         try:
-            made.append(one.step(mean, [next(gradients) for _ in own]))
+            made.append(one.step(mean, [next(slopes) for _ in own]))
         except Exception as error:  # its own: the others have made their steps
             made.append(error)
     return made
 
 
-def _gradients(
+def gradients_of(
     inversions: Sequence[Inversion], rows: Sequence[Mapping[str, Tensor]], batches: Sequence[Batch]
 ) -> tuple[Sequence[Tensor], Iterator[Tensor]]:
     """The mean loss of each inversion's batch, and its gradient in each of all rows, one after the other."""

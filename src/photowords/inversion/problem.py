@@ -134,10 +134,6 @@ class Problem:
         prompts = [self.prompts[i] for i in distinct.tolist()]
         return self.backbone.encode_prompt(prompts, self.concept.embeddings(vectors)).pick(which)
 
-    def loss(self, vectors: Vectors, batch: Batch) -> Tensor:
-        """Equation 1 for each sample of a batch, (b,); differentiable in the vectors."""
-        return denoising_loss(self.backbone, batch, self.conditioning(vectors, batch))
-
     @torch.no_grad()
     def held_out(self, vectors: Vectors, batch: int | None = None) -> Tensor:
         """The loss on the held-out tuples, (n,), float32 on the CPU; ``batch`` of them at once."""
