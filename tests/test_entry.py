@@ -94,4 +94,4 @@ def test_a_line_of_many_photos_speaks_of_options_too(
     monkeypatch.setattr(options, "HAS", {"out"})
     task = Task(MUG, tmp_path / "mug")
     Table([task], 1).ended(task, f"it is {'x' * 999!r}; give another folder as `out`")
-    assert capsys.readouterr().err == f"1/1 mug  failed: it is '{'x' * 200}…'; give another folder as --out\n"
+    assert capsys.readouterr().err == f"1/1 mug  not done: it is '{'x' * 200}…'; give another folder as --out\n"

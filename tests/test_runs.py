@@ -136,6 +136,14 @@ def test_another_number_of_threads_is_warned_of_where_it_counts(
     assert told == ([f"the run was begun with {said}; the result may differ in its last bits"] if said else [])
 
 
+def test_other_pictures_beside_the_runs_own_are_no_photos_of_it(tiny: Backbone, photo: Path, tmp_path: Path) -> None:
+    learn(tiny, tmp_path / "run", photo, InvertSettings(steps=1, held_out=2))
+    for stray in ("._0.png", "copy.png"):
+        (tmp_path / "run" / "photos" / stray).touch()
+    run = Run.open(tmp_path / "run")
+    assert len(run.photos()) == len(run.masks()) == 1
+
+
 def test_a_finished_run_can_be_asked_for_more_steps(tiny: Backbone, photo: Path, tmp_path: Path) -> None:
     learn(tiny, tmp_path / "long", photo, InvertSettings(steps=4, held_out=8, evaluate_every=2))
     learn(tiny, tmp_path / "short", photo, InvertSettings(steps=2, held_out=8, evaluate_every=2))

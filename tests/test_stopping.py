@@ -64,8 +64,8 @@ def test_what_has_not_begun_does_not_begin_after_ctrl_c(
 
     monkeypatch.setattr("photowords.learning.each.begin", begin)
     failures = together(share, tiny)
-    assert [failures[task] for task in tasks[:2]] == ["Stopped: stopped at step 0"] * 2
-    assert failures[tasks[2]] == "Stopped: stopped before it began" and not tasks[2].folder.exists()
+    assert [failures[task] for task in tasks[:2]] == ["stopped at step 0"] * 2
+    assert failures[tasks[2]] == "stopped before it began" and not tasks[2].folder.exists()
     assert [follow.state(task.folder) for task in tasks[:2]] == ["stopped"] * 2
 
     monkeypatch.undo()
@@ -82,7 +82,7 @@ def test_one_run_of_a_batch_is_stopped_alone(tiny: Backbone, tmp_path: Path, mug
     thread.start()
     failures = together(share, tiny)
     thread.join()
-    assert (failures[tasks[0]] or "").startswith("Stopped: stopped at step") and failures[tasks[1]] is None
+    assert (failures[tasks[0]] or "").startswith("stopped at step") and failures[tasks[1]] is None
 
 
 def wait_for(folder: Path, step: int) -> None:

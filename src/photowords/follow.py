@@ -167,7 +167,7 @@ def _size(path: Path) -> int | None:
 
 def sentence(error: BaseException) -> str:
     """An error in one sentence."""
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {reason(error)}"
+    return str(error) if isinstance(error, (UserError, Stopped)) else f"{type(error).__name__}: {reason(error)}"
 
 
 def fail(folder: Path, sentence: str) -> None:

@@ -56,7 +56,7 @@ def load_photo(path: Path | str) -> Image.Image:
                 warnings.warn(f"{path} moves; its first picture is taken", PhotowordsWarning, stacklevel=2)
             if image.has_transparency_data and image.convert("RGBA").getchannel("A").getbbox() is None:
                 raise UserError(f"{path} is wholly transparent: there is nothing to see")
-            return as_rgb(ImageOps.exif_transpose(image))
+            return as_rgb(upright(image))
     except (UserError, PhotowordsWarning):  # which may be an error, where a program says so
         raise
     except Image.DecompressionBombError:  # from twice Pillow's limit on
@@ -70,6 +70,15 @@ def load_photo(path: Path | str) -> Image.Image:
         if any(said in str(error) for said in UNDRAWN):
             raise UserError(f"{path} is drawn by a program that is not here ({error}); convert it to PNG") from error
         raise UserError(f"{path} is a damaged or cut-off image; copy it again or convert it to PNG") from error
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A picture as its file's EXIF says that it was held; as it is where those facts are damaged and it is not."""
+    image.load()  # which says if it is
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # each of its own, as above
+        return image
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

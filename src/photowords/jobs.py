@@ -89,8 +89,11 @@ def is_waiting(folder: Path) -> bool:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder holds a run, or a job that will be one."""
-    return is_waiting(folder) or ((folder / follow.SETTINGS).exists() and (folder / "start.safetensors").exists())
+    """Whether a folder holds a run, or a job that will be one; not one that nobody here may look into."""
+    try:
+        return is_waiting(folder) or ((folder / follow.SETTINGS).exists() and (folder / "start.safetensors").exists())
+    except PermissionError:  # such as a disk's lost+found
+        return False
 
 
 def run_with(path: Path) -> Path | None:

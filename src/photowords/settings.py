@@ -157,7 +157,10 @@ class InvertSettings:
 
     def means(self, name: str, value: Any) -> bool:
         """Whether ``value`` for a field is what these settings say, in their own words or, of a rate, in others."""
-        other = replace(self, **{name: value})
+        try:
+            other = replace(self, **{name: value})
+        except UserError:  # it does not go with the others, so it is none of theirs
+            return False
         return other == self or (name == "lr" and other.rho is not None and other.rho == self.rho)
 
     def is_evaluated(self, step: int) -> bool:

@@ -213,5 +213,7 @@ def test_a_photo_of_another_world_is_warned_of(run: Any, tmp_path: Path, capsys:
 
 
 def test_the_list_of_metrics_scores_nothing(run: Any) -> None:
-    with pytest.raises(UserError, match="--list shows every metric, and scores nothing; leave out the runs"):
+    with pytest.raises(UserError, match="--list shows every metric, and scores nothing; leave out runs, --metr"):
         call(run.folder, "--list")
+    with pytest.raises(UserError, match="--list shows every metric"):
+        call("--list", "--metrics", "nonsense")

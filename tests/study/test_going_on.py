@@ -58,6 +58,14 @@ def test_lost_pictures_are_drawn_again(prepared: study.Prepared, finished: Path,
     assert results(half) == results(finished)
 
 
+def test_what_a_file_manager_leaves_is_no_matter(prepared: study.Prepared, finished: Path, half: Path) -> None:
+    stray = half / "pictures" / ".DS_Store"
+    stray.touch()
+    study.run(prepared, half, Silent())
+    stray.unlink()
+    assert results(half) == results(finished)
+
+
 def test_a_report_asks_what_the_file_asks_now_and_trials_may_be_added(
     half: Path, tmp_path: Path, tiny_folder: Path
 ) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from photowords import pocket
+from photowords import pocket, study
+from photowords.backbones import automatic
 from photowords.errors import UserError
 from photowords.study import plan
 from tests.small_weights import save_dino
@@ -118,6 +120,22 @@ def test_true_views_are_missed_before_anything_runs(tmp_path: Path) -> None:
     assert plan.read(write(tmp_path, text)).metrics == ("clip-views",)  # the bank's concepts have other views
     with pytest.raises(UserError, match=r"clip-views compares with true views, and concept mine has none; add truth"):
         plan.read(write(tmp_path, text.replace('"cup"', '"mine.png"')))
+
+
+def test_without_a_model_it_is_the_one_that_suits_the_photos(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SMALL.replace('metrics = ["pocket-lpips"]', "metrics = []").replace("score_at = [0, 2]\n", "")
+    assert study.prepare(write(tmp_path, text), device="cpu").model == "pocket"
+    assert study.prepare(write(tmp_path, text), "auto", "cpu").model == "pocket"
+    Image.effect_noise((128, 128), 90).convert("RGB").save(tmp_path / "real.png")
+    file = write(tmp_path, text.replace('"cup"', '{name = "real", photo = "real.png", words = "cup"}'))
+    monkeypatch.setattr(automatic, "is_cached", lambda _: False)
+    with pytest.raises(UserError, match="photo 2 of 2 is no picture of the small world"):
+        study.prepare(file, device="cpu")
+    monkeypatch.setattr(automatic, "for_photos", lambda photos, masks: str(tiny_folder))
+    assert study.prepare(file, device="cpu").model == str(tiny_folder)
+    assert study.prepare(file, "pocket", "cpu").model == "pocket"
 
 
 def test_a_missing_file_gets_one_sentence(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from photowords import files, follow
+from photowords.web import studies
 from photowords.web.config import Config
 from photowords.web.queue import Queue
 from photowords.web.runs import Runs
@@ -28,6 +29,22 @@ def run(tmp_path: Path) -> Path:
     (folder / "settings.json").write_text('{"settings": {"steps": 50}, "about": {"name": "mug"}}')
     (folder / "start.safetensors").touch()
     return folder
+
+
+def test_a_folder_that_nobody_may_look_into_is_no_run_and_no_study(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, looked = tmp_path / "lost+found", Path.is_file
+    closed.mkdir()
+
+    def is_file(path: Path) -> bool:
+        if path.parent == closed:
+            raise PermissionError(13, "Permission denied")
+        return looked(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    assert Runs(Config(tmp_path, tmp_path)).folders() == [run]
+    assert not studies._is_study(closed)
 
 
 @pytest.fixture

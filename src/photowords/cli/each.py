@@ -50,7 +50,7 @@ def check(args: argparse.Namespace) -> None:
         raise UserError(f"--together is {args.together}, but it must be at least 1")
     if args.resume:
         raise UserError("--each goes on by itself where it was stopped; leave --resume out")
-    for option in ("click", "off", "box", "mask"):
+    for option in ("click", "off", "box", "mask", "segmenter"):
         if getattr(args, option):
             raise UserError(f"`{option}` is of one photo; leave it out with --each")
 
@@ -65,6 +65,8 @@ def run(args: argparse.Namespace, settings: InvertSettings, start: Start) -> dic
     check_name(name)
     if jobs.is_run(args.out):
         raise UserError(f"{args.out} holds a run; give --each a folder for runs as --out")
+    if other := jobs.run_with(args.out / "of-a-photo"):  # before the folder is made
+        raise UserError(f"{args.out} is where the run {other} has its own; give another folder as --out")
     tasks = [Task(photo, args.out / name) for photo, name in zip(args.photos, _names(args.photos), strict=True)]
     photos, failures = [], dict[Task, str | None]()
     for task in tasks:  # before a model is loaded
@@ -119,8 +121,8 @@ def _told(
     if failed := {task: sentence for task, sentence in failures.items() if sentence is not None}:
         task, sentence = next(iter(failed.items()))
         raise UserError(
-            f"{len(failed)} of {len(tasks)} photos failed, {task.photo.name} because {sentence}; the others are kept, "
-            "and the same command tries these again"
+            f"{len(failed)} of {len(tasks)} photos are not done, {task.photo.name} because {sentence}; the others are "
+            "kept, and the same command tries these again"
         )
     return {"folder": str(args.out), "seconds": round(seconds, 1), "runs": results}
 
@@ -150,7 +152,7 @@ class Table:
         """Note the end of a photo's run."""
         self._failures[task] = failure
         if isinstance(self._live, nullcontext):
-            said = told(f"failed: {failure}" if failure else "done")
+            said = told(f"not done: {failure}" if failure else "done")
             print(f"{len(self._failures)}/{len(self._tasks)} {task.folder.name}  {said}", file=sys.stderr, flush=True)
 
     def __rich__(self) -> Any:
@@ -160,11 +162,16 @@ class Table:
         for head in ("photo", "state", "step", "held-out loss"):
             drawn.add_column(head, justify="left" if head in ("photo", "state") else "right")
         for task in self._tasks:
-            now = follow.status(task.folder)
-            measured = [row["held_out"] for row in now.losses if "held_out" in row]
-            waits = not (task.folder / follow.SETTINGS).exists()
-            state = "failed" if self._failures.get(task) else "waiting" if waits else now.state
-            step = "" if now.step is None else f"{now.step}/{self._steps}"
-            losses = f"{measured[0]:.4f} -> {measured[-1]:.4f}" if measured else ""
-            drawn.add_row(task.folder.name, state, step, losses)
+            drawn.add_row(task.folder.name, *self._row(task))
         return drawn
+
+    def _row(self, task: Task) -> tuple[str, str, str]:
+        """State, step and held-out loss of a photo's run, whose folder may not be there yet."""
+        failed = bool(self._failures.get(task))
+        if not (task.folder / follow.SETTINGS).exists():
+            return "failed" if failed else "waiting", "", ""
+        now = follow.status(task.folder)
+        measured = [row["held_out"] for row in now.losses if "held_out" in row]
+        state = "failed" if failed and now.state != "stopped" else now.state
+        step = "" if now.step is None else f"{now.step}/{self._steps}"
+        return state, step, f"{measured[0]:.4f} -> {measured[-1]:.4f}" if measured else ""

@@ -81,8 +81,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.list:
-        if args.runs:
-            raise UserError("--list shows every metric, and scores nothing; leave out the runs")
+        if args.runs or args.metrics is not None or args.out:
+            raise UserError("--list shows every metric, and scores nothing; leave out runs, --metrics and --out")
         return _list(args)
     if not args.runs:
         raise UserError("no run was given; write photowords evaluate RUN")

@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     say(args, f"cost           {counted}, {sum(result['seconds'].values()):.1f} s")
     say(args, f"concept        {result['concept']}")
     prompt = f"a photo of {{{result['name']}}} on the beach"
-    model = "" if result["model"] == "pocket" else f" --model {result['model']}"
+    model = "" if result["model"] == "pocket" else f" --model {shlex.quote(result['model'])}"
     say(
         args,
         f'next           photowords generate{model} --concept {shlex.quote(str(args.out))} "{prompt}" --out pictures',

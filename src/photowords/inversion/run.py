@@ -127,8 +127,7 @@ class Run:
 
     def photos(self) -> list[Image]:
         """The run's own copies of its photos, in order. Raises UserError where one is gone or another one."""
-        found = sorted((self.folder / "photos").glob("*.png"), key=lambda path: int(path.stem))
-        if not found:
+        if not (found := self._copies()):
             raise UserError(f"{self.folder} has lost its photo; put it back as {self.folder / 'photos' / '0.png'}")
         if (known := self.about.get("copies_sha256")) and known != [images.sha256(path) for path in found]:
             raise UserError(
@@ -137,13 +136,17 @@ class Run:
             )
         return [images.load_photo(path) for path in found]
 
+    def _copies(self) -> list[Path]:
+        """The files of its photos, in order; what else lies there is none of them."""
+        found = [path for path in (self.folder / "photos").glob("*.png") if path.stem.isdigit()]
+        return sorted(found, key=lambda path: int(path.stem))
+
     def masks(self) -> list[Image | None]:
         """The mask of each photo, mode "L"; None for a photo without.
 
         Raises UserError for a mask that the run was made with and that is gone.
         """
-        photos = len(list((self.folder / "photos").glob("*.png")))
-        made_with = self.start().provenance.get("masks", [None] * photos)
+        made_with = self.start().provenance.get("masks", [None] * len(self._copies()))
         places = [self.folder / "masks" / f"{number}.png" if facts else None for number, facts in enumerate(made_with)]
         return [images.load_photo(path).convert("L") if path else None for path in places]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from photowords import images
 from photowords.errors import UserError
@@ -63,7 +63,7 @@ def _opacity(path: Path | str) -> Image.Image | None:
     with Image.open(path) as image:
         if not image.has_transparency_data:
             return None
-        opacity = ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
+        opacity = images.upright(image).convert("RGBA").getchannel("A")
     return None if opacity.getextrema()[0] == 255 else opacity
 
 

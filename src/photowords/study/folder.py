@@ -54,7 +54,8 @@ def open_(out: Path, record: Mapping[str, Any], toml: bytes, squares: Mapping[st
         files.write_json(known, record)  # first, so that a kill leaves a folder that is known again
         for part in ("trials", "pictures", "photos"):
             files.make_folder(out / part)
-        for place in (out, out / "trials", out / "photos", *(out / "pictures").iterdir()):
+        drawn = [place for place in (out / "pictures").iterdir() if place.is_dir()]
+        for place in (out, out / "trials", out / "photos", *drawn):
             files.remove_left(place)
         files.write_bytes(out / "study.toml", toml)
         for name, square in squares.items():

@@ -104,7 +104,7 @@ def _study(table: Table, folder: Path) -> Study:
     study = Study(
         name=name,
         question=tables.get(table, "question", str, "", "the study"),
-        model=tables.get(table, "model", str, "pocket", "the study"),
+        model=tables.get(table, "model", str, "auto", "the study"),
         concepts=tuple(sources.read(table.get("concepts", "bank"), folder)),
         segmenter=tables.get(table, "segmenter", str, "", "the study") or None,
         seeds=tuple(_seeds(table.get("seeds", [0]))),
@@ -151,8 +151,10 @@ def _arms(table: Table, scored: bool) -> list[Arm]:
 def _prompts(table: Table, key: str) -> list[str]:
     prompts = tables.listed(table, key, str, "the study") or []
     for prompt in prompts:
-        if prompt.count("{}") != 1:
-            raise UserError(f"{key} has {prompt!r}, which must have one {{}}, where the concept stands")
+        if prompt.count("{}") != 1 or {"{", "}"} & {*prompt.replace("{}", "")}:
+            raise UserError(
+                f"{key} has {prompt!r}, which must have one {{}}, where the concept stands, and no other brace"
+            )
     tables.unlike(key, prompts)
     return prompts
 

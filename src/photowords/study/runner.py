@@ -14,7 +14,7 @@ import torch
 from PIL.Image import Image
 
 from photowords import backbones, images, segmentation, workers
-from photowords.backbones import Backbone
+from photowords.backbones import Backbone, automatic
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.inversion.views import framed, square
 from photowords.study import cost, folder, grid, plan, tables
@@ -78,7 +78,11 @@ def prepare(file: Path, model: str | None = None, device: str = "auto", dtype: s
     study = plan.read(file)
     pictures = {path: images.load_photo(path) for source in study.concepts for path in source.paths}
     masks = _masks(study, pictures, device)
-    backbone = backbones.load(model or study.model, device, dtype)
+    named = model or study.model
+    if named == "auto":
+        learned = [photo for source in study.concepts for photo in source.photos]
+        named = automatic.for_photos([pictures[photo.path] for photo in learned], [masks.get(one) for one in learned])
+    backbone = backbones.load(named, device, dtype)
     trials = grid.trials(study, backbone, masks)
     prepared = Prepared(
         file,

@@ -79,6 +79,8 @@ def _concept(item: Any, folder: Path) -> ConceptSource:
     given = table["photos"] if "photos" in table else [{key: table[key] for key in PHOTO if key in table}]
     if not isinstance(given, list) or not given:
         raise UserError(f"photos of a concept is {given!r}, but it must be a list of photos")
+    if not isinstance(given[0], str | dict):
+        raise UserError(f"the photo {given[0]!r} of a concept must be a path or a table")
     first = given[0] if isinstance(given[0], str) else tables.get(given[0], "photo", str, None, "a concept")
     name = tables.get(table, "name", str, Path(first).stem.partition(":")[0], "a concept")
     if not NAME.fullmatch(name):

@@ -86,7 +86,10 @@ SUMMARY = ("study", "question", "state", "trials", "done", "failed")
 
 
 def _is_study(folder: Path) -> bool:
-    return not folder.is_symlink() and (folder / PLAN).is_file() and (folder / TRIALS).is_dir()
+    try:
+        return not folder.is_symlink() and (folder / PLAN).is_file() and (folder / TRIALS).is_dir()
+    except PermissionError:  # nobody here may look into it
+        return False
 
 
 def shown(folder: Path) -> dict[str, Any] | None:
