@@ -110,7 +110,7 @@ def test_any_classifier_folder_gives_its_first_synonym(vit: Path, tiny: Backbone
     [
         ("", "said nothing about this photo; give the words yourself"),
         ("  ", "said nothing about this photo; give the words yourself"),
-        ("a", "the caption 'a' holds no word to learn; give the words yourself as `words`"),
+        ("a", "'a' holds no word to learn; give the words yourself as `words`"),
         ("🦊 ❤️", "holds no word to learn; give the words yourself as `words`"),
     ],
 )

@@ -37,7 +37,7 @@ def sentence(caption: str, keep_article: bool = False) -> str:
     """
     opened = _OPENING.sub("", typed(caption, keep_article=True)).strip()
     if not typed(opened):
-        raise UserError(f"the caption {caption!r} holds no word to learn; give the words yourself as `words`")
+        raise UserError(f"{caption!r} holds no word to learn; give the words yourself as `words`")
     return opened if keep_article else typed(opened)
 
 

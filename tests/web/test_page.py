@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import time
 import zipfile
 from pathlib import Path
@@ -119,6 +120,8 @@ def test_a_run_is_followed_from_the_queue_to_its_end(server: Server, learned: An
     assert measured[-1]["gained"] == pytest.approx(measured[0]["held_out"] - measured[-1]["held_out"])
     assert measured[0]["error"] is None and all(row["error"] > 0 for row in measured[1:])
     assert [one["step"] for one in last["samples"]] == [0, 4, 8, 12] and last["words"] == WORDS
+    assert last["measured"] == 12 and last["samples_asked"] == 1 and last["samples_at"] == "checkpoints"
+    assert (last["clicks"], last["box"], last["masked"]) == (CLICK["clicks"], None, False)
     assert any(told["time_left"] for told in learned if told["state"] == "learning")
     for url in (*last["photos"], last["overlay_url"], *(one["url"] for one in last["samples"])):
         assert server.get(url).headers["content-type"] == "image/png"
@@ -138,9 +141,9 @@ def test_pictures_with_a_word_swapped_are_those_of_the_command_line(
     told = drawn(server, asked)
     assert told["state"] == "done" and told["prompt"] == "a photo of a red checkered mug on the beach"
     assert told["typed"] == "a photo of a {mug:blue=red,mug=mug} on the beach"
-    folder = server.runs / run
-    command = ["generate", told["typed"], "--concept", str(folder), "--out", str(tmp_path)]
-    assert main([*command, "--steps", "4", "--seeds", "3,5"]) == 0
+    program, *command = shlex.split(told["command"])
+    assert program == "photowords" and command[:2] == ["generate", told["typed"]] and "--steps" in command
+    assert main([*command, "--out", str(tmp_path)]) == 0
     for one in told["pictures"]:
         (again,) = tmp_path.glob(f"*_seed-{one['seed']}.png")
         assert Image.open(io.BytesIO(server.get(one["url"]).body)).tobytes() == Image.open(again).tobytes()
@@ -149,7 +152,7 @@ def test_pictures_with_a_word_swapped_are_those_of_the_command_line(
 
 def test_plain_words_are_drawn_without_a_run(server: Server, photo: str) -> None:
     told = drawn(server, {"prompt": ["a photo of a mug"], "seeds": [0], "settings": {"steps": 2}})
-    assert told["state"] == "done" and len(told["pictures"]) == 1 and told["runs"] == []
+    assert told["state"] == "done" and len(told["pictures"]) == 1 and told["concepts"] == {}
     odd = drawn(server, {"prompt": ["a photo of a zeppelin"], "photo": photo, "seeds": [0], "settings": {"steps": 2}})
     assert any("has never seen 'zeppelin'" in sentence for sentence in odd["warnings"])
 
@@ -160,6 +163,7 @@ def test_two_runs_of_one_name_meet_in_a_prompt(server: Server, learned: Any, pho
     pieces = ["a ", {"run": learned[-1]["run"], "use": "learned"}, " and a ", {"run": other, "use": "learned"}]
     told = drawn(server, {"prompt": pieces, "seeds": [0], "settings": {"steps": 2}})
     assert told["state"] == "done" and told["typed"] == "a {mug} and a {mug-2}"
+    assert f"--concept mug={server.runs / learned[-1]['run']} mug-2={server.runs / other} " in told["command"]
 
 
 def test_the_word_report_is_kept_until_more_is_learned(server: Server, learned: Any) -> None:
@@ -169,6 +173,12 @@ def test_the_word_report_is_kept_until_more_is_learned(server: Server, learned: 
     assert report["words"][2]["worth"] == 0 and report["words"][2]["cosine"] == pytest.approx(1)
     began = time.monotonic()
     assert server.found(f"/api/runs/{run}/words") == report and time.monotonic() - began < 1
+
+
+def test_which_tools_cannot_take_a_concept_is_said_beforehand(server: Server, learned: Any) -> None:
+    refused = server.found(f"/api/runs/{learned[-1]['run']}/tools")
+    assert set(refused) == set(EXPORTS) - {"photowords", "diffusers"}
+    assert "takes embeddings of Stable Diffusion 1" in refused["a1111"]
 
 
 def test_an_export_is_a_file_of_the_tool_and_says_what_to_type(server: Server, learned: Any, tmp_path: Path) -> None:

@@ -170,7 +170,9 @@ def test_ctrl_c_ends_the_server_and_its_open_pages(tmp_path: Path) -> None:
     server = Server(tmp_path / "runs").start()
     page = server.follow("/api/events", "runs")
     assert next(page) == {"runs": []}
-    server.process.send_signal(signal.SIGINT)
+    server.asked("/api/mask", {"photo": server.asked("/api/bank/mug")["photo"], **CLICK})
+    for process in (*_descendants(server.process.pid), server.process.pid):  # as a terminal does
+        os.kill(process, signal.SIGINT)
     assert list(page) == []
     said, _ = server.process.communicate(timeout=30)
     assert server.process.returncode == 0 and said.strip() == "closed; what is learning goes on"

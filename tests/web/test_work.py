@@ -53,5 +53,8 @@ def test_a_thing_in_a_strange_photo_is_of_the_pockets_world(mug: Image.Image, tm
         run = server.asked("/api/runs", job)["run"]
         told = server.until(f"/api/runs/{run}", ended)
         assert (told["state"], told["model"]) == ("done", "pocket"), told["error"]
+        said = server.refused("/api/runs", {**job, "photos": [{"photo": name}]})  # at once, not when its turn comes
+        assert "or go on regardless with photowords web --model pocket" in said
+        assert len(server.found("/api/runs")["runs"]) == 1
     finally:
         server.end()

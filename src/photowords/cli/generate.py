@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from photowords.cli.options import (
     read,
     say,
 )
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.fields import fields
 from photowords.settings import NAME, GenerateSettings, parse_seeds
 
@@ -64,6 +65,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     read_from = [path for _, path in sources]
     concepts = [read(path, name) for name, path in sources]
+    for concept, path in zip(concepts, read_from, strict=True):
+        if path.is_dir() and concept.provenance.get("step") == 0:
+            warnings.warn(
+                f"{path} has learned nothing yet: its words are the model's own", PhotowordsWarning, stacklevel=2
+            )
     embeddings(concepts)  # before the model is loaded
     parse(prompt, {concept.name: concept for concept in concepts})
     files.make_folder(args.out)

@@ -138,7 +138,7 @@ class Tool:
 
     def tables(self, concept: Concept) -> dict[str, Tensor]:
         """The tables of its file. Raises UserError for a concept that the tool cannot use."""
-        self._check(concept)
+        self.check(concept)
         if len(concept.encoders) == 1 and self.one:
             return {self.one.format(lower=concept.name.lower()): concept.vectors(concept.encoders[0])}
         return {self.keys.get(encoder, encoder): concept.vectors(encoder) for encoder in concept.encoders}
@@ -154,7 +154,8 @@ class Tool:
             and any(set(known.widths) == set(concept.encoders) for known in self.families)
         )
 
-    def _check(self, concept: Concept) -> None:
+    def check(self, concept: Concept) -> None:
+        """Raise UserError for a concept that the tool cannot use."""
         if not self.knows(concept):
             made_for, have = family(concept), widths(concept)
             told = ", ".join(f"{width} for {encoder}" for encoder, width in have.items())

@@ -36,7 +36,8 @@ def write(concept: Concept, path: Path | str, tool: str = "photowords", picture:
     tables = row.tables(concept)
     if path.suffix not in row.files:
         known = " or ".join(row.files)
-        raise UserError(f"{row.title} wants a file whose name ends in {known}, not {path.name!r}")
+        hint = "" if path.suffix else ", nor is that a folder that is there"
+        raise UserError(f"{row.title} wants a file whose name ends in {known}, not {path.name!r}{hint}")
     if len(tables) > 1 and path.suffix != ".safetensors":
         raise UserError(f"for several text encoders {row.title} wants a file whose name ends in .safetensors")
     if not all(table.isfinite().all() for table in tables.values()):

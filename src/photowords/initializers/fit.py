@@ -165,7 +165,7 @@ def _trimmed(words: Sequence[str], said: str, keep_article: bool = False) -> lis
             first = kept.pop(0)
             article = first if key(first) in ("a", "an", "the") else ""
     if not kept:
-        raise UserError(f"the caption {said!r} holds no word to learn; give the words yourself as `words`")
+        raise UserError(f"{said!r} holds no word to learn; give the words yourself as `words`")
     return [article, *kept] if keep_article and article else kept
 
 

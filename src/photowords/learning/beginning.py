@@ -81,7 +81,11 @@ def begin(
                 **here(backbone),
             },
         )
-    about, overlay = _about(backbone, init, concept, samples, samples_at), _overlay(photos, chosen)
+    about = {
+        **_about(backbone, init, concept, samples, samples_at),
+        **({"selections": [each and each.as_json() for each in chosen]} if any(chosen) else {}),
+    }
+    overlay = _overlay(photos, chosen)
     run = Run.create(out, settings, about, photos, concept, masks, overlay, job)
     files.write_json(run.folder / follow.SECONDS, clock.seconds)
     return run

@@ -56,9 +56,17 @@ def refusal(error: UserError) -> JSONResponse:
     return JSONResponse({"error": said(str(error)), "field": field}, status)
 
 
+SERVERS = ("model", "device", "dtype", "segmenter")
+"""What whoever starts the server says, and the page cannot."""
+
+
 def said(message: str) -> str:
     """A message of the library as the page tells it: one line, settings by their labels."""
-    return " ".join(showable(spelled(message, lambda name: name.replace("_", " "))).split())
+
+    def called(name: str) -> str:
+        return f"photowords web --{name}" if name in SERVERS else name.replace("_", " ")
+
+    return " ".join(showable(spelled(message, called)).split())
 
 
 async def body(request: Request, most: int) -> bytes:

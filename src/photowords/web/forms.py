@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -61,7 +62,7 @@ def _described(field: Field) -> dict[str, Any]:
         "unset": field.unset,
         "min": field.least,
         "above": field.above,
-        "max": min((most for most in (field.most, MOST.get(field.name)) if most is not None), default=None),
+        "max": _bounded(field).most,
         "help": field.help,
         "metavar": field.metavar,
     }
@@ -84,7 +85,7 @@ def given(cls: type, told: object) -> dict[str, Any]:
     if unknown := sorted(set(found) - set(offered(cls))):
         raise Refused(f"{unknown[0]!r} is not offered here", field=str(unknown[0]))
     for name, value in found.items():
-        _check_size(name, value)
+        _check_size(offered(cls)[name], value)
     fields.make(cls, found)
     return found
 
@@ -107,15 +108,22 @@ def start(told: object) -> tuple[str, dict[str, Any]]:
     return kind, given(starts.of(kind), options)
 
 
-def _check_size(name: str, value: object) -> None:
+def _bounded(field: Field) -> Field:
+    """A field with what the page may ask for at most."""
+    most = [most for most in (field.most, MOST.get(field.name)) if most is not None]
+    return dataclasses.replace(field, most=min(most, default=None))
+
+
+def _check_size(field: Field, value: object) -> None:
+    name, bounded = field.name, _bounded(field)
     values: Iterable[object] = value if isinstance(value, list) else [value]
     if isinstance(value, list) and len(value) > LIMITS["clicks"]:
         raise Refused(f"{name} has more than {LIMITS['clicks']} values", field=name)
     for one in values:
         if isinstance(one, str) and len(one) > LIMITS["text"]:
             raise Refused(f"{name} is longer than {LIMITS['text']} characters", field=name)
-        if name in MOST and isinstance(one, int) and one > MOST[name]:
-            raise UserError(f"`{name}` is {one}, but it may be at most {MOST[name]:,} here")
+        if name in MOST and isinstance(one, int) and not (bounded.least or 0) <= one <= MOST[name]:
+            raise UserError(f"`{name}` is {one}, but it must be {bounded.wanted}")
 
 
 def kinds() -> list[dict[str, str]]:

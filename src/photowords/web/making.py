@@ -115,6 +115,12 @@ class Making:
         if samples_at not in SAMPLES_AT:
             raise Refused(f"samples_at must be one of {', '.join(SAMPLES_AT)}", field="samples_at")
         masks = [await photos.mask(self._config, self._worker, photo, clicks) for photo, clicks in parts]
+        if self._config.model == "auto":  # now, not when its turn comes
+            seen = [
+                {"photo": str(photo), "mask": mask and str(mask[0])}
+                for (photo, _), mask in zip(parts, masks, strict=True)
+            ]
+            await self._worker.ask("suits", photos=seen)
         job = Job(
             asked.name(told.get("name") or "concept"),
             asked.words(told.get("words")),

@@ -11,6 +11,7 @@ import asyncio
 import json
 import re
 import secrets
+import shlex
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -52,7 +53,7 @@ class Pictures:
             "prompt": prompt.readable,
             "pieces": pieces,
             "typed": prompt.typed,
-            "runs": [run.name for run in folders],
+            "concepts": {called: run.name for called, run in prompt.concepts.items()},
             "seeds": seeds,
             "when": time.time(),
             **told,
@@ -99,6 +100,16 @@ class Pictures:
         ended = [(folder / name).exists() for name in (REQUEST, follow.RESULT, follow.ERROR)]
         return drawn, ended, self._drawing.get(folder.name)
 
+    def _command(self, told: Mapping[str, Any]) -> str:
+        """What draws the same on the command line."""
+        concepts = [f"{called}={self._config.runs / run}" for called, run in told.get("concepts", {}).items()]
+        words = [told["typed"], *(["--concept", *concepts] if concepts else [])]
+        words += ["--seeds", ",".join(map(str, told["seeds"])), "--out", "pictures"]
+        asked = {**told.get("settings", {}), "negative": told.get("negative")}
+        for name, value in asked.items():
+            words += [f"--{name.replace('_', '-')}", str(value)] if value not in (None, "") else []
+        return f"photowords generate {shlex.join(words)}"
+
     def shown(self, folder: Path) -> dict[str, Any] | None:
         """An asking as the page shows it; None where it is gone."""
         try:
@@ -117,6 +128,7 @@ class Pictures:
         drawn = [seed for seed in told["seeds"] if (folder / f"{seed}.png").is_file()]
         return {
             **told,
+            "command": self._command(told),
             "state": state,
             "pictures": [{"url": f"/api/pictures/{name}/{seed}.png", "seed": seed} for seed in drawn],
             "model": result.get("model"),

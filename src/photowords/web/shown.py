@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ class Shown:
         self.status = follow.status(folder)
         self.name, self.words, self.sentence, self.model = "", list[dict[str, Any]](), "", ""
         self.settings: dict[str, Any] = {}
-        self.samples, self.error = 0, self.status.error
+        self.samples, self.samples_at, self.pointed = 0, jobs.SAMPLES_AT[0], pointed(None)
+        self.error = self.status.error
         try:
             self._read()
         except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError):
@@ -51,11 +53,13 @@ class Shown:
             words = about.get("words") or [[text, True] for text in self.sentence.split()]
         else:
             job = Job.read(self.folder)
-            about = {"name": job.name, "model": job.model, "samples": job.samples}
+            about = vars(job)
             self.settings = vars(job.invert_settings())
             self.sentence, words = job.sentence, job.words
         self.words = [{"text": str(text), "trainable": bool(trainable)} for text, trainable in words]
         self.name, self.model, self.samples = str(about["name"]), str(about["model"]), int(about.get("samples", 0))
+        self.samples_at = str(about.get("samples_at", self.samples_at))
+        self.pointed = pointed(next(iter(about.get("selections", ())), None))
 
     @property
     def steps(self) -> int | None:
@@ -91,7 +95,7 @@ class Shown:
 
     def row(self) -> dict[str, Any]:
         """For a list of runs."""
-        held_out = [row["held_out"] for row in self.status.losses if "held_out" in row]
+        measured = [row for row in self.status.losses if "held_out" in row]
         pictures, photos = self.pictures(), self.photos()
         return {
             "run": self.run,
@@ -101,8 +105,9 @@ class Shown:
             "step": self.status.step,
             "steps": self.steps,
             "queue": None,
-            "start_loss": held_out[0] if held_out else None,
-            "loss": held_out[-1] if held_out else None,
+            "start_loss": measured[0]["held_out"] if measured else None,
+            "loss": measured[-1]["held_out"] if measured else None,
+            "measured": measured[-1]["step"] if measured else None,
             "photo_url": photos[0] if photos else None,
             "picture_url": pictures[-1][1] if pictures else None,
             "when": self.when(),
@@ -122,6 +127,9 @@ class Shown:
             "photos": self.photos(),
             "overlay_url": url(self.run, "overlay.png") if overlay.is_file() else None,
             "settings": self.settings,
+            "samples_asked": self.samples,
+            "samples_at": self.samples_at,
+            **self.pointed,
             "model": self.model,
             "seconds": self.status.seconds,
             "time_left": self.status.time_left(steps),
@@ -148,6 +156,13 @@ class Shown:
                     told |= {"held_out": row["held_out"], "gained": first - row["held_out"], "error": row.get("error")}
                 kept.append(told)
         return kept
+
+
+def pointed(selection: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Where the object is in a photo, as the page points at it; ``masked`` where only a mask from a file says it."""
+    told = (selection or {}).get("clicks") or {"on": [], "off": [], "box": None}
+    clicks = [{"x": x, "y": y, "not": kind == "off"} for kind in ("on", "off") for x, y in told[kind]]
+    return {"clicks": clicks, "box": told["box"], "masked": bool(selection) and not (clicks or told["box"])}
 
 
 def warnings(folder: Path) -> list[str]:

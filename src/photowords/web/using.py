@@ -49,6 +49,7 @@ class Using:
             Route("/api/runs/{run}.zip", self.zip),
             Route(one + "/words", self.words),
             Route(one + "/export", self.export),
+            Route(one + "/tools", self.tools),
         ]
 
     async def draw(self, request: Request) -> Response:
@@ -96,6 +97,11 @@ class Using:
         if not (folder / "concept.safetensors").is_file():
             raise Refused("that run has not learned anything yet", 409)
         return folder
+
+    async def tools(self, request: Request) -> Response:
+        """Why some tools cannot take a concept."""
+        found = await self._worker.ask("tools", run=str(self._usable(request)))
+        return JSONResponse({name: answers.said(why) for name, why in found["refused"].items()})
 
     async def export(self, request: Request) -> Response:
         """A concept as another tool's file."""

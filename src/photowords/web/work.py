@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -64,6 +65,14 @@ class Work:
             "box": list(segmentation.object_box(selection.mask)),
             "selection": selection.as_json(),
         }
+
+    def suits(self, asked: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+        """Whether there is a model for photos, where none was named: refused as ``automatic.for_photos`` does."""
+        from photowords.backbones import automatic
+
+        seen = [self._seen(one) for one in asked["photos"]]
+        automatic.for_photos([photo for photo, _ in seen], [mask for _, mask in seen])
+        return {}
 
     def sentence(self, asked: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         """What the readers say of a photo, or of the object in it."""
@@ -128,6 +137,18 @@ class Work:
         steps = [step.replace(f"{out}{os.sep}", "") for step in use.steps]
         return {"file": path.name, "steps": steps, "prompt": made.prompt}
 
+    def tools(self, asked: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+        """Which tools cannot take a run's concept, and why."""
+        from photowords import formats
+
+        concept, refused = formats.read(Path(asked["run"])), {}
+        for name, tool in formats.TOOLS.items():
+            try:
+                tool.check(concept)
+            except UserError as error:
+                refused[name] = str(error)
+        return {"refused": refused}
+
     def rest(self, asked: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         """Make room on the device for a run that begins to learn; the model comes back when it is asked for."""
         if self._backbone is not None and self._backbone[1].device.type == "cuda":
@@ -164,13 +185,14 @@ class Work:
         return kept[1]
 
 
-CLICKS = ("prepare", "mask")
+CLICKS = ("prepare", "mask", "suits")
 """What is answered beside what takes long."""
-METHODS = (*CLICKS, "sentence", "pictures", "words", "export", "rest")
+METHODS = (*CLICKS, "sentence", "pictures", "words", "tools", "export", "rest")
 
 
 def main() -> None:
     """Answer until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which closes stdin
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     work = Work(**json.loads(sys.stdin.readline()))

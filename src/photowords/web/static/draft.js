@@ -2,6 +2,7 @@
 // that a reload loses nothing; what is being learned lives in its run folder, not here.
 
 const KEY = "photowords-draft";
+const MADE = ["photo", "clicks", "box", "words", "start", "name", "settings", "samples"]; // by whoever uses the page
 const EMPTY = {
   photo: null, // {photo, width, height, url}
   clicks: [], // {x, y, not} in pixels of the photo
@@ -17,7 +18,7 @@ const EMPTY = {
   settings: {},
   samples: null,
   read: null, // which photo, clicks and start the words were read from
-  ran: null, // the run that was last begun from this
+  ran: null, // the run that was begun from this, as it stands
   drawn: null, // the pictures of the plain words
 };
 
@@ -36,6 +37,7 @@ class Draft extends EventTarget {
 
   /** Change some of it and tell everybody which. */
   set(changes) {
+    if (!("ran" in changes) && MADE.some((key) => key in changes)) this.ran = null;
     Object.assign(this, changes);
     const kept = Object.fromEntries(Object.keys(EMPTY).map((key) => [key, this[key]]));
     try {
@@ -61,6 +63,11 @@ class Draft extends EventTarget {
   unseen() {
     this.seen.abort();
     this.seen = new AbortController();
+  }
+
+  /** Whether there is something that no run was begun from. */
+  get isUnlearned() {
+    return this.photo !== null && this.ran === null;
   }
 
   /** What the server needs to know of the photo. */

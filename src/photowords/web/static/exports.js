@@ -1,16 +1,18 @@
 // A learned concept for other tools, and the whole run as a folder.
 
-import { Problem } from "./api.js";
+import { get, Problem } from "./api.js";
 import { h, put } from "./dom.js";
 
 /** What a run can be taken away as. */
 export function exports(run, about) {
+  const rows = (about.tools ?? []).map((tool) => row(run, tool));
+  get(`/api/runs/${encodeURIComponent(run.run)}/tools`).then((refused) => rows.forEach((one) => one.refuse(refused[one.name])), () => {});
   return h(
     "section",
     { class: "exports", "aria-labelledby": "exports-title" },
     h("h3", { id: "exports-title" }, "Take it with you"),
     h("p", { class: "hint" }, "A file of a few kilobytes, for the program that you draw with."),
-    h("ul", {}, (about.tools ?? []).map((tool) => row(run, tool))),
+    h("ul", {}, rows.map((one) => one.element)),
     h("a", { class: "button", href: `/api/runs/${encodeURIComponent(run.run)}.zip`, download: `${run.run}.zip` }, "Download the whole run folder"),
   );
 }
@@ -29,7 +31,12 @@ function row(run, tool) {
     }
     button.disabled = false;
   });
-  return h("li", {}, h("span", { class: "tool" }, tool.title), button, said);
+  const refuse = (why) => {
+    if (!why) return;
+    button.disabled = true;
+    put(said, why.split(", but ")[0]); // what it takes; the rest is of this concept, as for all that cannot
+  };
+  return { name: tool.name, element: h("li", {}, h("span", { class: "tool" }, tool.title), button, said), refuse };
 }
 
 /** Save a file under the name that the server gives it. Returns what the server says of its use. */

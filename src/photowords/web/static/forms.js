@@ -43,7 +43,8 @@ function row(field, id, given, changed) {
     changed();
   });
   const label = h("label", { for: id }, field.label[0].toUpperCase() + field.label.slice(1));
-  const help = h("p", { class: "hint", id: `${id}-help` }, field.help + (field.many ? ", separated by commas" : ""));
+  const unset = isLong(field) ? ` (empty: ${field.unset})` : "";
+  const help = h("p", { class: "hint", id: `${id}-help` }, field.help + (field.many ? ", separated by commas" : "") + unset);
   return {
     input,
     element: h("div", { class: `field ${field.kind}` }, label, input, help, said),
@@ -54,6 +55,9 @@ function row(field, id, given, changed) {
     },
   };
 }
+
+/** Whether what an empty field means is too long to stand in it. */
+const isLong = (field) => (field.unset ?? "").length > 24;
 
 function control(field, id, given) {
   const common = { id, "aria-describedby": `${id}-help ${id}-problem` };
@@ -67,7 +71,7 @@ function control(field, id, given) {
   const number = ["int", "float"].includes(field.kind) && !field.many;
   const shown = field.many ? (value ?? []).join(", ") : (value ?? "");
   const bounds = number ? { min: field.min ?? field.above, max: field.max, step: field.kind === "int" ? 1 : "any" } : {};
-  return h("input", { ...common, ...bounds, type: number ? "number" : "text", value: shown, placeholder: field.unset, autocomplete: "off" });
+  return h("input", { ...common, ...bounds, type: number ? "number" : "text", value: shown, placeholder: isLong(field) ? null : field.unset, autocomplete: "off" });
 }
 
 /** What was filled in; undefined for what was left at its default. */

@@ -11,17 +11,18 @@ import * as sentence from "./sentence.js";
 import * as stage from "./stage.js";
 import * as studies from "./studies.js";
 
+const VIEWS = ["make", "runs", "studies"];
 let about = null;
 let leave = () => {}; // stops what the screen that is left was following
 
 /** Show the screen that the address asks for. */
 function route() {
   const asked = new URLSearchParams(location.search);
-  const view = asked.get("view") ?? "make";
+  const view = VIEWS.includes(asked.get("view")) ? asked.get("view") : "make";
   leave();
   leave = () => {};
   draft.unseen();
-  for (const id of ["make", "runs", "studies"]) byId(id).hidden = id !== view;
+  for (const id of VIEWS) byId(id).hidden = id !== view;
   for (const link of document.querySelectorAll("nav a")) {
     const here = link.dataset.view === view && !asked.has("run");
     if (here) link.setAttribute("aria-current", "page");

@@ -73,7 +73,7 @@ function batch(told, again) {
       h(
         "dl",
         {},
-        [["Prompt for the command line", told.typed], ["Not in the picture", told.negative], ...settings]
+        [["On the command line", told.command], ["Not in the picture", told.negative], ...settings]
           .filter(([, value]) => value)
           .map(([name, value]) => [h("dt", {}, String(name).replaceAll("_", " ")), h("dd", {}, String(value))]),
       ),
@@ -86,14 +86,15 @@ function picture(one, told) {
   const alt = `${told.prompt}, seed ${one.seed}`;
   return h(
     "button",
-    { type: "button", class: "picture", onclick: () => enlarge(one, alt) },
+    { type: "button", class: "picture", onclick: () => enlarge(one, alt, told.prompt) },
     h("img", { src: one.url, alt, loading: "lazy" }),
     h("span", { class: "seed" }, `seed ${one.seed}`),
   );
 }
 
-function enlarge(one, alt) {
+function enlarge(one, alt, prompt) {
   const dialog = byId("big");
+  const stem = prompt.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "").slice(0, 60) || "picture";
   put(
     dialog,
     h("h2", { id: "big-title" }, alt),
@@ -101,7 +102,7 @@ function enlarge(one, alt) {
     h(
       "div",
       { class: "tools" },
-      h("a", { class: "button", href: one.url, download: `${one.seed}.png` }, "Save the picture"),
+      h("a", { class: "button", href: one.url, download: `${stem}_seed-${one.seed}.png` }, "Save the picture"),
       h("button", { type: "button", onclick: () => dialog.close() }, "Close"),
     ),
   );

@@ -28,11 +28,11 @@ export class Prompt {
     return this.pieces.map((piece) => (typeof piece === "string" ? piece : { ...piece, words: piece.words.map(plain) }));
   }
 
-  /** Put the first concept into another text, such as "a sketch of {}". */
+  /** Put the concepts into another text, such as "a sketch of {}". */
   suggest(text) {
     const [before, after] = text.split("{}");
-    this.parts = [before, this.parts[1], after, ...this.parts.slice(3)];
-    if (this.parts.length > 3) this.parts[2] = " and ";
+    const concepts = this.parts.filter((part) => typeof part !== "string");
+    this.parts = [before, ...concepts.flatMap((one, i) => (i ? [" and ", one] : [one])), after];
     this.show();
     this.changed();
   }
@@ -142,6 +142,8 @@ export function seedsOf(text, most) {
     if (last < first || last - first >= most) throw new Error(`Write at most ${most} seeds, the smaller number first.`);
     for (let seed = first; seed <= last; seed++) seeds.push(seed);
   }
+  const twice = seeds.find((seed, i) => seeds.indexOf(seed) < i);
+  if (twice !== undefined) throw new Error(`Seed ${twice} is there twice; name each once.`);
   if (seeds.length > most) throw new Error(`Write at most ${most} seeds.`);
   return seeds;
 }

@@ -29,7 +29,7 @@ function table(told) {
     h(
       "div",
       { class: "scroll", tabindex: "0", role: "region", "aria-label": "What each word learned" },
-      h("table", {}, h("thead", {}, h("tr", {}, columns)), h("tbody", {}, rows)),
+      h("table", { class: "word-report" }, h("thead", {}, h("tr", {}, columns)), h("tbody", {}, rows)),
     ),
   ];
 }

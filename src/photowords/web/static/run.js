@@ -55,7 +55,7 @@ function begin(view, run) {
     byId("stage"),
     h("h2", { id: "stage-title" }, "The photo"),
     h("div", { class: "surface still" }, view.photo),
-    h("div", { class: "tools" }, h("button", { type: "button", onclick: () => anew(view, run) }, "Change the words, learn again")),
+    h("div", { class: "tools" }, h("button", { type: "button", onclick: () => anew(view, run) }, run.photos.length > 1 ? "Change the words, learn again from the first photo" : "Change the words, learn again")),
   );
   view.words = h("div", {});
   put(
@@ -105,7 +105,9 @@ function progress(view, run) {
   document.title = `${run.state === "learning" ? `${Math.round(100 * share)} % ` : ""}${run.name} · photowords`;
   view.problem.textContent = [run.error, ...run.warnings].filter(Boolean).join(" ");
   const measured = run.start_loss !== null && run.loss !== null && run.loss !== run.start_loss;
-  view.found.textContent = measured ? `The photo’s held-out loss is ${gain(run.start_loss, run.loss)} than with the plain words.` : "";
+  const then = run.measured === run.step ? "" : `At step ${run.measured}, where it was last measured, `;
+  const found = `${then ? "the" : "The"} photo’s held-out loss is ${gain(run.start_loss, run.loss)} than with the plain words.`;
+  view.found.textContent = measured ? then + found : "";
   const tenth = Math.floor(10 * share);
   if (view.said !== run.state || (run.state === "learning" && tenth !== view.tenth)) speak(view.state.textContent);
   [view.said, view.tenth] = [run.state, tenth];
@@ -135,29 +137,52 @@ function actions(view, run, usable) {
     byId("use").querySelector("select, input").focus({ preventScroll: true });
   };
   const more = h("input", { id: "more", type: "number", min: 1, step: 1, value: 50 });
+  const learnMore = () => {
+    const steps = Number(more.value);
+    if (Number.isInteger(steps) && steps > 0) act("resume", () => ({ steps: run.steps + steps }))();
+    else {
+      view.problem.textContent = "More steps must be a whole number of at least 1.";
+      more.focus();
+    }
+  };
   return [
     usable && h("button", { type: "button", class: run.state === "done" ? "main" : "", onclick: toUse }, "Draw with it"),
     run.can.stop && h("button", { type: "button", onclick: act("stop") }, run.state === "queued" ? "Take it out of the queue" : "Stop here"),
-    run.can.resume && h("button", { type: "button", class: "main", onclick: act("resume") }, "Go on"),
+    run.can.resume && h("button", { type: "button", class: run.state === "failed" ? "" : "main", onclick: act("resume") }, "Go on"),
     run.can.more &&
       h(
         "span",
         { class: "more" },
         h("label", { for: "more" }, "More steps"),
         more,
-        h("button", { type: "button", onclick: act("resume", () => ({ steps: run.steps + Number(more.value) })) }, "Learn more"),
+        h("button", { type: "button", onclick: learnMore }, "Learn more"),
       ),
   ];
 }
 
-/** Begin again from a run's photo and words: with the clicks where this tab made them. */
+const ASK = "A photo is in preparation that was not learned yet. Put this run’s photo and words in its place?";
+const MASKED = "The object of this run is that of a mask file, which cannot be taken up here: click on the thing again.";
+
+/** Begin again from a run's first photo: with its words, clicks and settings. */
 async function anew(view, run) {
+  if (draft.ran !== run.run && draft.isUnlearned && !confirm(ASK)) return;
   try {
     if (draft.ran !== run.run) {
       const photo = await upload(await (await fetch(run.photos[0])).blob());
-      draft.begin({ photo, words: run.words.map(({ text, trainable }) => ({ text, trainable })), touched: true, name: run.name });
+      draft.begin({
+        photo,
+        clicks: run.clicks,
+        box: run.box,
+        words: run.words.map(({ text, trainable }) => ({ text, trainable })),
+        touched: true,
+        name: run.name,
+        settings: run.settings,
+        samples: run.samples_asked === 0 ? "none" : run.samples_at,
+        ran: run.run,
+      });
     }
     view.go("/");
+    if (run.masked) byId("stage").querySelector(".problem").textContent = MASKED;
   } catch (refused) {
     view.problem.textContent = refused.message;
   }

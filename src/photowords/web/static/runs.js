@@ -35,6 +35,8 @@ export function show(chosen, remember) {
   const cards = new Map();
   const stop = follow("/api/events", "runs", ({ runs }) => {
     if (runs.length === 0) return put(list, h("li", { class: "hint" }, "No run yet. ", h("a", { href: "/", "data-route": true }, "Begin with a photo")));
+    const gone = [...ticked].filter((name) => !runs.some((run) => run.run === name));
+    for (const name of gone) tick(name, false);
     let moved = false;
     const wanted = runs.map((run) => {
       const known = cards.get(run.run);
@@ -66,6 +68,7 @@ function card(run, on, tick, problem) {
     if (!confirm(`Put the run ${run.run} into the trash folder?`)) return;
     try {
       await post(`/api/runs/${encodeURIComponent(run.run)}/delete`);
+      if (box.checked) tick(run.run, false);
     } catch (refused) {
       problem.textContent = refused.message;
     }
@@ -119,7 +122,7 @@ async function compare(place, names) {
           h("h3", {}, run.run),
           h("p", { class: "sentence" }, run.sentence),
           run.samples.length > 0 && h("img", { src: run.samples.at(-1).url, alt: `Pictures of ${run.run} at step ${run.samples.at(-1).step}` }),
-          h("p", { class: "hint" }, run.start_loss && run.loss ? `from ${run.start_loss.toFixed(4)} to ${run.loss.toFixed(4)} in ${run.step} steps` : state(run)),
+          h("p", { class: "hint" }, run.start_loss && run.loss ? `from ${run.start_loss.toFixed(4)} to ${run.loss.toFixed(4)} in ${run.measured} steps` : state(run)),
         ),
       ),
     ),

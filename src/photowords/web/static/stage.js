@@ -67,6 +67,7 @@ export function show() {
   };
   draft.when(["clicks", "box"], redraw);
   draft.when(["mask"], glow);
+  if (draft.mask === null && (draft.box || draft.clicks.length > 0)) segment(); // as a run had it
 }
 
 function modes() {
