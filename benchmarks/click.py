@@ -1,11 +1,11 @@
 """Does one click find the object? The embedded segmenter against drawn truth, and on real photos to look at.
 
-``python benchmarks/click.py`` clicks on the concept bank (view 0) and on 30 freshly drawn pictures of two objects,
+``python -m benchmarks.click`` clicks on the concept bank (view 0) and on 30 freshly drawn pictures of two objects,
 alternately on the left and on the right one, and prints the overlap (IoU) with the drawn masks and how often the
 pocket's captioner names what was clicked. The click is the point deepest inside the drawn object (where a person
 would click), and for comparison a point drawn at random from it.
 
-``python benchmarks/click.py --photos DIR --out build/click`` answers the clicks of ``CLICKS`` on DreamBench's
+``python -m benchmarks.click --photos DIR --out build/click`` answers the clicks of ``CLICKS`` on DreamBench's
 photos (DIR/backpack/00.jpg, ...) and saves overlays to be looked at; nobody has drawn their masks.
 """
 

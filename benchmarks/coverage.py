@@ -1,6 +1,6 @@
 """How often does a "95 %" interval of a study hold the truth, at 5, 8 and 12 concepts?
 
-``python benchmarks/coverage.py`` draws studies whose true mean is known and counts. A value is a concept's own part and
+``python -m benchmarks.coverage`` draws studies whose true mean is known and counts. A value is a concept's own part and
 the noise of its seed. The noise is the seed's own, the same for all concepts (as studies had it once), or the concept's
 and seed's (as they have it now); its standard deviation is 1.7 times the concepts' (9.5e-4 against 5.6e-4 on the pocket
 at step 25), or none. Concepts' parts are normal, or skewed (exponential).

@@ -1,6 +1,6 @@
 """How long the commands take on this machine, each in a process of its own, and the memory they hold.
 
-``python benchmarks/speed.py`` prints wall seconds (model loading and everything else inside) and peak memory of
+``python -m benchmarks.speed`` prints wall seconds (model loading and everything else inside) and peak memory of
 ``--help``, of ``invert`` with the defaults on the pocket, and of the demo, best and worst of ``--runs``; and, side
 by side in one process, the loop against a loop that does what common scripts do: encode the photo at every step
 and give the UNet's weights gradients.

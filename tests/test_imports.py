@@ -109,6 +109,13 @@ def write(folder: Path, **sources: str) -> Path:
     return folder / "photowords"
 
 
+def test_the_design_says_the_same_layers() -> None:
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    block = page.split("## Layers\n\n```\n")[1].split("```")[0]
+    told = {name for line in block.splitlines() for name in line.split("  ")[0].split()}
+    assert told == set(LAYERS) - {"__main__", "__init__"}
+
+
 def test_imports_point_one_way() -> None:
     wrong = list(crossings(PACKAGE))
     assert not wrong, "\n".join(wrong)

@@ -211,3 +211,10 @@ def test_what_mask_says_next_can_be_typed(
     mug.save("-a b.png")
     status, out, _ = run(capsys, "mask", "./-a b.png", "--box", "60,60,200,200", "--out", "m.png")
     assert status == 0 and "photowords invert './-a b.png' --mask m.png --out RUN" in out
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.jpg"])
+def test_damaged_exif_leaves_the_picture_as_it_is(name: str, tmp_path: Path) -> None:
+    picture = Image.new("RGB", (16, 24), "red")
+    picture.save(tmp_path / name, exif=b"garbage-garbage-garbage")
+    assert images.load_photo(tmp_path / name).size == (16, 24)

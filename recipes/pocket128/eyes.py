@@ -11,26 +11,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from photowords.metrics.features import Block
 from recipes.pocket128.training import CHECKPOINTS, device, precision
 
 WEIGHTS = CHECKPOINTS / "eyes.safetensors"
-
-
-class Block(nn.Module):
-    """A residual block; halves the picture's side when ``stride`` is 2."""
-
-    def __init__(self, inner: int, outer: int, stride: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(8, inner)
-        self.conv1 = nn.Conv2d(inner, outer, 3, stride, 1)
-        self.conv2 = nn.Conv2d(outer, outer, 3, 1, 1)
-        self.skip = nn.Conv2d(inner, outer, 1) if inner != outer else nn.Identity()
-        self.stride = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
-        result: Tensor = y + self.skip(F.avg_pool2d(x, self.stride) if self.stride > 1 else x)
-        return result
 
 
 class Eyes(nn.Module):

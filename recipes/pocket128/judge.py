@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from photowords.metrics.features import Block
 from recipes.pocket128 import data
-from recipes.pocket128.eyes import Block
 from recipes.pocket128.regions import REGION, Batch, Regions, held_out, soften
 from recipes.pocket128.scenes import SCENES, STYLES
 from recipes.pocket128.sprites import LOOKS, OBJECTS, PATTERNS, TONES, Colour
-from recipes.pocket128.training import CHECKPOINTS, Plan, options, train
+from recipes.pocket128.training import CHECKPOINTS, Plan, options, train, warm_start
 from recipes.pocket128.world import Picture, Thing, colour_name, hue_distance
 
 PLAN = Plan(steps=1_000, batch=96, lr=3e-3, weight_decay=0.01, ema=0.995)
@@ -234,6 +235,8 @@ def main() -> None:
     torch.manual_seed(0)
     draws = Regions(*data.load(), (0.7, 0.3, 0.0))
     model = Judge()
+    if plan.warm:
+        warm_start(model, load_file(Path(plan.warm) / WEIGHTS.name))
     weights, _ = train("judge", model, lambda generator, batch: loss_of(model, draws.batch(generator, batch)), plan)
     save_file({key: value.cpu().half().contiguous() for key, value in weights.items()}, WEIGHTS)
     WEIGHTS.chmod(0o644)

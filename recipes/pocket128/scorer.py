@@ -1,6 +1,6 @@
 """Trains the second, independent scorer of the pocket model: are two pictures of the same thing?
 
-``python -m recipes.pocket128.scorer`` writes ``scorer`` of the build folder.
+``python -m recipes.pocket128.scorer`` writes ``scorer.safetensors`` beside this recipe's other checkpoints.
 
 It shares nothing with the CLIP and the judge that everything else is measured and tuned with: neither weights, seed,
 architecture, pictures nor task. It reads no words. From two drawings of one thing, in different scenes, places and
@@ -10,6 +10,7 @@ claim that holds by the pocket's CLIP can so be checked on a scorer that nothing
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from recipes.pocket128 import data
 from recipes.pocket128.autoencoder import tensor
 from recipes.pocket128.regions import soften
 from recipes.pocket128.sample import placed, random_picture, random_thing
-from recipes.pocket128.training import CHECKPOINTS, Plan, options, train
+from recipes.pocket128.training import CHECKPOINTS, Plan, options, train, warm_start
 from recipes.pocket128.world import SIZES, Picture, Thing
 
 PLAN = Plan(steps=800, batch=128, lr=2e-3, weight_decay=0.02, ema=0.995)
@@ -107,6 +108,8 @@ def main() -> None:
     torch.manual_seed(4242)
     pictures, _ = drawn(4242, THINGS)
     model = Scorer()
+    if plan.warm:
+        warm_start(model, load_file(Path(plan.warm) / WEIGHTS.name))
 
     def loss(generator: torch.Generator, batch: int) -> Tensor:
         # Batches of whole families.

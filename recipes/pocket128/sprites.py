@@ -99,11 +99,6 @@ def sprite(name: str) -> Sprite:
     return Sprite(tone, alpha, rim, light, *sizes)
 
 
-def rgb(colour: Colour) -> NDArray[Any]:
-    """A hue or tone as RGB in [0, 1], (3,)."""
-    return _ramp(colour)[1]
-
-
 def _ramp(colour: Colour) -> NDArray[Any]:
     """The colour's dark, middle and light RGB, (3, 3)."""
     if isinstance(colour, str):

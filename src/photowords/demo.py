@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL.Image import Image, Resampling
 
-from photowords import backbones, files, formats, images, plots, pocket
+from photowords import backbones, files, follow, formats, images, plots, pocket
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.generation import generate
@@ -51,7 +51,7 @@ def demo(
     backbone = backbones.load("pocket")
     photo = pocket.view(name)
     settings = InvertSettings(steps=steps, seed=seed)
-    if (out / "run" / "settings.json").exists():  # an earlier demo, perhaps stopped half-way
+    if (out / "run" / follow.SETTINGS).exists():  # an earlier demo, perhaps stopped half-way
         run = Run.open(out / "run")
         if (run.about["name"], run.settings) != (name, settings):
             raise UserError(f"{out} holds a demo of other settings; give another folder as `out`")

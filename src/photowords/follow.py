@@ -21,11 +21,12 @@ from typing import Any, Literal
 from photowords import files
 from photowords.errors import UserError, reason
 
-QUEUED, STOP, ERROR, RESULT, LOSSES, SETTINGS, SECONDS = (
+START, CONCEPT = "start.safetensors", "concept.safetensors"
+QUEUED, STOP, ERROR, RESULT, LOSSES, SETTINGS, SECONDS, WORDS = (
     *("queued", "stop", "error.txt", "result.json"),
-    *("losses.jsonl", "settings.json", "seconds.json"),
+    *("losses.jsonl", "settings.json", "seconds.json", "words.json"),
 )
-WATCHED = (QUEUED, STOP, ERROR, RESULT, LOSSES, SETTINGS, SECONDS, "samples", "pictures", "words.json")
+WATCHED = (QUEUED, STOP, ERROR, RESULT, LOSSES, SETTINGS, SECONDS, "samples", "pictures", WORDS)
 """What changes while a run does."""
 State = Literal["queued", "starting", "learning", "stopping", "stopped", "done", "failed", "interrupted"]
 ENDED: tuple[State, ...] = ("stopped", "done", "failed", "interrupted")

@@ -24,9 +24,11 @@ FORMAT = 1
 OWN = {
     *({*follow.WATCHED} - {"pictures"}),  # where pictures are asked for, which replace no others
     *(files.LOCK, FILE, FOLDER, "photos", "masks", "overlay.png", "checkpoints", "loss.png"),
-    *("start.safetensors", "concept.safetensors"),
+    *(follow.START, follow.CONCEPT),
 }
 """What in a run's folder is the run itself; nothing else may be written there."""
+SAMPLES = 4
+"""Pictures that a run draws at a time, at most and unless another number is asked for."""
 SAMPLES_AT = ("ends", "checkpoints")
 """When a run draws pictures: before and after, or whenever the held-out loss is measured."""
 
@@ -39,8 +41,8 @@ class Job:
         name: the concept's.
         words: each word's text, and whether it is learned or kept as it is.
         settings: of ``InvertSettings``, those that are not at their default.
-        samples: pictures to draw, 0 to 4.
-        samples_at: "ends" or "checkpoints", see ``learning.begin``.
+        samples: pictures to draw, 0 to ``SAMPLES``.
+        samples_at: one of ``SAMPLES_AT``, see ``learning.begin``.
         selections: of each photo what ``Selection`` tells beside the mask, None for a photo without one.
         model, device, dtype: as ``backbones.load`` takes them.
         when: seconds since 1970, when it was asked for.
@@ -49,8 +51,8 @@ class Job:
     name: str
     words: tuple[tuple[str, bool], ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
-    samples: int = 4
-    samples_at: str = "ends"
+    samples: int = SAMPLES
+    samples_at: str = SAMPLES_AT[0]
     selections: tuple[Mapping[str, Any] | None, ...] = (None,)
     model: str = "auto"
     device: str = "auto"
@@ -91,7 +93,7 @@ def is_waiting(folder: Path) -> bool:
 def is_run(folder: Path) -> bool:
     """Whether a folder holds a run, or a job that will be one; not one that nobody here may look into."""
     try:
-        return is_waiting(folder) or ((folder / follow.SETTINGS).exists() and (folder / "start.safetensors").exists())
+        return is_waiting(folder) or ((folder / follow.SETTINGS).exists() and (folder / follow.START).exists())
     except PermissionError:  # such as a disk's lost+found
         return False
 
@@ -100,6 +102,12 @@ def run_with(path: Path) -> Path | None:
     """The run that would lose something if a path were written to: it is among ``OWN`` there, or in one of them."""
     place = Path(os.path.realpath(path))  # Path.resolve raises on links in a circle
     return next((up for up in place.parents if place.relative_to(up).parts[0] in OWN and is_run(up)), None)
+
+
+def check_samples(count: int) -> None:
+    """Raise UserError unless a run can draw so many pictures at a time."""
+    if not 0 <= count <= SAMPLES:
+        raise UserError(f"`samples` is {count}, but it must be from 0 to {SAMPLES}")
 
 
 def photo(folder: Path, number: int) -> Path:

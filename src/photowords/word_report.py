@@ -16,6 +16,7 @@ from photowords.backbones import Backbone
 from photowords.concept import Word
 from photowords.errors import UserError
 from photowords.inversion import Run
+from photowords.metrics.losses import paired_difference
 
 NEAREST = 3  # vocabulary words shown beside a token
 
@@ -82,7 +83,7 @@ def word_report(backbone: Backbone, run: Run) -> WordReport:
     words = []
     for place, (name, word) in enumerate(zip(now.names, now.words, strict=True)):
         losses = problem.held_out(_vectors([*now.words[:place], start.words[place], *now.words[place + 1 :]]))
-        difference = losses - learned
+        worth, error = paired_difference(losses, learned)
         before, after = _joined(start.words[place]), _joined(word)
         words.append(
             WordRow(
@@ -94,8 +95,8 @@ def word_report(backbone: Backbone, run: Run) -> WordReport:
                 nearest=_nearest(backbone, word),
                 gradient_share=None if shares is None else shares[place],
                 put_back=float(losses.mean()),
-                worth=float(difference.mean()),
-                standard_error=float(difference.std() / n**0.5) if (n := len(difference)) > 1 else None,
+                worth=worth,
+                standard_error=error,
             )
         )
     first = problem.held_out(_vectors(start.words))

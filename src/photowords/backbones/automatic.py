@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL.Image import Image
 
+from photowords import follow
 from photowords.backbones import ALIASES, POCKET, UNWANTED, load
 from photowords.backbones.familiar import is_familiar
 from photowords.concept import Concept
@@ -42,7 +43,7 @@ def for_concepts(concepts: Sequence[Concept], sources: Sequence[Path]) -> str:
     """
     for concept, path in zip(concepts, sources, strict=True):
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # no run's folder, or a damaged one
-            return str(json.loads((path / "settings.json").read_text())["about"]["model"])
+            return str(json.loads((path / follow.SETTINGS).read_text())["about"]["model"])
         made_for = str(concept.provenance.get("backbone", ""))
         if made_for in ALIASES or made_for.count("/") == 1:
             return made_for

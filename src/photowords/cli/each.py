@@ -78,7 +78,7 @@ def run(args: argparse.Namespace, settings: InvertSettings, start: Start) -> dic
         raise UserError(next(iter(failures.values())) or "no photo can be read")
     model = model_for(args, photos, [None] * len(photos))
     device = str(choose_device(args.device))
-    samples = 4 if args.samples is None else args.samples
+    samples = jobs.SAMPLES if args.samples is None else args.samples
     how = Share((), start, name, settings, samples, args.samples_at, model, device, args.dtype, args.offload)
     good = [task for task in tasks if task not in failures]
     files.make_folder(args.out)

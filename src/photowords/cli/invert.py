@@ -77,9 +77,8 @@ STARTING = ("recipe", "click", "off", "box", "mask", "segmenter", *(set(OPTIONS)
 def run(args: argparse.Namespace) -> dict[str, Any]:
     if not args.resume and not args.photos:
         raise UserError("no photo was given; write photowords invert PHOTO --out RUN")
-    if args.samples is not None and not 0 <= args.samples <= 4:
-        raise UserError(f"--samples is {args.samples}, but it must be from 0 to 4")
     each.check(args)
+    jobs.check_samples(args.samples or 0)  # before a model is loaded
     told = given(args, fields(InvertSettings))
     if args.resume:
         for option in STARTING:
@@ -97,7 +96,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         with Bar(args) as bar:
             result = _resume(args, told, bar) if args.resume else _begin(args, settings, start, bar)
     except KeyboardInterrupt:  # also a stop that was asked for through the folder
-        if not (args.out / "settings.json").exists():  # nothing was begun
+        if not (args.out / follow.SETTINGS).exists():  # nothing was begun
             raise
         again = f"photowords invert --out {shlex.quote(str(args.out))} --resume"
         raise KeyboardInterrupt(f"stopped; go on with: {again}") from None
@@ -144,7 +143,7 @@ def _begin(args: argparse.Namespace, settings: InvertSettings, start: Start, bar
         model_for(args, photos, [each.mask for each in selections]), args.device, args.dtype, args.offload
     )
     seconds["load"] = round(time.perf_counter() - began, 3)
-    samples = 4 if args.samples is None else args.samples
+    samples = jobs.SAMPLES if args.samples is None else args.samples
     bar.begin(settings.steps)
     run = learning.begin(
         backbone, args.photos, args.out, start, args.name, settings, samples, selections, args.samples_at, seconds

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from photowords import follow
 from photowords.concept import Concept, Word
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.formats import header
@@ -75,9 +76,9 @@ def parse(path: Path | str, name: str | None = None) -> Concept:
     path = Path(path)
     try:
         if path.is_dir():
-            path /= "concept.safetensors"
+            path /= follow.CONCEPT
             if not path.exists():
-                raise UserError(f"{path.parent} has no concept.safetensors; give a finished run's folder or a file")
+                raise UserError(f"{path.parent} has no {follow.CONCEPT}; give a finished run's folder or a file")
         if not path.exists():
             raise UserError(f"{path} does not exist; give an embedding's file or a run's folder")
         if path.stat().st_size == 0:

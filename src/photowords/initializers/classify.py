@@ -53,12 +53,9 @@ class ZeroShot:
     """A CLIP that chooses among words: "a photo of a {word}" for each (Radford et al. 2021, section 3.1)."""
 
     def __init__(self, judge: clip.Clip, words: Sequence[str]) -> None:
-        """Raises UserError when there is no word."""
         self.source, self.revision = judge.source, judge.revision
         self._judge = judge
         self._words = list(dict.fromkeys(word.strip() for word in words if word.strip()))
-        if not self._words:
-            raise UserError("the list of labels is empty; give at least two words to choose from")
 
     def labels(self, picture: Image, count: int = SHOWN) -> list[tuple[str, float]]:
         """At most ``count`` words and their probabilities among all the words, likeliest first."""

@@ -47,10 +47,8 @@ def fit(text: str, backbone: Backbone, budget: int, drop: Sequence[str] = (), ke
     Warns when the words of a repeat or beyond the budget are lost. For what a model said only: the user's own words
     and the controls are taken as they are.
 
-    Raises UserError when nothing is left, for a budget below 1, and for words to drop that are not there.
+    Raises UserError when nothing is left, and for words to drop that are not there.
     """
-    if budget < 1:
-        raise UserError(f"the budget is {budget} tokens, but it must be at least 1")
     notes, lost = [], []
     said = _plain_characters(text)
     if said != " ".join(text.split()):

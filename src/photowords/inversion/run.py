@@ -29,11 +29,10 @@ from PIL.Image import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from photowords import files, formats, images, jobs
+from photowords import files, follow, formats, images, jobs
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
-from photowords.follow import LOSSES, RESULT, as_row, whole_lines
 from photowords.inversion.problem import Problem
 from photowords.inversion.step import Step
 from photowords.settings import InvertSettings
@@ -84,7 +83,7 @@ class Run:
                     images.save_png(mask, temporary / "masks" / f"{number}.png")
             if overlay is not None:
                 images.save_png(overlay, temporary / "overlay.png")
-            formats.write(start, temporary / "start.safetensors", "photowords")
+            formats.write(start, temporary / follow.START, "photowords")
             run.save_settings(temporary)
         return run
 
@@ -93,11 +92,11 @@ class Run:
         """An existing run. Raises UserError when the folder is not one."""
         folder = Path(folder)
         try:
-            record = json.loads((folder / "settings.json").read_text())
+            record = json.loads((folder / follow.SETTINGS).read_text())
             settings, about = InvertSettings.from_json(record["settings"]), record["about"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder} is not a run of photowords: it has no readable settings.json") from error
-        lines = [line for line in whole_lines(folder / LOSSES) if as_row(line)]
+        lines = [line for line in follow.whole_lines(folder / follow.LOSSES) if follow.as_row(line)]
         return cls(folder, settings, about, lines, int(record.get("format", 1)))
 
     def reread(self) -> None:
@@ -107,12 +106,12 @@ class Run:
     def save_settings(self, folder: Path | None = None) -> None:
         """Write settings.json."""
         record = {"format": self.format, "settings": dataclasses.asdict(self.settings), "about": self.about}
-        files.write_json((folder or self.folder) / "settings.json", record)
+        files.write_json((folder or self.folder) / follow.SETTINGS, record)
 
     def result(self) -> dict[str, Any]:
         """The summary of a finished run. Raises UserError for another."""
         try:
-            found: dict[str, Any] = json.loads((self.folder / RESULT).read_text())
+            found: dict[str, Any] = json.loads((self.folder / follow.RESULT).read_text())
         except (OSError, ValueError) as error:
             raise UserError(f"{self.folder} has not come to its end; `resume` it") from error
         return found
@@ -123,7 +122,7 @@ class Run:
 
     @property
     def concept_file(self) -> Path:
-        return self.folder / "concept.safetensors"
+        return self.folder / follow.CONCEPT
 
     def photos(self) -> list[Image]:
         """The run's own copies of its photos, in order. Raises UserError where one is gone or another one."""
@@ -156,14 +155,14 @@ class Run:
 
     def start(self) -> Concept:
         """The concept at step 0."""
-        return formats.read(self.folder / "start.safetensors")
+        return formats.read(self.folder / follow.START)
 
     def extend(self, steps: int) -> None:
         """Aim at so many steps, as if the run had been made for them from the beginning."""
         settings = dataclasses.replace(self.settings, steps=steps)
         start = self.start()
         told = dataclasses.replace(start, provenance={**start.provenance, "settings": dataclasses.asdict(settings)})
-        formats.write(told, self.folder / "start.safetensors", "photowords")
+        formats.write(told, self.folder / follow.START, "photowords")
         for row in self.losses():  # a loss that was measured only because the run ended there
             if "held_out" in row and not settings.is_evaluated(row["step"]):
                 (self.folder / "checkpoints" / f"{row['step']:06d}.safetensors").unlink(missing_ok=True)
@@ -220,7 +219,7 @@ class Run:
         if step.held_out is not None:
             self.keep(step)
         else:
-            files.append(self.folder / LOSSES, self._lines[-1])
+            files.append(self.folder / follow.LOSSES, self._lines[-1])
 
     def _held_out_at_start(self) -> list[float] | None:
         """The held-out losses of step 0, those of more than one tuple, to which later ones are compared one by one."""
@@ -229,7 +228,7 @@ class Run:
 
     def save_losses(self) -> None:
         """Write losses.jsonl as it is known here."""
-        files.write_text(self.folder / LOSSES, "".join(f"{line}\n" for line in self._lines))
+        files.write_text(self.folder / follow.LOSSES, "".join(f"{line}\n" for line in self._lines))
 
     def keep(self, step: Step) -> None:
         """Write the losses, the concept and, last, the checkpoint of a step: it vouches for the others."""

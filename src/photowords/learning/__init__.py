@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from photowords import segmentation
+from photowords import jobs, segmentation
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.inversion import Run
 from photowords.learning.beginning import begin, begin_job, pictures_of
-from photowords.learning.course import SAMPLE_SEEDS, course, taken
+from photowords.learning.course import course, taken
 from photowords.settings import InvertSettings
 from photowords.starts import Start
 
-__all__ = ["SAMPLE_SEEDS", "begin", "begin_job", "course", "go_on", "learn", "pictures_of", "taken"]
+__all__ = ["begin", "begin_job", "course", "go_on", "learn", "pictures_of", "taken"]
 
 
 def learn(
@@ -30,7 +30,7 @@ def learn(
     init: Start | Concept | str = "caption",
     name: str | None = None,
     settings: InvertSettings | None = None,
-    samples: int = 4,
+    samples: int = jobs.SAMPLES,
     selections: Sequence[segmentation.Selection | None] = (),
 ) -> dict[str, Any]:
     """Invert photos into a new run folder and return its summary (see ``inversion.summary``).

@@ -20,7 +20,7 @@ from photowords.inversion import Run
 from photowords.inversion.problem import told
 from photowords.inversion.views import square
 from photowords.jobs import SAMPLES_AT, Job
-from photowords.learning.course import SAMPLE_SEEDS, here
+from photowords.learning.course import here
 from photowords.settings import InvertSettings
 from photowords.starts import Start, Words
 
@@ -32,9 +32,9 @@ def begin(
     init: Start | Concept | str = "caption",
     name: str | None = None,
     settings: InvertSettings | None = None,
-    samples: int = 4,
+    samples: int = jobs.SAMPLES,
     selections: Sequence[segmentation.Selection | None] = (),
-    samples_at: str = "ends",
+    samples_at: str = SAMPLES_AT[0],
     spent: Mapping[str, float] | None = None,
     job: bool = False,
 ) -> Run:
@@ -49,8 +49,7 @@ def begin(
     bad input, before anything is written.
     """
     settings = settings or InvertSettings()
-    if not 0 <= samples <= len(SAMPLE_SEEDS):
-        raise UserError(f"`samples` is {samples}, but it must be from 0 to {len(SAMPLE_SEEDS)}")
+    jobs.check_samples(samples)
     if samples_at not in SAMPLES_AT:
         raise UserError(f"`samples_at` is {samples_at!r}, but it must be one of {', '.join(SAMPLES_AT)}")
     if not photo_files:

@@ -26,7 +26,6 @@ from photowords.templates import templates
 
 Inverting = Callable[..., Iterator[Step]]
 """``invert``, or what takes the same and gives the same steps."""
-SAMPLE_SEEDS = (0, 1, 2, 3)
 SHOW_EVERY = 1.0  # seconds between what a follower is told of the time taken
 
 
@@ -172,5 +171,5 @@ def _sample(run: Run, backbone: Backbone, concept: Concept, clock: Clock) -> Non
         return
     with clock("samples"):
         prompt = templates(run.settings.learnable_property)[0].format(f"{{{concept.name}}}")
-        pictures = generate(backbone, prompt, [concept], SAMPLE_SEEDS[:count], GenerateSettings())
+        pictures = generate(backbone, prompt, [concept], range(count), GenerateSettings())
         images.save_png(images.side_by_side(pictures), file)

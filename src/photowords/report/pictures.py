@@ -41,7 +41,7 @@ def gallery(rows: Sequence[Row], columns: Sequence[str]) -> Any:
     lines = 1 + max(title.count("\n") for title in titles)
     with canvas(margin + side * (1.15 + len(columns) * wide), 0.1 + 0.14 * lines + side * 1.04 * len(rows)) as figure:
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0.01)
-        widths = [1, *[wide] * len(columns)]
+        widths = [1.15, *[wide] * len(columns)]
         grid = figure.subplots(len(rows), len(widths), squeeze=False, width_ratios=widths)
         for axes_row, label, row in zip(grid, labels, rows, strict=True):
             for axes, picture in zip(axes_row, [row.photo, *row.strips], strict=True):

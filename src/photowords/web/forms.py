@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from photowords import fields, images, starts
+from photowords import fields, images, jobs, starts
 from photowords.errors import UserError
 from photowords.fields import Field
 from photowords.settings import GenerateSettings, InvertSettings
@@ -32,7 +32,7 @@ LIMITS = {
     "prompt": 2000,  # characters
     "pieces": 64,
     "seeds": 64,
-    "samples": 4,
+    "samples": jobs.SAMPLES,
 }
 MOST = {"steps": 100_000, "batch": 256, "held_out": 10_000, "num_vectors": 64, "budget": 70, "candidates": 50}
 """What a page may ask of this machine's memory and time, beside the settings' own bounds."""

@@ -111,7 +111,7 @@ class Making:
         selected = any(clicks is not None for _, clicks in parts)
         if settings.get("background_weight") is not None and not selected:
             raise Refused("that is for an object that is selected; click on it", field="background_weight")
-        samples_at = told.get("samples_at", "ends")
+        samples_at = told.get("samples_at", SAMPLES_AT[0])
         if samples_at not in SAMPLES_AT:
             raise Refused(f"samples_at must be one of {', '.join(SAMPLES_AT)}", field="samples_at")
         masks = [await photos.mask(self._config, self._worker, photo, clicks) for photo, clicks in parts]

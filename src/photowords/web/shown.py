@@ -71,7 +71,7 @@ class Shown:
 
     def when(self) -> float:
         """Seconds since 1970 when it was asked for or begun."""
-        for name in (jobs.FILE, "start.safetensors", follow.SETTINGS):
+        for name in (jobs.FILE, follow.START, follow.SETTINGS):
             with suppress(OSError):
                 return (self.folder / name).stat().st_mtime
         return 0.0
@@ -139,7 +139,7 @@ class Shown:
                 "stop": state in ("queued", "starting", "learning"),
                 "resume": state in ("stopped", "failed", "interrupted"),
                 "more": state == "done",
-                "use": begun and (self.folder / "concept.safetensors").is_file(),
+                "use": begun and (self.folder / follow.CONCEPT).is_file(),
                 "delete": state in follow.ENDED or state == "queued",
             },
         }

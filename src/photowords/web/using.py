@@ -27,7 +27,6 @@ from photowords.web.pictures import Pictures
 from photowords.web.runs import Runs
 from photowords.web.worker import Worker
 
-WORDS = "words.json"
 ZIPS = 2  # made at once
 
 
@@ -85,16 +84,16 @@ class Using:
         folder = self._usable(request)
         step = follow.status(folder).step
         with suppress(OSError, ValueError):
-            kept: dict[str, Any] = json.loads((folder / WORDS).read_text(encoding="utf-8"))
+            kept: dict[str, Any] = json.loads((folder / follow.WORDS).read_text(encoding="utf-8"))
             if isinstance(kept, dict) and kept.get("step") == step:
                 return JSONResponse(kept)
         report = await self._worker.ask("words", run=str(folder))
-        files.write_json(folder / WORDS, report)
+        files.write_json(folder / follow.WORDS, report)
         return JSONResponse(report)
 
     def _usable(self, request: Request) -> Path:
         folder = self._runs.find(request.path_params["run"])
-        if not (folder / "concept.safetensors").is_file():
+        if not (folder / follow.CONCEPT).is_file():
             raise Refused("that run has not learned anything yet", 409)
         return folder
 
