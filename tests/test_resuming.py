@@ -105,3 +105,10 @@ def test_a_stopped_run_whose_turn_comes_to_nothing_is_stopped_again(run: Run, ti
         learning.go_on(run, tiny)
     assert follow.state(run.folder) == "stopped"
     assert "not the one that the run was begun with" in (follow.status(run.folder).error or "")
+
+
+def test_a_value_that_does_not_go_with_a_runs_settings_is_none_of_them() -> None:
+    decayed, marked = InvertSettings(optimizer="adamw", weight_decay=0.1), InvertSettings(steps=4, evaluate_at=(0, 4))
+    assert decayed.means("optimizer", "adamw") and not decayed.means("optimizer", "tangent")
+    assert marked.means("evaluate_at", [0, 4]) and not marked.means("evaluate_at", [0, 8])
+    assert not marked.means("steps", 3)

@@ -68,13 +68,6 @@ def test_settings_of_another_spelling_of_the_same_are_the_same() -> None:
     assert InvertSettings.from_json({"kind": "style"}) == InvertSettings(learnable_property="style"), "of older runs"
 
 
-def test_a_value_that_does_not_go_with_a_runs_settings_is_none_of_them() -> None:
-    decayed, marked = InvertSettings(optimizer="adamw", weight_decay=0.1), InvertSettings(steps=4, evaluate_at=(0, 4))
-    assert decayed.means("optimizer", "adamw") and not decayed.means("optimizer", "tangent")
-    assert marked.means("evaluate_at", [0, 4]) and not marked.means("evaluate_at", [0, 8])
-    assert not marked.means("steps", 3)
-
-
 @pytest.mark.parametrize("guidance", [0, 0.5, -1])
 def test_guidance_below_one_is_refused(guidance: float) -> None:
     """Classifier-free guidance is off at 1: diffusers draws 0 and 1 alike."""
