@@ -12,9 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from photowords import backbones, images, pocket
+from photowords import backbones, images, pocket, workers
 from photowords.backbones import Backbone
+from photowords.learning.each import Task
 from tests import discs, small_models, small_readers, small_weights
+from tests.study.small_study import serially
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +91,18 @@ def views() -> Any:
     """Three views of the mug and one of the clock, (4, 3, side, side)."""
     paths = [*(pocket.view("mug", k) for k in range(3)), pocket.view("clock")]
     return torch.cat([images.to_tensor(images.load_photo(path), pocket.SIDE) for path in paths])
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is for other processes is done in this one."""
+    monkeypatch.setattr(workers, "on_processes", serially)
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, mug: Image.Image) -> list[Task]:
+    found = []
+    for number in range(3):
+        images.save_png(mug.rotate(90 * number), tmp_path / f"{number}.png")
+        found.append(Task(tmp_path / f"{number}.png", tmp_path / "runs" / str(number)))
+    return found
