@@ -80,10 +80,7 @@ def begin(
                 **here(backbone),
             },
         )
-    about = {
-        **_about(backbone, init, concept, samples, samples_at),
-        **({"selections": [each and each.as_json() for each in chosen]} if any(chosen) else {}),
-    }
+    about = {**_about(backbone, init, concept, chosen), "samples": samples, "samples_at": samples_at}
     overlay = _overlay(photos, chosen)
     run = Run.create(out, settings, about, photos, concept, masks, overlay, job)
     files.write_json(run.folder / follow.SECONDS, clock.seconds)
@@ -103,7 +100,10 @@ def options(init: Start | str) -> dict[str, Any]:
 
 
 def _about(
-    backbone: Backbone, init: Start | Concept | str, concept: Concept, samples: int, samples_at: str
+    backbone: Backbone,
+    init: Start | Concept | str,
+    concept: Concept,
+    chosen: Sequence[segmentation.Selection | None],
 ) -> dict[str, Any]:
     """What the run's settings.json tells beside its settings."""
     return {
@@ -113,8 +113,7 @@ def _about(
         "init": concept.provenance["init"],
         **({} if isinstance(init, Concept) else {"start": options(init)}),
         "model": backbone.source,
-        "samples": samples,
-        "samples_at": samples_at,
+        **({"selections": [each and each.as_json() for each in chosen]} if any(chosen) else {}),
         **here(backbone),
     }
 
