@@ -148,11 +148,8 @@ class Tool:
         made_for = family(concept)
         if self.families is None or made_for in self.families:
             return True
-        return (
-            made_for is None
-            and self.any_width
-            and any(set(known.widths) == set(concept.encoders) for known in self.families)
-        )
+        alike = any(set(known.widths) == set(concept.encoders) for known in self.families)
+        return made_for is None and self.any_width and alike
 
     def check(self, concept: Concept) -> None:
         """Raise UserError for a concept that the tool cannot use."""
