@@ -148,7 +148,7 @@ def test_prompts_of_its_own_are_what_is_sampled_and_kept(file: Path, tiny_folder
         ("box = [20, 20, 230, 240]", "photos = []", "a concept has photos and photo; say photo of each photo"),
         ('"a.png", {', '"b.png", {', "concept mine has .*b.png' twice"),
         ("edits = [", 'edits = ["in the snow", ', "edits has 'in the snow', which must have one {}"),
-        ("edits = [", 'edits = ["{} in {there}", ', "one {}, where the concept stands, and no other brace"),
+        ("edits = [", 'edits = ["{} in {there}", ', "one {}, for the concept, and no other brace"),
         ('"a.png", {', '1, "a.png", {', "the photo 1 of a concept must be a path or a table"),
         ('name = "few"', 'name = "few"\nsegmenter = 3', "segmenter of the study is 3"),
         ("step = [0, 1]", "step = [0, 7]", "the gallery block shows 7, which pictures_at of the study has not"),

@@ -152,9 +152,7 @@ def _prompts(table: Table, key: str) -> list[str]:
     prompts = tables.listed(table, key, str, "the study") or []
     for prompt in prompts:
         if prompt.count("{}") != 1 or {"{", "}"} & {*prompt.replace("{}", "")}:
-            raise UserError(
-                f"{key} has {prompt!r}, which must have one {{}}, where the concept stands, and no other brace"
-            )
+            raise UserError(f"{key} has {prompt!r}, which must have one {{}}, for the concept, and no other brace")
     tables.unlike(key, prompts)
     return prompts
 
