@@ -19,6 +19,7 @@ OTHER_PROGRAMS = ("hf download", "--local-dir", "--revision", "ray start")
 COMMANDS = {
     PACKAGE / "formats" / "use.py": "how other programs are told to use a file",
     PACKAGE / "web" / "queue.py": "the process that a run is",
+    PACKAGE / "web" / "pictures.py": "what draws the same on the command line",
 }
 
 

@@ -124,6 +124,6 @@ def test_a_file_as_model_is_told_of_the_command_that_makes_a_folder(
 ) -> None:
     assert main(["generate", "a mug", "--model", str(checkpoint), "--out", str(tmp_path / "x")]) == 2
     assert (
-        f"make a folder of it once and give that as --model: photowords convert {checkpoint} "
+        "is a model in one file; give as --model the folder that photowords convert makes of it"
         in capsys.readouterr().err
     )

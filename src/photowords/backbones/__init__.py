@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import shlex
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -161,8 +160,7 @@ def family(folder: Path, name: str) -> type[PipelineBackbone]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         if folder.suffix in CHECKPOINTS and folder.is_file():
             raise UserError(
-                f"{name} is a model in one file; make a folder of it once and give that as `model`: "
-                f"photowords convert {shlex.quote(name)} --out FOLDER"
+                f"{name} is a model in one file; give as `model` the folder that photowords convert makes of it"
             ) from error
         raise UserError(
             f"{name} is not a model folder: it has no readable model_index.json, as diffusers' folders have"
