@@ -153,6 +153,7 @@ def test_pictures_with_a_word_swapped_are_those_of_the_command_line(
 def test_plain_words_are_drawn_without_a_run(server: Server, photo: str) -> None:
     told = drawn(server, {"prompt": ["a photo of a mug"], "seeds": [0], "settings": {"steps": 2}})
     assert told["state"] == "done" and len(told["pictures"]) == 1 and told["concepts"] == {}
+    assert told["command"] == "photowords generate 'a photo of a mug' --model pocket --seeds 0 --out pictures --steps 2"
     odd = drawn(server, {"prompt": ["a photo of a zeppelin"], "photo": photo, "seeds": [0], "settings": {"steps": 2}})
     assert any("has never seen 'zeppelin'" in sentence for sentence in odd["warnings"])
 

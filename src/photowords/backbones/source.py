@@ -24,7 +24,7 @@ class Source:
 
 
 def variant(part: Path) -> str | None:
-    """ "fp16" for a part of a model's folder that has files of that name alone (``model.fp16.safetensors``), as many
-    save the room of the others; None where there are plain ones, which are preferred."""
+    """What the names of a part's weights carry: "fp16" where its folder has such files alone (model.fp16.safetensors),
+    as people keep who save the room of the others; None where there are plain ones."""
     names = [path.name for kind in ("*.safetensors", "*.bin") for path in part.glob(kind)]
     return "fp16" if names and all(".fp16." in name or ".fp16-" in name for name in names) else None

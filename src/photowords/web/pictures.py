@@ -104,6 +104,9 @@ class Pictures:
         """What draws the same on the command line."""
         concepts = [f"{called}={self._config.runs / run}" for called, run in told.get("concepts", {}).items()]
         words = [told["typed"], *(["--concept", *concepts] if concepts else [])]
+        words += (
+            [] if concepts or self._config.model == "auto" else ["--model", self._config.model]
+        )  # a run says its own
         words += ["--seeds", ",".join(map(str, told["seeds"])), "--out", "pictures"]
         asked = {**told.get("settings", {}), "negative": told.get("negative")}
         for name, value in asked.items():
