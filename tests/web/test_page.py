@@ -152,8 +152,8 @@ def test_pictures_with_a_word_swapped_are_those_of_the_command_line(
 
 def test_plain_words_are_drawn_without_a_run(server: Server, photo: str) -> None:
     told = drawn(server, {"prompt": ["a photo of a mug"], "seeds": [0], "settings": {"steps": 2}})
-    assert told["state"] == "done" and len(told["pictures"]) == 1 and told["concepts"] == {}
-    assert told["command"] == "photowords generate 'a photo of a mug' --model pocket --seeds 0 --out pictures --steps 2"
+    assert (told["state"], len(told["pictures"]), told["concepts"]) == ("done", 1, {})
+    assert "generate 'a photo of a mug' --model pocket --seeds 0 --out pictures --steps 2" in told["command"]
     odd = drawn(server, {"prompt": ["a photo of a zeppelin"], "photo": photo, "seeds": [0], "settings": {"steps": 2}})
     assert any("has never seen 'zeppelin'" in sentence for sentence in odd["warnings"])
 
@@ -178,8 +178,7 @@ def test_the_word_report_is_kept_until_more_is_learned(server: Server, learned: 
 
 def test_which_tools_cannot_take_a_concept_is_said_beforehand(server: Server, learned: Any) -> None:
     refused = server.found(f"/api/runs/{learned[-1]['run']}/tools")
-    assert set(refused) == set(EXPORTS) - {"photowords", "diffusers"}
-    assert "takes embeddings of Stable Diffusion 1" in refused["a1111"]
+    assert set(refused) == set(EXPORTS) - {"photowords", "diffusers"} and "Stable Diffusion 1" in refused["a1111"]
 
 
 def test_an_export_is_a_file_of_the_tool_and_says_what_to_type(server: Server, learned: Any, tmp_path: Path) -> None:
