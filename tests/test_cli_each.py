@@ -18,6 +18,7 @@ from photowords.settings import InvertSettings
 from photowords.starts import Words
 from tests.command import refused, run
 
+FEW = ("--words", "red mug", "--samples", 0, "--steps", 2, "--held-out", 2, "--batch", 1)
 SETTINGS = InvertSettings(steps=4, batch=2, held_out=4, evaluate_every=2)
 
 
@@ -25,20 +26,7 @@ def test_processes_learn_and_a_photo_that_cannot_be_read_costs_itself_alone(
     tmp_path: Path, tasks: list[Task], tiny_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "bad.png").write_text("no picture")
-    options = (
-        "--model",
-        tiny_folder,
-        "--words",
-        "red mug",
-        "--samples",
-        0,
-        "--steps",
-        2,
-        "--held-out",
-        2,
-        "--batch",
-        1,
-    )
+    options = ("--model", tiny_folder, *FEW)
     photos = [task.photo for task in tasks[:2]]
     status, out, err = run(
         capsys, "invert", "--each", *photos, tmp_path / "bad.png", "--out", tmp_path / "runs", *options, "--workers", 1
@@ -70,20 +58,7 @@ def test_on_a_terminal_a_table_shows_each_from_before_its_folder_is_there(
         return step(one, *rest)
 
     monkeypatch.setattr(Inversion, "step", stopped)
-    options = (
-        "--words",
-        "red mug",
-        "--samples",
-        0,
-        "--steps",
-        2,
-        "--held-out",
-        2,
-        "--batch",
-        1,
-        "--model",
-        tiny_folder,
-    )
+    options = ("--model", tiny_folder, *FEW)
     status, out, err = run(capsys, "invert", "--each", *photos, "--out", tmp_path / "runs", *options)
     assert status == 2 and "2 of 4 concepts" in out, err
     assert "2 of 4 photos are not done, bad.png because" in err and "Stopped:" not in err
