@@ -52,6 +52,12 @@ def test_files_of_the_fp16_variant_are_taken_where_there_are_no_others(xl_folder
     plain, half = (generate(one, "a mug", [], [1], GenerateSettings(2))[0] for one in (given, own))
     assert 0 < np.abs(np.asarray(plain, float) - np.asarray(half, float)).max() < 8
 
+    mixed = shutil.copytree(xl_folder, tmp_path / "mixed")
+    for part in ("vae", "text_encoder"):
+        (weights,) = (mixed / part).glob("*.safetensors")
+        weights.rename(weights.with_suffix(".fp16.safetensors"))
+    alike = generate(backbones.load(str(mixed), "cpu", "fp32"), "a mug", [], [1], GenerateSettings(2))[0]
+    assert np.array_equal(np.asarray(alike), np.asarray(plain))
     shutil.copytree(xl_folder, folder, dirs_exist_ok=True)  # plain files beside them
     both = generate(backbones.load(str(folder), "cpu", "fp32"), "a mug", [], [1], GenerateSettings(2))[0]
     assert np.array_equal(np.asarray(both), np.asarray(plain))

@@ -85,7 +85,9 @@ class PipelineBackbone(Backbone):
             encoders, tables = self._load_text_encoders(source.folder)
             # Where there are pickled weights only, safetensors are not asked for; either way no code is run from them.
             found = any((source.folder / self.network).glob("*.safetensors"))
-            form = {"use_safetensors": None if found else False, "variant": variant(source.folder / self.network)}
+            named = (variant(source.folder / part) for part in (self.network, self.autoencoder))
+            # A part without files of that variant has its plain ones taken.
+            form = {"use_safetensors": None if found else False, "variant": next(filter(None, named), None)}
             pipe = self.pipeline.from_pretrained(source.folder, dtype=dtype, **form, **encoders, **self.options)
         except Exception as error:  # truncated weights, missing parts, strange configurations: each its own kind
             raise UserError(f"the model folder {source.folder} cannot be loaded: {reason(error)}") from error
