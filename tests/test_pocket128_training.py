@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from photowords import backbones
 from photowords.generation import generate
 from photowords.settings import GenerateSettings
-from recipes.pocket128 import autoencoder, build, captioner, classifier, data, diffusion, judge, muon, scorer, training
+from recipes.pocket128 import autoencoder, build, captioner, classifier, data, diffusion, judge, scorer, training
 from recipes.pocket128.training import Plan, learning_rate, train
 from recipes.pocket128.world import Picture, Thing
 
@@ -102,19 +102,14 @@ def test_two_workers_share_the_steps_and_a_killed_training_of_theirs_continues(f
     assert files == ["toy-moments-0.ckpt", "toy-moments-1.ckpt", "toy.ckpt"], "each keeps its own moments"
 
 
-@pytest.mark.parametrize("shape", [(8, 40), (40, 8), (12, 12)])
-def test_muons_step_has_the_singular_vectors_of_its_matrix_and_values_near_one(shape: tuple[int, int]) -> None:
-    left, right = (torch.linalg.qr(torch.randn(side, min(shape)))[0] for side in shape)
-    values = torch.linspace(1, 10, min(shape))
-    turned = left.T @ muon.orthogonal(left * values @ right.T) @ right
-    assert torch.allclose(turned, turned.diag().diag(), atol=1e-4)
-    assert turned.diag().min() > 0.6 and turned.diag().max() < 1.3
-    if hasattr(torch.optim, "Muon"):  # PyTorch 2.9, and in bf16
-        from torch.optim._muon import _zeropower_via_newtonschulz
-
-        matrix = torch.randn(shape)
-        theirs = _zeropower_via_newtonschulz(matrix, muon.COEFFICIENTS, muon.STEPS, 1e-7).float()
-        assert (muon.orthogonal(matrix) - theirs).norm() < 0.03 * theirs.norm()
+def test_timesteps_of_medium_noise_are_drawn_more_often_and_all_are_drawn() -> None:
+    drawn = [diffusion.timesteps(48, torch.Generator().manual_seed(seed)) for seed in range(2000)]
+    shares = torch.histc(torch.cat(drawn).float(), 10, 0, 1000) / (48 * 2000)
+    u = torch.linspace(0, 1, 11)
+    expected = (0.5 * u + 0.5 * (3 * u**2 - 2 * u**3)).diff()
+    assert torch.allclose(shares, expected, atol=2e-3)
+    assert torch.cat(drawn).min() == 0 and torch.cat(drawn).max() == 999
+    assert all(len(t) == 48 for t in drawn)
 
 
 def test_out_of_minutes_means_not_done_and_to_be_continued(folders: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from recipes.pocket128 import bank, clip, diffusion, regions, report, sample, sprites, words, world
+from recipes.pocket128 import bank, captions, clip, regions, report, sample, sprites, words, world
 from recipes.pocket128.scenes import GROUND, SCENES, STYLES
 from recipes.pocket128.world import Picture, Thing
 
@@ -150,7 +150,7 @@ def test_every_caption_fits_into_the_context_and_every_word_is_one_token() -> No
     assert all(len(vocabulary(word, add_special_tokens=False).input_ids) == 1 for word in words.known_words())
     longest = Thing("teddy bear", 0.0, "striped", "white"), Thing("racing car", 220.0, "two-tone", 115.0)
     picture, draw = Picture(longest, "night"), random.Random(0)
-    lengths = [len(vocabulary(diffusion.training_caption(picture, draw)).input_ids) for _ in range(300)]
+    lengths = [len(vocabulary(captions.training_caption(picture, draw)).input_ids) for _ in range(300)]
     assert max(lengths) <= words.CONTEXT and max(lengths) > 20
 
 

@@ -197,11 +197,11 @@ def colour_loss(colours: list[Colour], weight: Tensor, kind: Tensor, hue: Tensor
     return (weight * wrong).mean()
 
 
-def near(colour: Colour, seen: Colour, degrees: float = 25) -> bool:
-    """Whether a colour is seen as it is: the same tone, or a hue no further off than ``degrees``."""
+def near(colour: Colour, seen: Colour) -> bool:
+    """Whether a colour is seen as it is: the same tone, or a hue no more than 25 degrees off."""
     if isinstance(colour, str) or isinstance(seen, str):
         return colour == seen
-    return hue_distance(colour, seen) <= degrees
+    return hue_distance(colour, seen) <= 25
 
 
 def report(judge: Judge, pictures: Tensor, specs: list[Picture]) -> str:

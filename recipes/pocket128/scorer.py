@@ -52,11 +52,12 @@ class Mix(nn.Module):
 class Scorer(nn.Module):
     """Two strided convolutions, then an MLP-Mixer over 8 x 8 places: no attention and no residual convolutions."""
 
-    def __init__(self, width: int = 160, layers: int = 5) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        width = 160
         self.conv_in = nn.Conv2d(3, 48, 6, 4, 1)
         self.down = nn.Conv2d(48, width, 4, 4)
-        self.layers = nn.Sequential(*(Mix(64, width) for _ in range(layers)))
+        self.layers = nn.Sequential(*(Mix(64, width) for _ in range(5)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(2 * width, WIDTH)
         self.scale = nn.Parameter(torch.tensor(2.5))  # log of the inverse temperature
