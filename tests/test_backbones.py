@@ -38,6 +38,7 @@ def test_encode_is_the_scaled_posterior(tiny: Any, mug: Any) -> None:
     posterior = tiny._pipe.vae.encode(picture).latent_dist
     scale = tiny._pipe.vae.config.scaling_factor
     assert torch.allclose(latents.mean, posterior.mean * scale)
+    assert torch.allclose(latents.std, posterior.std * scale)
     drawn = torch.cat([latents.sample(torch.randn(1, 4, 8, 8)) for _ in range(400)])
     assert torch.allclose(drawn.std(0).mean(), latents.std.mean(), rtol=0.02)
 

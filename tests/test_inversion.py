@@ -14,10 +14,12 @@ from torch import Tensor
 
 from photowords import backbones, images
 from photowords.backbones import Backbone
+from photowords.concept import Concept, Word
 from photowords.errors import UserError
 from photowords.initializers import start
 from photowords.inversion import Diverged, Problem, invert
 from photowords.inversion.loss import Batch, denoising_loss
+from photowords.inversion.step import by_word
 from photowords.settings import InvertSettings
 from tests.small_models import FEW, words_concept
 
@@ -167,6 +169,18 @@ def test_each_steps_gradient_is_the_losss_in_each_word(tiny: Backbone, mug: Imag
     # AdamW's first moment after one step is a tenth of the gradient; of a frozen word there is none.
     moment = second.state["clip_l.exp_avg"].norm(dim=1)
     assert torch.allclose(moment, second.gradient[1:] / 10, rtol=1e-4)
+
+
+def test_a_words_gradient_is_that_of_all_its_rows_in_all_text_encoders() -> None:
+    """Of three words, the middle one frozen, with 2, 1, 1 tokens in one encoder and 1, 2, 3 in the other."""
+
+    def word(text: str, one: int, other: int, trainable: bool) -> Word:
+        return Word(text, {"clip_l": torch.ones(one, 4), "t5xxl": torch.ones(other, 6)}, trainable)
+
+    words = word("teapot", 2, 1, True), word("and", 1, 2, False), word("mug", 1, 3, True)
+    squares = {"clip_l": torch.tensor([1.0, 2.0, 3.0]), "t5xxl": torch.tensor([6.0, 1.0, 4.0, 8.0])}
+    found = by_word(Concept("it", words, {"step": 0}), squares)
+    assert torch.allclose(found, torch.tensor([9.0, 0.0, 16.0]).sqrt())
 
 
 def test_evaluation_steps_can_be_listed(tiny: Backbone, mug: Image.Image) -> None:

@@ -21,7 +21,7 @@ from photowords.backbones import Backbone, Conditioning
 from photowords.errors import PhotowordsWarning
 from photowords.generation import generate
 from photowords.initializers import start
-from photowords.inversion import Problem, invert
+from photowords.inversion import Problem, Step, invert
 from photowords.settings import GenerateSettings, InvertSettings
 from photowords.starts import Words
 
@@ -30,6 +30,7 @@ SETTINGS = InvertSettings(steps=3, batch=5, held_out=2, evaluate_every=3)
 LEARN = """
 import sys
 from pathlib import Path
+import torch
 import torch.distributed as dist
 from photowords import backbones, formats, images, pocket
 from photowords.initializers import start
@@ -43,6 +44,7 @@ backbone, photo = backbones.load(model, "cpu", "fp32"), images.load_photo(pocket
 concept = start(Words(words="red mug"), [], backbone, "it")
 *_, last = invert(backbone, concept, [photo], InvertSettings(steps=3, batch=5, held_out=2, evaluate_every=3))
 formats.write(last.concept, Path(out) / f"{dist.get_rank()}.safetensors", "photowords")
+torch.save((last.loss, last.gradient), Path(out) / f"{dist.get_rank()}.pt")
 dist.destroy_process_group()
 """
 
@@ -53,9 +55,13 @@ def own(tiny_folder: Path) -> Backbone:
     return backbones.load(str(tiny_folder), "cpu", "fp32")
 
 
-def learned(backbone: Backbone, photo: Image) -> Tensor:
+def last_step(backbone: Backbone, photo: Image) -> Step:
     *_, last = invert(backbone, start(Words(words="red mug"), [], backbone, "it"), [photo], SETTINGS)
-    return last.concept.vectors("clip_l")
+    return last
+
+
+def learned(backbone: Backbone, photo: Image) -> Tensor:
+    return last_step(backbone, photo).concept.vectors("clip_l")
 
 
 FULL = (
@@ -191,5 +197,10 @@ def test_two_processes_learn_what_one_does(tiny_folder: Path, tmp_path: Path) ->
     backbone = backbones.load(str(tiny_folder), "cpu", "fp32")
     from photowords import images
 
+    single = last_step(backbone, images.load_photo(pocket.view("mug")))
     assert torch.equal(one, other)
-    assert torch.allclose(one, learned(backbone, images.load_photo(pocket.view("mug"))), rtol=0, atol=1e-6)
+    assert torch.allclose(one, single.concept.vectors("clip_l"), rtol=0, atol=1e-6)
+    for rank in range(2):  # a tangent step does not tell how long its gradient was
+        loss, gradient = torch.load(tmp_path / f"{rank}.pt")
+        assert loss == pytest.approx(single.loss, rel=1e-5)
+        assert single.gradient is not None and torch.allclose(gradient, single.gradient, rtol=1e-4)

@@ -143,6 +143,18 @@ def test_a_concept_tells_its_rates(tiny: Backbone, mug: Image.Image, tmp_path: P
 # --- the rate ---
 
 
+def test_every_text_encoder_is_stepped_at_a_rate_of_its_own(tmp_path: Path, mug: Image.Image) -> None:
+    backbone = backbones.load(str(small_models.flux(tmp_path / "flux")), "cpu", "fp32")
+    concept = mug_start(backbone)
+    settings = dataclasses.replace(FEW, steps=1, optimizer="adamw", average="none", lr="rho:0.1")
+    *_, last = invert(backbone, concept, [mug], settings)
+    sizes = [backbone.word_size(encoder) for encoder in concept.encoders]
+    assert max(sizes) > 2 * min(sizes)
+    for encoder, size in zip(concept.encoders, sizes, strict=True):
+        moved = (last.concept.vectors(encoder) - concept.vectors(encoder)).abs()
+        assert moved.median().item() == pytest.approx(0.1 * size, rel=0.05), encoder
+
+
 def test_the_pockets_rate_is_that_of_the_words_it_has_seen(pocket_model: Backbone) -> None:
     (rate,) = rates(InvertSettings(optimizer="adamw"), pocket_model).values()
     assert rate.told == {"rho": 0.22, "lr": pytest.approx(0.0187, abs=2e-4)}

@@ -37,7 +37,8 @@ def test_every_tensor_and_configuration_is_the_folders(
     for weights in tiny_folder.glob("*/*.safetensors"):
         given, made = load_file(weights), load_file(out / weights.relative_to(tiny_folder))
         assert given.keys() == made.keys() and all(torch.equal(given[key], made[key]) for key in given), weights
-    for config in tiny_folder.glob("*/config.json"):
+    configs = [*tiny_folder.glob("*/config.json"), tiny_folder / "scheduler" / "scheduler_config.json"]
+    for config in configs:
         given, made = (json.loads(file.read_text()) for file in (config, out / config.relative_to(tiny_folder)))
         assert given == made, config
     assert backbones.load(str(out), "cpu").weights_hash() == backbones.load(str(tiny_folder), "cpu").weights_hash()

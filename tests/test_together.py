@@ -30,13 +30,21 @@ def test_concepts_learned_together_are_those_learned_alone(tiny: Backbone, mug: 
         settings = dataclasses.replace(SETTINGS, seed=seed)
         problems.append(Problem(tiny, concept, [photo], (), settings))
         alone.append(list(invert(tiny, concept, [photo], settings))[1:])
-    found = list(together([Inversion(problem) for problem in problems]))
+    inversions = [Inversion(problem) for problem in problems]
+    for inversion, single in zip(inversions, alone, strict=True):
+        assert inversion.begin().sample_steps == single[0].sample_steps - SETTINGS.batch
+    found = list(together(inversions))
     assert [[step.index for step in steps] for steps in found] == [[1, 1], [2, 2], [3, 3]]
     for steps, *single in zip(found, *alone, strict=True):
         for one, other in zip(steps, single, strict=True):
             assert torch.allclose(one.concept.vectors("clip_l"), other.concept.vectors("clip_l"), atol=1e-6)
             assert one.loss is not None and other.loss is not None
-            assert abs(one.loss - other.loss) < 1e-5 and (one.held_out is None) == (other.held_out is None)
+            assert abs(one.loss - other.loss) < 1e-5 and one.sample_steps == other.sample_steps
+            assert one.gradient is not None and other.gradient is not None  # no tangent step tells how long it was
+            assert torch.allclose(one.gradient, other.gradient, rtol=1e-3)
+            assert (one.held_out is None) == (other.held_out is None)
+            if one.held_out is not None and other.held_out is not None:
+                assert torch.allclose(one.held_out, other.held_out, atol=1e-5)
 
 
 def test_what_fails_for_one_leaves_the_others_their_steps(

@@ -36,6 +36,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import Parameter, ParameterDict
 
+from tests import card_reader
+
 Tables = Mapping[str, Tensor]
 
 
@@ -117,13 +119,10 @@ def a1111(path: Path) -> Tables:
 
 def card(path: Path) -> Tensor:
     """modules/textual_inversion/image_embedding.py: the pixels say the same as the text, where there is one."""
-    from photowords.formats import card as ours  # the layout of the bits; the rest of the rule is here
-
     demand(not path.stem.upper().endswith(".PREVIEW"), "a preview is passed over")
     with Image.open(path) as picture:
         demand(picture.format in ("PNG", "WEBP"), "it reads PNG and WebP")
-        text = "sd-ti-embedding" in getattr(picture, "text", {})
-    entries = ours.read(path.read_bytes(), from_pixels=not text)
+    entries = card_reader.entries(path)
     demand(entries["name"] == path.stem, "a card is called by the name inside it")
     return only(entries["string_to_param"])
 

@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from photowords import images
+from photowords import backbones, images
 from photowords.inversion import Problem, invert
 from photowords.settings import InvertSettings
 from photowords.templates import templates
 from tests.families.textbook import our_step, with_new_tokens
-from tests.small_models import TEAPOT, UNETS, own_pipeline, words_concept
+from tests.small_models import TEAPOT, UNETS, own_pipeline, stable_diffusion, words_concept
 
 PARTS = {"vae": "vae", "text_encoder": "text_encoder", "tokenizer": "tokenizer"}
 LDM_PARTS = {"vae": "vqvae", "text_encoder": "bert", "tokenizer": "tokenizer"}
@@ -62,12 +62,23 @@ def textbook_step(
     else:
         encoder_hidden_states = encoders[0](input_ids[0])[0]
         model_pred = pipe.unet(noisy_latents, t, encoder_hidden_states).sample
-    loss = F.mse_loss(model_pred.float(), noise.float(), reduction="mean")
+    velocity = noise_scheduler.config.prediction_type == "v_prediction"
+    target = noise_scheduler.get_velocity(latents, noise, t) if velocity else noise
+    loss = F.mse_loss(model_pred.float(), target.float(), reduction="mean")
     loss.backward()
     return loss.item(), [table.grad[-len(own) :] for table, own in zip(tables, rows.values(), strict=True)]
 
 
 def test_a_step_is_the_textbook_step(backbone: Any, folder: Path, mug: Image.Image) -> None:
+    is_the_textbook_step(backbone, folder, mug)
+
+
+def test_a_step_of_a_model_that_predicts_the_velocity_is_the_textbook_step(tmp_path: Path, mug: Image.Image) -> None:
+    folder = stable_diffusion(tmp_path / "sd2", "v_prediction", width=48)
+    is_the_textbook_step(backbones.load(str(folder), "cpu", "fp32"), folder, mug)
+
+
+def is_the_textbook_step(backbone: Any, folder: Path, mug: Image.Image) -> None:
     made = words_concept(backbone, TEAPOT)
     problem = Problem(backbone, made, [mug], (), InvertSettings(held_out=4))
     batch = problem.held_out_batch

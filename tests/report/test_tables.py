@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from photowords.report import build, figures, statistics
+from photowords.report import build, figures, results, statistics
+from photowords.report.blocks.curves import Curves
 from photowords.report.blocks.scores import stands_out
+from photowords.report.document import Drawing
 from tests.report.synthetic import ARMS, STEPS, make, table, trial
 
 # the report
@@ -110,3 +113,20 @@ def test_ablation_leaves_only_what_the_seed_does(study: Path) -> None:
     for row in rows:
         sums[row["arm"], row["concept"]] = sums.get((row["arm"], row["concept"]), 0) + float(row["deviation"])
     assert len(sums) == 12 and all(abs(total) < 1e-8 for total in sums.values())
+    ends = {row["ids"]: trial(study, row["ids"])["checkpoints"][-1]["held_out"]["mean"] for row in rows}
+    for row in rows:
+        own = [ends[r["ids"]] for r in rows if (r["arm"], r["concept"]) == (row["arm"], row["concept"])]
+        assert float(row["deviation"]) == pytest.approx(ends[row["ids"]] - np.mean(own), rel=1e-3, abs=1e-9)
+
+
+def test_a_curves_points_are_the_trials_means_at_their_steps_or_their_cost(study: Path) -> None:
+    rows = [row for row in table(study, "02-curves") if row["arm"] == "caption"]
+    assert [int(row["training_sample_steps"]) for row in rows] == [4 * step for step in STEPS]
+    for number, row in enumerate(rows):
+        means = [trial(study, id_)["checkpoints"][number]["held_out"]["mean"] for id_ in row["ids"].split()]
+        assert len(means) == 8 and float(row["mean"]) == pytest.approx(np.mean(means), rel=1e-5)
+    for x, cost in (("steps", 1), ("training-sample-steps", 4)):
+        section = Curves(title="", metrics=("held-out-loss",), x=x).make(results.read(study), "a")
+        (panel,) = (part for part in section.parts if isinstance(part, Drawing))
+        assert isinstance(panel.draw, partial)
+        assert [list(line.x) for line in panel.draw.args[0]] == [[cost * step for step in STEPS]] * len(ARMS)
