@@ -160,7 +160,8 @@ def test_auto_is_the_pocket_for_its_world_and_the_first_cached_model_for_a_photo
     monkeypatch.setattr(automatic, "is_cached", lambda source: source in here)
     assert automatic.for_photos([mug]) == "pocket"
     with pytest.raises(
-        UserError, match=r"no picture of the small.*about 4 GB: hf download stable-diffusion-v1-5.*`model` pocket"
+        UserError,
+        match=r"no picture of the small.*\(sd15: Stable.*about 4 GB, is downloaded\).*`model` pocket",
     ):
         automatic.for_photos([landscape()])
     with pytest.raises(UserError, match="photo 2 of 3 is no picture of the small world"):

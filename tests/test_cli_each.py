@@ -81,7 +81,8 @@ def test_options_that_do_not_go_together_are_refused(tmp_path: Path, capsys: pyt
     mug, out = pocket.view("mug"), ("--out", tmp_path / "runs")
     assert "add --each" in refused(capsys, "invert", mug, *out, "--workers", 2)
     assert "goes on by itself" in refused(capsys, "invert", "--each", mug, *out, "--resume")
-    assert "is of one photo" in refused(capsys, "invert", "--each", mug, *out, "--click", "1,1")
+    for one in (("--click", "1,1"), ("--background-weight", 0)):
+        assert "is of one photo" in refused(capsys, "invert", "--each", mug, *out, *one)
     assert "--segmenter is of one photo" in refused(capsys, "invert", "--each", mug, *out, "--segmenter", "sam")
     assert "the same run folder" in refused(capsys, "invert", "--each", mug, tmp_path / mug.name, *out)
 

@@ -86,8 +86,9 @@ def test_what_a_looping_captioner_repeats_is_said_once(said: str, expected: str,
 
 
 def test_a_word_that_comes_again_elsewhere_stays(tiny: Backbone) -> None:
-    for said in ("red ball and red hat", "dog with a dog", "black cat and a black dog"):
+    for said in ("red ball and red hat", "dog with a dog", "black cat and a black dog", "dog and a dog toy"):
         assert fit(said, tiny, 16).text == said
+    assert quietly("a dog and a dog on a mat", tiny).text == "dog on a mat"
 
 
 def test_a_caption_over_the_budget_is_cut_at_a_word(tiny: Backbone) -> None:

@@ -162,9 +162,13 @@ def test_the_held_out_prompts_are_read_in_parts_as_well(
         return encode(prompts, embeddings)
 
     monkeypatch.setattr(own, "encode_prompt", limited)
-    with pytest.warns(PhotowordsWarning, match=rf"hold {len(problem.prompts)} samples at once; they are taken"):
+    with pytest.warns(
+        PhotowordsWarning, match=rf"hold {len(problem.held_out_prompts)} samples at once; they are taken"
+    ):
         parts = problem.held_out(vectors)
-    assert len(problem.prompts) > 20 and asked[0] == len(problem.prompts) == sum(n for n in asked if n <= 13)
+    assert len(problem.held_out_prompts) > 20 and asked[0] == len(problem.held_out_prompts) == sum(
+        n for n in asked if n <= 13
+    )
     assert torch.allclose(parts, whole, rtol=0, atol=1e-6)
 
 

@@ -60,6 +60,22 @@ def test_it_asks_for_the_caption_under_the_budget(server: Server) -> None:
     assert "at most 7 words" in restyled["messages"][0]["content"]
 
 
+def test_a_model_that_takes_no_temperature_is_asked_without(server: Server) -> None:
+    """As OpenAI's reasoning models are, which answer 400."""
+
+    def picky(handler: BaseHTTPRequestHandler) -> None:
+        send(b"{}", 400)(handler) if "temperature" in server.asked[-1][2] else say("red mug")(handler)
+
+    server.reply = picky
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Refiner(server.url, "thinker").refine("a photo of a red mug", 7) == "red mug"
+    assert ["temperature" in body for _, _, body in server.asked] == [True, False]
+    server.reply = send(b"{}", 400)
+    with pytest.warns(PhotowordsWarning, match="HTTP 400 Bad Request.; the caption stays as it is"):
+        assert Refiner(server.url, "small").refine("a mug", 7) is None
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [

@@ -1,5 +1,6 @@
 """Exports: each is loaded by its tool's own rule, says its sentence, and is refused where the tool could not use it."""
 
+import dataclasses
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,15 @@ def test_a_concept_of_the_pocket_goes_to_what_loads_any_model(tmp_path: Path) ->
     for tool in USES.keys() - {"photowords", "diffusers"}:
         with pytest.raises(UserError, match=r"is of pocket \(.*192 for clip_l\); write it for photowords or diffusers"):
             formats.write(small, tmp_path / "pw-mug.pt", tool)
+
+
+def test_a_style_is_prompted_as_a_style(tmp_path: Path) -> None:
+    start = made_for("sd1")
+    settings = {"settings": {"learnable_property": "style"}}
+    style = dataclasses.replace(start, provenance={**start.provenance, **settings})
+    made = formats.export(style, tmp_path / "pw-ink.safetensors", "a1111")
+    assert made.prompt == "a painting in the style of pw-ink"
+    assert metadata(tmp_path / "pw-ink.safetensors")["modelspec.usage_hint"] == made.prompt
 
 
 def test_encoders_of_unequal_numbers_are_refused_where_they_must_be_equal(tmp_path: Path) -> None:

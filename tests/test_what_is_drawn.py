@@ -10,13 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-from photowords import images, learning, segmentation
+from photowords import images, learning, pocket, segmentation
 from photowords.backbones import Backbone
+from photowords.describe import describe
+from photowords.initializers import start
 from photowords.inversion import Problem, invert
 from photowords.inversion.draws import alone
 from photowords.inversion.views import framed, views
 from photowords.settings import InvertSettings
-from photowords.starts import Words
+from photowords.starts import Caption, Class, Words
 from tests.small_models import FEW, words_concept
 from tests.test_draws import crowding
 
@@ -92,6 +94,31 @@ def test_the_held_out_loss_weighs_the_background_as_training_does(tiny: Backbone
         made = problem(tiny, [mug], [mask], dataclasses.replace(FEW, background_weight=background))
         found.append(made.held_out({"clip_l": made.trained("clip_l")}))
     assert (found[0] - found[1]).abs().min() > 1e-4
+
+
+@pytest.mark.parametrize("source", ["diffusers", "textual-inversion"])
+def test_held_out_losses_compare_whatever_templates_are_trained_on(
+    tiny: Backbone, mug: Image.Image, source: str
+) -> None:
+    plain, other = (problem(tiny, [mug], [], dataclasses.replace(FEW, templates=t)) for t in ("distinct", source))
+    rows = {"clip_l": plain.trained("clip_l")}
+    assert torch.equal(plain.held_out(rows), other.held_out(rows))
+    assert other.prompts == plain.prompts or len(other.prompts) == 81
+
+
+def test_a_reader_is_shown_what_is_learned(pocket_model: Backbone, mug: Image.Image, tmp_path: Path) -> None:
+    """A mug in the middle of a wide photo, and a clock beside it that no square holds."""
+    wide = Image.new("RGB", (768, 256), "white")
+    wide.paste(Image.open(pocket.view("clock")).convert("RGB"), (0, 0))
+    wide.paste(mug, (256, 0))
+    wide.save(tmp_path / "wide.png")
+    asked = pocket_model, [tmp_path / "wide.png"]
+    square = start("caption", [mug], pocket_model).sentence
+    assert learning.begin(*asked, tmp_path / "crop", samples=0).start().sentence == square
+    assert describe(Caption(), Class(), wide, pocket_model).concept.sentence == square
+    squashed = InvertSettings(resize="squash")
+    whole = learning.begin(*asked, tmp_path / "squash", settings=squashed, samples=0).start().sentence
+    assert whole == start("caption", [wide], pocket_model).sentence != square
 
 
 def test_what_is_selected_is_what_a_run_learns(tiny: Backbone, mug: Image.Image, tmp_path: Path) -> None:

@@ -67,7 +67,8 @@ def test_the_gradient_shares_are_those_of_the_recorded_norms(finished: tuple[Run
 def test_a_word_put_back_is_that_word_as_plain_text(finished: tuple[Run, WordReport], pocket_model: Backbone) -> None:
     run, report = finished
     now, problem = formats.read(run.concept_file), run.problem(pocket_model)
-    problem.prompts = [["mug" if piece == now.refs[1] else piece for piece in prompt] for prompt in problem.prompts]
+    prompts = problem.held_out_prompts
+    problem.held_out_prompts = [["mug" if piece == now.refs[1] else piece for piece in prompt] for prompt in prompts]
     plain = problem.held_out({"clip_l": now.vectors("clip_l")})
     assert float(plain.mean()) == pytest.approx(report.words[1].put_back, abs=1e-6)
     assert report.words[1].worth == pytest.approx(report.words[1].put_back - report.held_out["learned"], abs=1e-6)

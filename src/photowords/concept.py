@@ -12,6 +12,7 @@ from torch import Tensor
 
 from photowords.errors import UserError
 from photowords.settings import check_name
+from photowords.templates import EXAMPLES, PROPERTIES
 
 
 class WordRef(NamedTuple):
@@ -87,6 +88,17 @@ class Concept:
     def sentence(self) -> str:
         """The sentence that it started from; "" when a foreign file does not say."""
         return str(self.provenance.get("sentence") or " ".join(self.texts).strip())
+
+    @property
+    def learnable_property(self) -> str:
+        """What it was learned as, "object" or "style"; "object" for files that do not say."""
+        settings = self.provenance.get("settings")
+        told = settings.get("learnable_property") if isinstance(settings, Mapping) else None
+        return told if told in PROPERTIES else PROPERTIES[0]
+
+    def example(self, phrase: str) -> str:
+        """A prompt to begin with, in which the phrase stands for the concept."""
+        return EXAMPLES[self.learnable_property].format(phrase)
 
     @property
     def encoders(self) -> tuple[str, ...]:

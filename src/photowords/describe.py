@@ -10,6 +10,7 @@ from PIL.Image import Image
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.initializers import start
+from photowords.inversion.views import shown
 from photowords.starts import Class, Start
 
 
@@ -42,7 +43,9 @@ class Description:
 
 
 def describe(how: Start, label: Start, photo: Image, backbone: Backbone, mask: Image | None = None) -> Description:
-    """Ask the readers of a photo, or of the object that the mask shows in it. Raises UserError as ``start`` does."""
+    """Ask the readers of a photo's middle square, which is what an inversion learns by itself, or of the object that
+    the mask shows in the photo. Raises UserError as ``start`` does."""
+    photo = shown(photo, mask)
     concept = start(how, [photo], backbone, mask=mask)
     labelled = concept if isinstance(how, Class) else start(label, [photo], backbone, mask=mask)
     return Description(concept, labelled)

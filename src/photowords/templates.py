@@ -10,6 +10,9 @@ from __future__ import annotations
 PROPERTIES = ("object", "style")
 """What of a photo is learned: ``learnable_property`` in diffusers' script."""
 
+EXAMPLES = {"object": "a photo of {}", "style": "a painting in the style of {}"}
+"""What is learned -> a prompt to begin with, {} for the concept."""
+
 OBJECT = (
     "a photo of a {}",
     "a rendering of a {}",

@@ -42,6 +42,33 @@ def test_the_command_scores_runs_beside_their_starts(
         assert list(found) == ["pocket-lpips", "held-out-loss"]
 
 
+def test_a_run_that_cannot_be_measured_costs_itself_alone(
+    run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, without = tmp_path / "scores.json", tmp_path / "without"
+    shutil.copytree(run.folder, without)
+    shutil.rmtree(without / "photos")
+    options = ("--metrics", "held-out-loss", "--out", out)
+    with pytest.raises(UserError, match=r"without is not measured: .*0\.png"):
+        call(without, run.folder, *options)
+    assert [row["run"] for row in json.loads(out.read_text())["runs"]] == [str(run.folder)]
+    assert "learned" in capsys.readouterr().out
+    out.unlink()
+    with pytest.raises(UserError):
+        call(without, *options)
+    assert not out.exists()
+
+
+def test_what_was_learned_as_a_style_is_scored_as_one(run: Any, tmp_path: Path) -> None:
+    concept = formats.read(run.concept_file)
+    told = {**concept.provenance, "settings": {"learnable_property": "style"}}
+    formats.write(dataclasses.replace(concept, provenance=told), tmp_path / "ink.safetensors")
+    options = ("--photo", pocket.view("mug"), "--metrics", "pocket-lpips", "--samples", 1, "--steps", 2)
+    for file, words in ((tmp_path / "ink.safetensors", "in the style of {}"), (run.concept_file, "a photo of a {}")):
+        (row,) = call(file, *options)["runs"]
+        assert words in row["protocol"]["prompts"][0]
+
+
 def test_the_command_scores_an_embedding_file_with_its_photo(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--metrics", "pocket-lpips", "--samples", 1, "--steps", 3, "--json")
     result = call(run.concept_file, "--photo", pocket.view("mug"), *options)

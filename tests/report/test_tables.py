@@ -15,7 +15,7 @@ from photowords.report import build, figures, results, statistics
 from photowords.report.blocks.curves import Curves
 from photowords.report.blocks.scores import stands_out
 from photowords.report.document import Drawing
-from tests.report.synthetic import ARMS, STEPS, make, table, trial
+from tests.report.synthetic import ARMS, STEPS, edit, make, table, trial
 
 # the report
 
@@ -64,6 +64,25 @@ def test_reach_is_found_from_the_curves(study: Path) -> None:
         above = [4 * step for step, loss in zip(STEPS, mean, strict=True) if loss > float(row["target"])]
         assert above[-1] < float(row["training_sample_steps"]) <= 4 * STEPS[above.index(above[-1]) + 1]
         assert float(row["ratio"]) == pytest.approx(400 / float(row["training_sample_steps"]), rel=1e-4)
+
+
+def test_arms_of_other_tuples_or_prompts_are_not_compared(tmp_path: Path) -> None:
+    blocks = [{"kind": "table", "metrics": ["held-out-loss", "lpips"], "step": 100, "reference": "star"}]
+    folder = make(tmp_path / "out", blocks=blocks)
+    for file in (folder / "trials").iterdir():
+        if "-caption-" in file.name:
+            edit(
+                folder,
+                file.stem,
+                lambda t: t["spec"].update(settings={"resize": "squash"}, protocol={"prompts": ["{}"]}),
+            )
+    assert results.read(folder).alike("held-out-loss", "star", "class")
+    build.write(folder)
+    rows = {(row["metric"], row["arm"]): row for row in table(folder, "01-table")}
+    for metric in {metric for metric, _ in rows}:
+        assert rows[metric, "class"]["difference"] and not rows[metric, "caption"]["difference"]
+    text = (folder / "report" / "report.md").read_text()
+    assert "other tuples in caption, whose numbers do not compare" in text and "one set for all arms" not in text
 
 
 def test_what_is_never_reached_is_said(tmp_path: Path) -> None:
@@ -126,7 +145,7 @@ def test_a_curves_points_are_the_trials_means_at_their_steps_or_their_cost(study
         means = [trial(study, id_)["checkpoints"][number]["held_out"]["mean"] for id_ in row["ids"].split()]
         assert len(means) == 8 and float(row["mean"]) == pytest.approx(np.mean(means), rel=1e-5)
     for x, cost in (("steps", 1), ("training-sample-steps", 4)):
-        section = Curves(title="", metrics=("held-out-loss",), x=x).make(results.read(study), "a")
+        section = Curves.read({"metrics": ["held-out-loss"], "x": x}, [*ARMS]).make(results.read(study), "a")
         (panel,) = (part for part in section.parts if isinstance(part, Drawing))
         assert isinstance(panel.draw, partial)
         assert [list(line.x) for line in panel.draw.args[0]] == [[cost * step for step in STEPS]] * len(ARMS)

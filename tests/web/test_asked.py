@@ -12,7 +12,7 @@ import torch
 from photowords import fields
 from photowords.concept import Concept, Word
 from photowords.errors import UserError
-from photowords.prompts import parse
+from photowords.prompts import parse, typed
 from photowords.settings import GenerateSettings, InvertSettings
 from photowords.starts import STARTS
 from photowords.web import asked, forms
@@ -47,7 +47,7 @@ def test_a_prompt_of_pieces_is_typed_as_on_the_command_line(runs: Runs) -> None:
         "a ",
         {"run": "one", "words": uses("plain", "tea cup")},
         " and ",
-        {"run": "two", "use": "learned"},
+        {"run": "two", "words": uses(*["learned"] * 5)},
         " here",
     ]
     found = asked.prompt(pieces, runs)
@@ -74,7 +74,7 @@ def test_words_that_differ_in_their_marks_alone_are_not_taken_for_each_other(
     runs: Runs, told: tuple[str, ...], typed: str, read: list[str | int]
 ) -> None:
     """What the library reads is what the page said: "cat," and "cat" are one word to it."""
-    others = [{"run": one, "use": "learned"} for one in ("one", "two")]
+    others = [{"run": "one", "words": uses(*["learned"] * 2)}, {"run": "two", "words": uses(*["learned"] * 5)}]
     found = asked.prompt([*others, {"run": "three", "words": uses(*told)}], runs)
     assert found.typed.endswith(typed)
     words = tuple(Word(text, {"clip_l": torch.zeros(1, 4)}) for text in ("cat,", "black", "cat"))
@@ -90,7 +90,7 @@ def test_words_that_differ_in_their_marks_alone_are_not_taken_for_each_other(
         ([{"run": "one", "words": uses("learned", "a,mug=b")}], "leave out"),
         ([{"run": "one", "words": uses("learned", "")}], "write the word that is to stand for mug"),
         ([{"run": "one", "words": [{"use": "learned"}, {"use": "eaten"}]}], "learned, plain or another"),
-        ([{"run": "four", "use": "learned"}], "no such run"),
+        ([{"run": "four", "words": uses("learned")}], "no such run"),
         ([" "], "the prompt is empty"),
         (["a {mug}"], "no braces"),
     ],
@@ -103,6 +103,12 @@ def test_a_prompt_that_makes_no_sense_is_refused(runs: Runs, pieces: list[Any], 
 def test_what_was_typed_as_several_words_is_several() -> None:
     told = [{"text": " red  tea ", "trainable": True}, {"text": "kettle.", "trainable": False}, {"text": "!"}]
     assert asked.words(told) == (("red", True), ("tea", True), ("kettle", False))
+
+
+def test_a_comma_between_words_is_learned_as_on_the_command_line() -> None:
+    told = [{"text": text} for text in ('"red,', "shiny", ",", "mug.")]
+    assert [text for text, _ in asked.words(told)] == ["red,", "shiny", "mug"]
+    assert typed(" ".join(text for text, _ in asked.words(told))) == "red, shiny mug"
 
 
 def test_the_forms_are_the_fields() -> None:

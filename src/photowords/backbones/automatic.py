@@ -20,7 +20,7 @@ from photowords.errors import UserError
 def for_photos(photos: Sequence[Image], masks: Sequence[Image | None] = ()) -> str:
     """The pocket when all photos look like its world; else the first of ``ALIASES`` that is in the local cache.
 
-    ``masks`` as for an inversion. Raises UserError, saying what to download, when a real photo has no real model.
+    ``masks`` as for an inversion. Raises UserError, saying what to do, when a real photo has no real model.
     """
     pocket, seen = load(POCKET, "cpu"), zip(photos, masks or [None] * len(photos), strict=True)
     strange = next((number for number, one in enumerate(seen, 1) if not is_familiar(pocket, *one)), None)
@@ -31,8 +31,8 @@ def for_photos(photos: Sequence[Image], masks: Sequence[Image | None] = ()) -> s
     small, which = ALIASES["sd15"], "this" if len(photos) == 1 else f"photo {strange} of {len(photos)}"
     raise UserError(
         f"{which} is no picture of the small world that the bundled pocket model knows, and no other model is in the "
-        f"local cache; download one ({small.about}: hf download {small.source}), give another to `model`, or go on "
-        "regardless with `model` pocket"
+        f"local cache; name one as `model` (sd15: {small.about}, is downloaded), or go on regardless with `model` "
+        "pocket"
     )
 
 

@@ -33,7 +33,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--together",
         type=number(int),
         metavar="N",
-        help="concepts in one batch of the model (default: as make 16 samples)",
+        help="concepts in one batch of the model, fewer where there are processes for all (default: as make 16 "
+        "samples)",
     )
     add_workers(group)
 
@@ -50,8 +51,8 @@ def check(args: argparse.Namespace) -> None:
         raise UserError(f"--together is {args.together}, but it must be at least 1")
     if args.resume:
         raise UserError("--each goes on by itself where it was stopped; leave --resume out")
-    for option in ("click", "off", "box", "mask", "segmenter"):
-        if getattr(args, option):
+    for option in ("click", "off", "box", "mask", "segmenter", "background_weight"):
+        if getattr(args, option) not in (None, []):
             raise UserError(f"`{option}` is of one photo; leave it out with --each")
 
 

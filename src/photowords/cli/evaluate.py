@@ -68,7 +68,11 @@ def add(commands: Any) -> None:
         help="other true views, for psnr, ssim and more",
     )
     group.add_argument("--class-word", metavar="WORD", help="what clip-t's text calls the thing (default: nothing)")
-    group.add_argument("--weights", metavar="FOLDER", help="folder of LPIPS's and SIFID's published weight files")
+    group.add_argument(
+        "--weights",
+        metavar="FOLDER",
+        help="folder of LPIPS's and SIFID's published weight files (default: $PHOTOWORDS_WEIGHTS)",
+    )
     group.add_argument("--clip", metavar="NAME", help="CLIP, transformers folder or hub name (default: the model's)")
     group.add_argument("--dino", metavar="NAME", help="DINO, likewise (default: facebook/dino-vits16)")
     group.add_argument("--dinov2", metavar="NAME", help="DINOv2, likewise (default: facebook/dinov2-base)")
@@ -102,11 +106,21 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     learned = {digest for _, concept, _ in subjects for digest in concept.provenance.get("photos_sha256", ())}
     if known := [path for path in args.truth if images.sha256(path) in learned]:
         raise UserError(f"{known[0]} was learned from, and so is no `truth`; give other views of the same thing")
-    rows = [_evaluate(args, *subject, names, photos, truth) for subject in subjects]
+    rows, failures = [], []
+    for subject in subjects:  # one that cannot be measured costs itself alone
+        try:
+            rows.append(_evaluate(args, *subject, names, photos, truth))
+        except UserError as error:
+            if len(subjects) == 1:
+                raise
+            failures.append(f"{subject[0]} is not measured: {error}")
     result = {"runs": files.finite(rows)}
-    if args.out:
+    if args.out and rows:
         files.write_json(args.out, result)
-    scores_table.show(args, rows)
+    if rows:
+        scores_table.show(args, rows)
+    if failures:
+        raise UserError("; ".join(failures))
     return result
 
 
@@ -138,7 +152,8 @@ def _evaluate(
     asked = names or [*(["held-out-loss"] if run else []), *evaluation.DEFAULTS]
     suite = args.suite or evaluation.suite(backbone)
     _check_used(args, evaluation.resolved(asked, backbone, suite))
-    protocol = _protocol(args, run.settings.learnable_property if run else "object").on(backbone)
+    learned_as = run.settings.learnable_property if run else concept.learnable_property
+    protocol = _protocol(args, learned_as).on(backbone)
     sources = {name: value for name in SCORERS if (value := getattr(args, name))}
     if run:
         scores = evaluation.evaluate_run(backbone, run, asked, protocol, truth, sources, suite)

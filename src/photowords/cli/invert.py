@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any
 
 from photowords import follow, jobs
-from photowords.cli import each
+from photowords.cli import each, options
 from photowords.cli.bar import Bar
 from photowords.cli.options import a_path, add_fields, add_json, add_model, add_offload, given, model_for, number, say
 from photowords.cli.selection import add_selection, selected
@@ -107,7 +107,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     counted = f"{result['sample_steps']} sample-steps (steps x batch, and one for each held-out draw)"
     say(args, f"cost           {counted}, {sum(result['seconds'].values()):.1f} s")
     say(args, f"concept        {result['concept']}")
-    prompt = f"a photo of {{{result['name']}}} on the beach"
+    learned = options.read(args.out)
+    scene = " on the beach" if learned.learnable_property == "object" else ""
+    prompt = learned.example(f"{{{learned.name}}}") + scene
     model = "" if result["model"] == "pocket" else f" --model {shlex.quote(result['model'])}"
     say(
         args,

@@ -92,7 +92,7 @@ def export(concept: Concept, path: Path, tool: str, sample: Image | None = None,
     preview = preview_of(path, tool) if picture is not None else None
     if picture is not None and preview is not None:
         images.save_png(picture, preview)
-    return Exported(tuple(files), f"a photo of {' '.join(phrases)}", preview)
+    return Exported(tuple(files), concept.example(" ".join(phrases)), preview)
 
 
 def _with_frozen(concept: Concept, phrases: list[str]) -> Iterator[str]:

@@ -120,7 +120,7 @@ def modelspec(
         "resolution": f"{side}x{side}",
         "description": f"{showable(concept.sentence) or 'an embedding'}: learned word by word with photowords",
         "hash_sha256": f"0x{content.hexdigest()}",
-        "usage_hint": f"a photo of {phrase}",
+        "usage_hint": concept.example(phrase),
         "trigger_phrase": phrase,
         "prediction_type": prediction,
         "is_negative_embedding": "false",

@@ -35,7 +35,7 @@ def use(concept: Concept, path: Path | str, tool: str) -> Use:
     path = Path(path)
     phrase = TOOLS[tool].phrase_for(concept, path)
     tokens = {encoder: sum(concept.sizes(encoder)) for encoder in concept.encoders}
-    return Use(_STEPS[tool](concept, path), phrase, f"a photo of {phrase}", tokens)
+    return Use(_STEPS[tool](concept, path), phrase, concept.example(phrase), tokens)
 
 
 def _diffusers(concept: Concept, path: Path) -> list[str]:
@@ -81,7 +81,7 @@ def _onetrainer(concept: Concept, path: Path) -> list[str]:
 
 _STEPS: dict[str, Callable[[Concept, Path], list[str]]] = {
     "photowords": lambda concept, path: [
-        f'photowords generate --concept {quote(str(path))} "a photo of {{{concept.name}}}" --out pictures'
+        f'photowords generate --concept {quote(str(path))} "{concept.example(f"{{{concept.name}}}")}" --out pictures'
     ],
     "diffusers": _diffusers,
     "a1111": lambda concept, path: ["put it into the folder embeddings"],

@@ -141,7 +141,11 @@ def _without_repeats(words: Sequence[str]) -> list[str]:
                 repeat = keys[again : again + length]
                 # A loop stops when the captioner must: its last round may be cut off.
                 long_enough = len(repeat) == length or (looping and repeat)
-                if long_enough and repeat == keys[first:end][: len(repeat)] and _JOINTS.issuperset(keys[end:again]):
+                # "a dog and a dog toy" names two things, "a dog and a dog" one.
+                between, after = keys[end:again], keys[again + length : again + length + 1]
+                whole = not between or looping or STOPWORDS.union(_JOINTS, keys[first:end]).issuperset(after)
+                same = repeat == keys[first:end][: len(repeat)] and _JOINTS.issuperset(between)
+                if long_enough and whole and same:
                     del kept[end : again + length]
                     looping = True
                     break

@@ -40,6 +40,10 @@ class _Failed(Exception):
     """Why there is no refined caption, in words that end a sentence about the endpoint and hold no secret."""
 
 
+class _BadRequest(_Failed):
+    """What was asked is not taken as it was asked."""
+
+
 @dataclass(frozen=True)
 class Refiner:
     """An OpenAI-compatible chat endpoint.
@@ -53,7 +57,7 @@ class Refiner:
         model: the name that the endpoint knows its model by.
         instruction: what to do with a caption; None shortens it. That the answer is one line of at most ``budget``
             words is always asked for.
-        timeout: seconds for the whole exchange.
+        timeout: seconds for the whole exchange; for each of two, where a temperature of 0 is not taken.
 
     Raises UserError for a URL of another kind, one that holds a password, no model, and a timeout that is not positive.
     """
@@ -87,7 +91,11 @@ class Refiner:
         completion, nothing, or more words than asked for.
         """
         try:
-            return _one_line(self._answer(self._question(caption, budget)), budget)
+            try:
+                answer = self._answer(self._question(caption, budget, temperature=0))
+            except _BadRequest:  # as models that reason say of any temperature but their own
+                answer = self._answer(self._question(caption, budget))
+            return _one_line(answer, budget)
         except _Failed as error:
             warnings.warn(
                 f"the refiner at {urlsplit(self.endpoint).netloc} {error}; the caption stays as it is",
@@ -96,13 +104,13 @@ class Refiner:
             )
             return None
 
-    def _question(self, caption: str, budget: int) -> urllib.request.Request:
+    def _question(self, caption: str, budget: int, **sampling: float) -> urllib.request.Request:
         rule = f"Answer with the new caption only: one line, at most {budget} words, without quotation marks."
         messages = [
             {"role": "system", "content": f"{self.instruction or INSTRUCTION} {rule}"},
             {"role": "user", "content": caption},
         ]
-        body = json.dumps({"model": self.model, "messages": messages, "temperature": 0}).encode()
+        body = json.dumps({"model": self.model, "messages": messages, **sampling}).encode()
         headers = {"Content-Type": "application/json", "User-Agent": "photowords"}
         if key := self._key():
             if not (key.isascii() and key.isprintable()):  # http.client would say the key in its error
@@ -125,7 +133,8 @@ class Refiner:
                 with _OPENER.open(question, timeout=self.timeout) as response:
                     result.append(response.read(MOST_BYTES + 1))
             except urllib.error.HTTPError as error:
-                result.append(_Failed(_status(error.code)))
+                failed = _BadRequest if error.code == HTTPStatus.BAD_REQUEST else _Failed
+                result.append(failed(_status(error.code)))
                 error.close()
             except TimeoutError:
                 pass  # told as silence below

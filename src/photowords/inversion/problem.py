@@ -66,10 +66,12 @@ class Problem:
     Attributes:
         rule: what decides on a step beside the loss; that of the settings, where no other is given.
         rates: text encoder's name -> its rate.
-        prompts: the sentence in each template.
+        prompts: the sentence in each template that is trained on.
+        held_out_prompts: the sentence in each distinct template, whatever is trained on.
         held_out_batch: the fixed tuples of the held-out loss, on posterior-mean latents of the photos as they are. The
-            noise comes from a generator of its own, so that every run on the same photos is measured on the same
-            tuples and differences are paired.
+            noise comes from a generator of its own, so that runs on the same photos are measured on the same tuples
+            and differences are paired, whatever their recipes: where photos are cut alike (``resize``, masks and the
+            background's weight), and as many tuples of one ``learnable_property`` are asked for.
     """
 
     def __init__(
@@ -93,9 +95,10 @@ class Problem:
         self._start = {name: concept.vectors(name).to(backbone.device) for name in concept.encoders}
         free = {name: concept.trainable_rows(name).squeeze(1).nonzero().squeeze(1) for name in concept.encoders}
         self._free = {name: index.to(backbone.device) for name, index in free.items()}
-        self.prompts = [
-            in_template(template, concept) for template in templates(told.learnable_property, told.templates)
-        ]
+        self.prompts, self.held_out_prompts = (
+            [in_template(template, concept) for template in templates(told.learnable_property, source)]
+            for source in (told.templates, "distinct")
+        )
         self._views = views(backbone, photos, masks, told.background_weight, resize=told.resize)
         self.held_out_batch = self._held_out_batch()
         if told.flip:
@@ -140,9 +143,9 @@ class Problem:
         embeddings = self.concept.embeddings(vectors)
 
         def told(rows: Tensor) -> Conditioning:
-            return self.backbone.encode_prompt([self.prompts[i] for i in rows.tolist()], embeddings)
+            return self.backbone.encode_prompt([self.held_out_prompts[i] for i in rows.tolist()], embeddings)
 
-        all_prompts = within_memory(self.backbone, torch.arange(len(self.prompts)), told)
+        all_prompts = within_memory(self.backbone, torch.arange(len(self.held_out_prompts)), told)
         conditioning = Conditioning.cat([made for _, made in all_prompts])
         # Small latents are measured many at a time, large ones as many as a training step holds.
         size = batch or max(4, 2048 // self._views[0].weight.numel())
@@ -158,7 +161,7 @@ class Problem:
         count, device = self.settings.held_out, self.backbone.device
         # Every view meets every template in turn; a stride that shares no factor with their number keeps the pairs
         # uncorrelated with the timestep.
-        pairs = len(self._views) * len(self.prompts)
+        pairs = len(self._views) * len(self.held_out_prompts)
         stride = next(step for step in range(7, 7 + pairs) if math.gcd(step, pairs) == 1)
         pair = torch.arange(count) * stride % pairs
         drawn = [self._views[i] for i in (pair % len(self._views)).tolist()]

@@ -37,7 +37,7 @@ from photowords.inversion.problem import Problem
 from photowords.inversion.step import Step
 from photowords.settings import InvertSettings
 
-FORMAT = 6
+FORMAT = 7
 """Of a run folder. Older ones can be read, but not gone on with: their draws, rate or average were others."""
 
 

@@ -75,6 +75,15 @@ def framed(photo: Image, mask: Image | None, resize: str = "crop") -> Image:
     return photo.crop(box) if resize == "crop" else photo.resize((side, side), Resampling.BICUBIC)
 
 
+def shown(photo: Image, mask: Image | None, resize: str = "crop") -> Image:
+    """What a reader is to describe: the part of the photo that is learned, unless a mask says what in it is meant.
+
+    Raises UserError as ``square``.
+    """
+    box = square(photo, mask, resize)
+    return photo.crop(box) if mask is None else photo
+
+
 def square(photo: Image, mask: Image | None, resize: str = "crop") -> tuple[int, int, int, int]:
     """The part of a photo that is learned: a square of it (``images.square_box``), or the whole where it is squashed.
 

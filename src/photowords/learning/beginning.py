@@ -18,7 +18,7 @@ from photowords.errors import UserError
 from photowords.initializers import start
 from photowords.inversion import Run
 from photowords.inversion.problem import told
-from photowords.inversion.views import square
+from photowords.inversion.views import shown
 from photowords.jobs import SAMPLES_AT, Job
 from photowords.learning.course import here
 from photowords.settings import InvertSettings
@@ -62,9 +62,9 @@ def begin(
         if len(chosen) != len(photos):
             raise UserError(f"there are {len(chosen)} selections for {len(photos)} photos; give one for each, or None")
         masks = [each.mask if each else None for each in chosen]
-        for photo, mask in zip(photos, masks, strict=True):
-            square(photo, mask, settings.resize)  # raises for a mask that does not fit
-        concept = init if isinstance(init, Concept) else start(init, photos, backbone, mask=masks[0])
+        # Raises for a mask that does not fit.
+        described = [shown(photo, mask, settings.resize) for photo, mask in zip(photos, masks, strict=True)]
+        concept = init if isinstance(init, Concept) else start(init, described, backbone, mask=masks[0])
         # Of a concept that was learned before, what was learned from is another run's.
         earlier = {key: value for key, value in concept.provenance.items() if key not in ("masks", "scores")}
         concept = dataclasses.replace(

@@ -12,8 +12,8 @@ from photowords.report.document import Part, Record, Section, Table, Text
 from photowords.report.results import SMOOTHED, Results
 from photowords.report.wording import OVER, Row, decimals, interval, limits, numbers
 
-SHOWN = {"training-loss": f"shown is the {SMOOTHED}", "held-out-loss": "one set for all arms"}
-"""What a study adds to the definition of a metric."""
+SHOWN = {"training-loss": f"shown is the {SMOOTHED}"}
+"""What a report adds to the definition of a metric."""
 RISE = "held-out-gain"
 ABOVE = "above-start"
 LISTED = ("name", "question", "trials", "arms", "concepts", "report")
@@ -64,10 +64,7 @@ def protocol(study: Results) -> Section:
     for way, settings in zip(ways.values(), own, strict=True):
         way["settings"] = {key: value for key, value in settings.items() if key not in shared}
     shown = [metric for metric in study.metrics if study.steps(metric)]
-    metrics = [
-        [m, study.direction(m), METRICS[m].range, "; ".join([study.how(m), *([SHOWN[m]] if m in SHOWN else [])])]
-        for m in shown
-    ]
+    metrics = [[m, study.direction(m), METRICS[m].range, "; ".join([study.how(m), *_added(study, m)])] for m in shown]
     text = (
         "Means are over concepts of the means over seeds, so that each concept weighs the same. Intervals are 95 %, by "
         "Student's t over the concepts' means; a trial's noise is its concept's and seed's own, the same for all arms, "
@@ -94,6 +91,14 @@ def protocol(study: Results) -> Section:
         limits(unshown),
     ]
     return Section("Protocol", parts)
+
+
+def _added(study: Results, metric: str) -> list[str]:
+    if metric != "held-out-loss":
+        return [SHOWN[metric]] if metric in SHOWN else []
+    first, *others = (arm.name for arm in study.arms)
+    apart = [other for other in others if not study.alike(metric, first, other)]
+    return [f"other tuples in {', '.join(apart)}, whose numbers do not compare" if apart else "one set for all arms"]
 
 
 def trials(study: Results) -> Section:

@@ -96,13 +96,14 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
                 protocol = Protocol.for_property(
                     arm.settings.learnable_property, study.prompts, study.edits, study.samples
                 ).on(backbone)
+                protocol = dataclasses.replace(protocol, class_word=source.label or "")
                 prompts = study.picture_prompts or (templates(arm.settings.learnable_property)[0],)
                 kept = {"at": list(arm.pictures_at), "prompts": list(prompts), "samples": min(study.samples, STRIP)}
                 spec: dict[str, Any] = {
                     **shared,
                     **seen,
                     **_way(arm, source, backbone),
-                    "other": other and hashes[other.photos[0].path],
+                    "other": other and [hashes[other.photos[0].path], _digest(masks.get(other.photos[0]))],
                     "protocol": dataclasses.asdict(protocol) if metrics else None,
                     "evaluate_at": list(arm.settings.evaluate_at or ()),
                     "score_at": list(arm.score_at),

@@ -16,7 +16,8 @@ from PIL.Image import Image
 from photowords import backbones, images, segmentation, workers
 from photowords.backbones import Backbone, automatic
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.inversion.views import framed, square
+from photowords.initializers.region import seen
+from photowords.inversion.views import framed, shown, square
 from photowords.study import cost, folder, grid, plan, tables
 from photowords.study.grid import Trial
 from photowords.study.plan import Study
@@ -57,7 +58,7 @@ class Prepared:
             trial,
             [self.pictures[photo.path] for photo in source.photos],
             [self.masks.get(photo) for photo in source.photos],
-            None if other is None else self.pictures[other.photos[0].path],
+            None if other is None else self._described(other.photos[0], trial.arm.settings.resize),
             [self.pictures[path] for path in source.truth],
             self.study.scorers,
             self.model,
@@ -65,6 +66,11 @@ class Prepared:
             self.dtype,
             cluster,
         )
+
+    def _described(self, photo: Photo, resize: str) -> Image:
+        """What a reader is shown of a concept that it is asked for in another one's place."""
+        picture, mask = self.pictures[photo.path], self.masks.get(photo)
+        return seen(shown(picture, mask, resize), mask)
 
     def squares(self) -> dict[str, Image]:
         """The square of each concept's first photo that is learned from, in the first arm, by the concept's name."""

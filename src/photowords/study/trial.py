@@ -26,7 +26,7 @@ from photowords.fields import fields
 from photowords.generation import generate
 from photowords.initializers import start
 from photowords.inversion import Diverged, Step, invert
-from photowords.inversion.views import framed
+from photowords.inversion.views import framed, shown
 from photowords.metrics.losses import by_thirds, paired_difference
 from photowords.report.results import picture_file
 from photowords.settings import GenerateSettings, InvertSettings
@@ -185,7 +185,9 @@ def begin(job: Job, backbone: Backbone) -> Concept:
     how = grid.start_of(trial.arm, trial.source)
     own = {"seed": trial.noise_seed, "other": job.other}
     how = dataclasses.replace(how, **{name: value for name, value in own.items() if name in fields(type(how))})
-    return start(how, job.photos, backbone, trial.source.name, job.masks[0])
+    resize = trial.arm.settings.resize
+    photos = [shown(photo, mask, resize) for photo, mask in zip(job.photos, job.masks, strict=True)]
+    return start(how, photos, backbone, trial.source.name, job.masks[0])
 
 
 def _checkpoint(step: Step, first: Tensor, settings: InvertSettings, scores: Mapping[str, Score]) -> dict[str, Any]:

@@ -81,9 +81,12 @@ def words(told: object) -> tuple[tuple[str, bool], ...]:
         if not isinstance(one, Mapping):
             raise Refused("a word is {text, trainable}", field="words")
         parts = text(one.get("text"), "words", LIMITS["text"]).split()
-        found += [(part.strip(MARKS), bool(one.get("trainable", True))) for part in parts if part.strip(MARKS)]
+        found += [(part, bool(one.get("trainable", True))) for part in parts if part.strip(MARKS)]
     if not found:
         raise Refused("there is no word to learn; write one", field="words")
+    # As on the command line: what stands around the sentence is none of it, a comma inside is.
+    found[0] = found[0][0].lstrip(MARKS), found[0][1]
+    found[-1] = found[-1][0].rstrip(MARKS), found[-1][1]
     if any({"{", "}"} & {*text} for text, _ in found):
         raise Refused("braces name concepts in prompts; write the words alone", field="words")
     if not any(trainable for _, trainable in found):
@@ -151,8 +154,6 @@ def _unique(name: str, taken: Any) -> str:
 
 def _swaps(piece: Mapping[str, Any], texts: Sequence[str]) -> tuple[list[str], list[str]]:
     """What is to stand for a concept's words, as a prompt's swaps, and the words as they are read."""
-    if piece.get("use") == "learned":
-        return [], list(texts)
     uses = listed(piece.get("words"), "prompt", LIMITS["words"])
     if len(uses) != len(texts):
         raise Refused(f"that run has {len(texts)} words, not {len(uses)}", field="prompt")

@@ -107,6 +107,9 @@ class Pictures:
         words += (
             [] if concepts or self._config.model == "auto" else ["--model", self._config.model]
         )  # a run says its own
+        for name in ("device", "dtype"):
+            if (told_to := getattr(self._config, name)) != "auto":
+                words += [f"--{name}", told_to]
         words += ["--seeds", ",".join(map(str, told["seeds"])), "--out", "pictures"]
         asked = {**told.get("settings", {}), "negative": told.get("negative")}
         for name, value in asked.items():

@@ -52,8 +52,8 @@ class Curves(Block):
         why = "concepts differ in level, so shades that overlap do not say that arms are equal: paired differences do"
         if panels.get("training-loss"):
             why += (
-                "; the training loss also falls when a photo is learned by heart; the held-out loss is of other noise, "
-                "timesteps and templates, but of the same photo"
+                "; the training loss also falls when a photo is learned by heart; the held-out loss is of other noise "
+                "and timesteps, but of the same photo"
             )
         return Section(self.heading, [*parts, limits(why)], {name: rows} if rows else {})
 

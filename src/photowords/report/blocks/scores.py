@@ -72,7 +72,7 @@ class Scores(Block):
         row: Row = {"metric": metric, "better": results.direction(metric), "arm": arm.name, "step": at(arm.name)}
         row |= numbers(found) | {"ids": " ".join(ids)}
         if self.reference:
-            apart = arm.name != self.reference
+            apart = arm.name != self.reference and results.alike(metric, arm.name, self.reference)
             others = results.values(self.reference, metric, at(self.reference)) if apart else {}
             compared = statistics.compare(values, others, results.direction(metric))
             theirs = results.ids(self.reference, [key for key in values if key in others])

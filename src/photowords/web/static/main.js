@@ -94,7 +94,7 @@ async function start() {
     put(byId("photo"), h("p", { class: "problem", role: "alert" }, refused.message)).hidden = false;
     return;
   }
-  put(byId("foot"), `photowords ${about.version} · ${named(about)} · nothing leaves this machine`);
+  put(byId("foot"), `photowords ${about.version} · ${named(about)} · your photos are sent nowhere`);
   photo.listen(() => location.search && go("/"));
   draft.addEventListener("photo", () => {
     if (location.search) return;

@@ -63,7 +63,7 @@ export function show() {
     put(shade, draft.mask && glowing(draft.mask.url, width, height, unit));
     told.textContent = draft.mask
       ? `This is what is learned: ${Math.round(100 * draft.mask.share)} % of the photo. Click again where it is wrong.`
-      : "Click on the thing, so that nothing is learned of what is around it. Without a click, the whole photo is learned.";
+      : "Click on the thing, so that little is learned of what is around it. Without a click, the photo's middle square is learned.";
   };
   draft.when(["clicks", "box"], redraw);
   draft.when(["mask"], glow);
