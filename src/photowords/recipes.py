@@ -85,7 +85,10 @@ RECIPES = {
     ),
     "paper": Recipe({"steps": 100}, "An Image is Worth One Sentence, its project page", base="textual-inversion-ldm"),
     "vanilla": Recipe(
-        {"steps": 5000}, "Gal et al. 2022, section 4: one star", base="textual-inversion-ldm", init="star"
+        {"steps": 5000},
+        "the star that An Image is Worth One Sentence compares with: Gal et al. 2022's code, one GPU",
+        base="textual-inversion-ldm",
+        init="star",
     ),
     "textual-inversion-ldm": Recipe(
         {"batch": 4, "lr": 0.02, **_ORIGINAL},

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from photowords.report import build, figures, results, statistics
+from photowords.report.alike import alike
 from photowords.report.blocks.curves import Curves
 from photowords.report.blocks.scores import stands_out
 from photowords.report.document import Drawing
+from photowords.report.results import WINDOW
 from tests.report.synthetic import ARMS, STEPS, edit, make, table, trial
 
 # the report
@@ -67,7 +69,12 @@ def test_reach_is_found_from_the_curves(study: Path) -> None:
 
 
 def test_arms_of_other_tuples_or_prompts_are_not_compared(tmp_path: Path) -> None:
-    blocks = [{"kind": "table", "metrics": ["held-out-loss", "lpips"], "step": 100, "reference": "star"}]
+    blocks = [
+        {"kind": "table", "metrics": ["held-out-loss", "lpips"], "step": 100, "reference": "star"},
+        {"kind": "reach", "metric": "held-out-loss", "reference": "star"},
+        {"kind": "ablation", "by": "arm", "metric": "held-out-loss"},
+        {"kind": "reach", "metric": "training-loss", "reference": "star"},
+    ]
     folder = make(tmp_path / "out", blocks=blocks)
     for file in (folder / "trials").iterdir():
         if "-caption-" in file.name:
@@ -76,13 +83,18 @@ def test_arms_of_other_tuples_or_prompts_are_not_compared(tmp_path: Path) -> Non
                 file.stem,
                 lambda t: t["spec"].update(settings={"resize": "squash"}, protocol={"prompts": ["{}"]}),
             )
-    assert results.read(folder).alike("held-out-loss", "star", "class")
+    assert alike(results.read(folder), "held-out-loss", "star", "class")
     build.write(folder)
     rows = {(row["metric"], row["arm"]): row for row in table(folder, "01-table")}
     for metric in {metric for metric, _ in rows}:
         assert rows[metric, "class"]["difference"] and not rows[metric, "caption"]["difference"]
     text = (folder / "report" / "report.md").read_text()
     assert "other tuples in caption, whose numbers do not compare" in text and "one set for all arms" not in text
+    assert {row["arm"] for row in table(folder, "02-reach")} == {row["arm"] for row in table(folder, "03-ablation")}
+    assert "caption" not in {row["arm"] for row in table(folder, "02-reach")}
+    assert text.count("Left out: caption, measured on other tuples or by other prompts than \\*.") == 3
+    costs = [float(row["training_sample_steps"] or "inf") for row in table(folder, "04-reach")]
+    assert min(costs) >= 4 * WINDOW, "a mean of fewer losses is their luck"
 
 
 def test_what_is_never_reached_is_said(tmp_path: Path) -> None:

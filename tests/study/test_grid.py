@@ -71,7 +71,9 @@ def test_noise_is_each_concepts_own_and_the_same_in_all_arms(prepared: study.Pre
     assert (
         grid.noise_seed(["a"], 3) == grid.noise_seed(["a"], 3) != grid.noise_seed(["a"], 4) != grid.noise_seed(["b"], 4)
     )
+    assert grid.noise_seed(["a", "a mask"], 3) != grid.noise_seed(["a", "another"], 3) != grid.noise_seed(["a"], 3)
     assert [trial.spec["seed"] for trial in prepared.trials] == [3] * 4
+    assert not any(trial.spec["cut"] for trial in prepared.trials), "the bank's photos are square"
     # The noise seed is the inversion's.
     outcome = work(prepared.job(dataclasses.replace(mug, noise_seed=3)))
     before = json.loads((finished / "trials" / f"{mug.id}.json").read_text())

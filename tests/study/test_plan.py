@@ -10,6 +10,7 @@ from PIL import Image
 from photowords import pocket, study
 from photowords.backbones import automatic
 from photowords.errors import UserError
+from photowords.settings import InvertSettings
 from photowords.study import plan
 from tests.small_weights import save_dino
 from tests.study.small_study import SMALL, prepare, write
@@ -35,6 +36,23 @@ def test_shipped_studies_are_the_ones_that_the_paper_needs() -> None:
         "reach",
         "bank",
     }
+
+
+def test_an_arm_of_fewer_steps_is_scored_and_shown_at_its_end(tmp_path: Path) -> None:
+    text = SMALL + '[[arms]]\nname = "shorter"\ninit = "star"\nsteps = 1\n'
+    arms = {arm.name: arm for arm in plan.read(write(tmp_path, text)).arms}
+    assert (arms["shorter"].score_at, arms["shorter"].pictures_at) == ((0, 1), (1,))
+
+
+def test_an_arms_recipe_takes_the_place_of_the_one_that_all_share(tmp_path: Path) -> None:
+    arms = '\n[[arms]]\nname = "ours"\ninit = "star"\nrecipe = "fast"\n[[arms]]\nname = "theirs"\ninit = "star"\n'
+    text = SMALL.replace("held_out = 6", 'held_out = 6\nrecipe = "paper"') + arms
+    found = {arm.name: arm.settings for arm in plan.read(write(tmp_path, text)).arms}
+    ours, theirs, default = found["ours"], found["theirs"], InvertSettings()
+    for name in ("lr", "weight_decay", "templates", "resize", "flip", "optimizer", "noise", "draws", "average"):
+        assert getattr(ours, name) == getattr(default, name), name
+    assert (theirs.lr, theirs.templates, theirs.resize) == (0.02, "textual-inversion", "squash")
+    assert ours.held_out == theirs.held_out == 6
 
 
 def test_a_mark_before_a_file_of_windows_is_none_of_it(tmp_path: Path) -> None:

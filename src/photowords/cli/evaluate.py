@@ -106,19 +106,22 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     learned = {digest for _, concept, _ in subjects for digest in concept.provenance.get("photos_sha256", ())}
     if known := [path for path in args.truth if images.sha256(path) in learned]:
         raise UserError(f"{known[0]} was learned from, and so is no `truth`; give other views of the same thing")
-    rows, failures = [], []
-    for subject in subjects:  # one that cannot be measured costs itself alone
-        try:
-            rows.append(_evaluate(args, *subject, names, photos, truth))
-        except UserError as error:
-            if len(subjects) == 1:
-                raise
-            failures.append(f"{subject[0]} is not measured: {error}")
-    result = {"runs": files.finite(rows)}
-    if args.out and rows:
-        files.write_json(args.out, result)
-    if rows:
-        scores_table.show(args, rows)
+    rows, failures = list[dict[str, Any]](), []
+    result = dict[str, Any]()
+    try:
+        for subject in subjects:  # one that cannot be measured costs itself alone
+            try:
+                rows.append(_evaluate(args, *subject, names, photos, truth))
+            except UserError as error:
+                if len(subjects) == 1:
+                    raise
+                failures.append(f"{subject[0]} is not measured: {error}")
+    finally:  # also of what is stopped, or runs out of memory
+        if rows:
+            result = {"runs": files.finite(rows)}
+            if args.out:
+                files.write_json(args.out, result)
+            scores_table.show(args, rows)
     if failures:
         raise UserError("; ".join(failures))
     return result

@@ -75,18 +75,23 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     files.make_folder(args.out)
     backbone = backbones.load(model_of(args, concepts, read_from), args.device, args.dtype, args.offload)
     settings = backbone.settle(settings)
-    pictures = generate(backbone, prompt, concepts, seeds, settings)
     # The digest keeps other prompts, concepts, precisions and settings from overwriting these pictures.
     vectors = [concept.vectors(encoder).numpy().tobytes() for concept in concepts for encoder in concept.encoders]
     made_of = repr((prompt, backbone.source, backbone.dtype, settings)).encode() + b"".join(vectors)
     digest = hashlib.sha256(made_of).hexdigest()[:6]
     stem = f"{re.sub(r'[^A-Za-z0-9]+', '-', prompt).strip('-')[:60] or 'picture'}_{digest}"
-    paths = []
-    for seed, picture in zip(seeds, pictures, strict=True):
-        path = args.out / f"{stem}_seed-{seed}.png"
-        images.save_png(picture, path)
-        paths.append(str(path))
-        say(args, str(path))
+    paths: list[str] = []
+    for first in range(0, len(seeds), settings.batch):  # each is kept as soon as it is there
+        some = seeds[first : first + settings.batch]
+        with warnings.catch_warnings():
+            if first:  # they have been said
+                warnings.simplefilter("ignore", PhotowordsWarning)
+            pictures = generate(backbone, prompt, concepts, some, settings)
+        for seed, picture in zip(some, pictures, strict=True):
+            path = args.out / f"{stem}_seed-{seed}.png"
+            images.save_png(picture, path)
+            paths.append(str(path))
+            say(args, str(path))
     return {"prompt": prompt, "seeds": seeds, "images": paths, "model": backbone.name, "settings": vars(settings)}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from photowords import pocket
 from photowords.metrics import METRICS
 from photowords.report import statistics
+from photowords.report.alike import alike
 from photowords.report.document import Part, Record, Section, Table, Text
 from photowords.report.results import SMOOTHED, Results
 from photowords.report.wording import OVER, Row, decimals, interval, limits, numbers
@@ -97,7 +98,7 @@ def _added(study: Results, metric: str) -> list[str]:
     if metric != "held-out-loss":
         return [SHOWN[metric]] if metric in SHOWN else []
     first, *others = (arm.name for arm in study.arms)
-    apart = [other for other in others if not study.alike(metric, first, other)]
+    apart = [other for other in others if not alike(study, metric, first, other)]
     return [f"other tuples in {', '.join(apart)}, whose numbers do not compare" if apart else "one set for all arms"]
 
 

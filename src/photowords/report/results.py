@@ -21,8 +21,6 @@ WINDOW = 25
 """Steps over which a training loss is averaged, at least: one step draws few timesteps, and its loss is their luck."""
 SMOOTHED = f"mean of the last {WINDOW} steps or 10 %"
 """How figures say it: later on the window is the last tenth of the steps, which looks equally wide on a log axis."""
-TUPLES = ("resize", "learnable_property", "held_out", "background_weight")
-"""The settings that the held-out loss's tuples depend on, beside the photo and its mask."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,8 @@ class TrialResult:
     @property
     def batch(self) -> float:
         """Predictions a step."""
+        if told := self.spec.get("settings", {}).get("batch"):
+            return float(told)
         return max((c.training_sample_steps / c.step for c in self.checkpoints.values() if c.step), default=1)
 
     def value(self, metric: str, step: int) -> float | None:
@@ -161,19 +161,6 @@ class Results:
         """How the metric was measured, in a sentence, or in several where trials differ."""
         told = dict.fromkeys(trial.how[metric] for trial in self.trials if metric in trial.how)
         return "; in other trials ".join(told) or METRICS[metric].protocol
-
-    def alike(self, metric: str, arm: str, other: str) -> bool:
-        """Whether two arms' numbers of a metric are of the same tuples, or of pictures of the same prompts."""
-        trials = (*self.of(arm).values(), *self.of(other).values())
-        return len({json.dumps(_measured(trial, metric), sort_keys=True) for trial in trials}) <= 1
-
-
-def _measured(trial: TrialResult, metric: str) -> dict[str, Any]:
-    """Of what a trial was told, all that decides on what a metric looks at, beside the photos."""
-    if metric in ("held-out-loss", "held-out-gain"):
-        return {name: trial.spec.get("settings", {}).get(name) for name in TUPLES}
-    protocol = trial.spec.get("protocol") or {}
-    return {name: protocol.get(name) for name in ("prompts", "edits")}
 
 
 def picture_file(trial: str, step: int, prompt: int) -> str:

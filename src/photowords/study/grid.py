@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image
@@ -84,12 +85,15 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
             photos = [hashes[photo.path] for photo in source.photos]
             if {*photos} & {hashes[path] for path in source.truth}:
                 raise UserError(f"concept {source.name} has a photo among its truth, which is what training never sees")
+            digests = [_digest(masks.get(photo)) for photo in source.photos]
             seen = {
                 "photos": photos,
-                "masks": [_digest(masks.get(photo)) for photo in source.photos],
+                "masks": digests,
                 "truth": [hashes[path] for path in source.truth] if metrics else [],
                 "seed": seed,
-                "noise_seed": noise_seed(photos, seed),
+                "noise_seed": noise_seed([*photos, *(digest for digest in digests if digest)], seed),
+                # Whether it matters how a photo becomes a square.
+                "cut": any(digests) or not all(_is_square(photo.path) for photo in source.photos),
             }
             for arm in study.arms:
                 other = _other(study.concepts, number, seed) if isinstance(arm.start, OtherCaption) else None
@@ -136,8 +140,13 @@ def _digest(mask: Image | None) -> str | None:
     return None if mask is None else hashlib.sha256(f"{mask.size}".encode() + mask.tobytes()).hexdigest()
 
 
+def _is_square(path: Path) -> bool:
+    width, height = images.load_photo(path).size
+    return width == height
+
+
 def noise_seed(photos: Sequence[str], seed: int) -> int:
-    """The generator's seed of a trial: of its photos (their hashes) and the study's seed, the same in every arm.
+    """The generator's seed of a trial: of its photos and masks (their hashes) and the study's seed, for every arm.
 
     With one seed for all concepts, as studies had it, timesteps and noise are the same in all of them: what they add
     does not average out over concepts, and an interval over concepts cannot see it (simulated: one that is stated as

@@ -136,9 +136,8 @@ def _arms(table: Table, scored: bool) -> list[Arm]:
     own = tables.get(table, "settings", dict, {}, "the study")
     tables.only(own, ("recipe", *SETTINGS), "[settings]")
     with tables.within("[settings]"):
-        shared = _settings(own)
-        fields.make(InvertSettings, shared)
-    arms = [_arm(arm, shared, steps, scored) for arm in tables.listed(table, "arms", dict, "the study") or []]
+        fields.make(InvertSettings, _settings(own))
+    arms = [_arm(arm, own, steps, scored) for arm in tables.listed(table, "arms", dict, "the study") or []]
     if not arms:
         raise UserError("the study has no arm; add at least one [[arms]] with a name and an init")
     longest = max(arm.settings.steps for arm in arms)
@@ -201,11 +200,12 @@ def _arm(table: Table, shared: Table, steps: Mapping[str, list[int] | None], sco
     init = tables.get(table, "init", str, None, where)
     with tables.within(where):
         start = starts.make(init, {key: table[key] for key in table if key in OPTIONS})
-        settings = fields.make(InvertSettings, {**shared, **_settings(table)})
+        # An arm's recipe takes the place of the one that all share.
+        common = {key: shared[key] for key in shared if key in SETTINGS} if "recipe" in table else _settings(shared)
+        settings = fields.make(InvertSettings, {**common, **_settings(table)})
     last = settings.steps
-    evaluated = steps["evaluate_at"]
-    if evaluated is None:
-        evaluated = list(range(0, last + 1, settings.evaluate_every))
+    given = steps["evaluate_at"]
+    evaluated = list(range(0, last + 1, settings.evaluate_every)) if given is None else given
     evaluated = sorted({0, last, *(step for step in evaluated if step <= last)})
 
     def within(at: str, default: list[int], of: Sequence[int], whole: str) -> tuple[int, ...]:
@@ -214,7 +214,8 @@ def _arm(table: Table, shared: Table, steps: Mapping[str, list[int] | None], sco
             return tuple(default)
         if missing := [step for step in given if step <= last and step not in of]:
             raise UserError(f"{at} has step {missing[0]}, which {whole} has not; add it there")
-        return tuple(sorted({step for step in given if step <= last}))
+        reached = {step for step in given if step <= last}
+        return tuple(sorted(reached if len(reached) == len(given) else {*reached, last}))  # its end, where others go on
 
     score_at = within("score_at", evaluated if scored else [], evaluated, "evaluate_at")
     ends = sorted({score_at[0], score_at[-1]}) if score_at else []

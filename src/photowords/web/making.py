@@ -39,6 +39,7 @@ class Making:
             Route("/api/photos/{name}.png", self.photo),
             Route("/api/bank/{name}.png", self.bank_photo),
             Route("/api/bank/{name}", self.take_from_bank, methods=["POST"]),
+            Route("/api/runs/{run}/photo", self.take_from_run, methods=["POST"]),
             Route("/api/mask", self.mask, methods=["POST"]),
             Route("/api/sentence", self.sentence, methods=["POST"]),
             Route("/api/runs", self.begin, methods=["POST"]),
@@ -51,6 +52,10 @@ class Making:
 
     async def take_from_bank(self, request: Request) -> Response:
         return self._kept(await asyncio.to_thread(photos.keep_bank, self._config, request.path_params["name"]))
+
+    async def take_from_run(self, request: Request) -> Response:
+        folder = self._runs.find(request.path_params["run"])
+        return self._kept(await asyncio.to_thread(photos.keep_of_run, self._config, folder))
 
     def _kept(self, told: Mapping[str, Any]) -> Response:
         """The answer to a photo that came; meanwhile all is made ready for the first click on it."""

@@ -64,6 +64,16 @@ def keep_bank(config: Config, concept: str) -> dict[str, Any]:
     return keep(config, pocket.view(concept).read_bytes())
 
 
+def keep_of_run(config: Config, folder: Path) -> dict[str, Any]:
+    """Take a run's first photo as if it had been sent, whatever its file's size. Raises Refused where it is gone."""
+    kept = folder / "photos" / "0.png"
+    if not kept.is_file():
+        raise missing("photo of that run")
+    name, photo = secrets.token_hex(8), images.load_photo(kept)
+    files.write_bytes(config.photos / f"{name}.png", kept.read_bytes())
+    return _told(name, photo)
+
+
 def _told(name: str, photo: Image.Image) -> dict[str, Any]:
     return {
         "photo": name,

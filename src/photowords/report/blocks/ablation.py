@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from photowords.report import figures, statistics
+from photowords.report.alike import left_out, split
 from photowords.report.blocks.block import Block, MetricName
 from photowords.report.document import Drawing, Part, Record, Section, Table, Text
 from photowords.report.figures import Strip
@@ -35,7 +36,8 @@ class Ablation(Block):
     step: int | None = None
 
     def make(self, results: Results, name: str) -> Section:
-        metric, arms = results.metric(self.metric), self.chosen(results)
+        metric, chosen = results.metric(self.metric), self.chosen(results)
+        arms, others = split(results, chosen[0], chosen, metric)
         values: dict[Cell, float] = {}
         for arm in arms:
             at = max(results.steps(metric, arm.name), default=0) if self.step is None else self.step
@@ -50,6 +52,7 @@ class Ablation(Block):
             if deviations
             else Text(f"There is no complete set of two or more {self.by}s yet."),
             _table(results, arms, values, f"{called(metric)} {where}", name),
+            *left_out(others, chosen[0]),
             limits(
                 f"a spread over few {self.by}s is uncertain itself, and says nothing of {self.by}s that were not run"
             ),

@@ -10,12 +10,24 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from photowords.report import figures, statistics
+from photowords.report.alike import left_out, split
 from photowords.report.blocks.block import Block, MetricName
 from photowords.report.document import Drawing, Part, Record, Section, Table
 from photowords.report.figures import Series
 from photowords.report.results import ArmLabel, Results
 from photowords.report.statistics import Estimate, Floats, Key
-from photowords.report.wording import OVER, Row, absent, axis, called, decimals, interval, joined_ids, limits, sentence
+from photowords.report.wording import (
+    OVER,
+    Row,
+    absent,
+    axis,
+    called,
+    decimals,
+    interval,
+    joined_ids,
+    limits,
+    sentence,
+)
 
 RULE = (
     "Best stop: each metric is scaled to 0 at the worst and 1 at the best of all points drawn, and the stop is the "
@@ -52,7 +64,9 @@ class Frontier(Block):
 
     def make(self, results: Results, name: str) -> Section:
         metrics = results.metric(self.x), results.metric(self.y)
-        points = self._points(results, metrics)
+        chosen = self.chosen(results)
+        arms, others = split(results, chosen[0], chosen, *metrics)
+        points = self._points(results, arms, metrics)
         if not points:
             return Section(self.heading, [absent(" together with ".join(metrics))])
         directions = [results.direction(metric) for metric in metrics]
@@ -74,13 +88,14 @@ class Frontier(Block):
             "the scale depends on which points are drawn, so best stops of two figures do not compare; reconstruction "
             "rewards a copy of the photo, and editability one that leaves the concept out"
         )
-        parts: list[Part] = [Drawing(name, shown, draw, name), _table(results, lines, labels, name), limits(why)]
+        parts: list[Part] = [Drawing(name, shown, draw, name), _table(results, lines, labels, name)]
+        parts += [*left_out(others, chosen[0]), limits(why)]
         return Section(self.heading, parts, {name: _rows(results, lines, metrics)})
 
-    def _points(self, results: Results, metrics: tuple[str, str]) -> list[_Point]:
+    def _points(self, results: Results, arms: Sequence[ArmLabel], metrics: tuple[str, str]) -> list[_Point]:
         """The steps of each arm where the same trials have both metrics."""
         found = []
-        for arm in self.chosen(results):
+        for arm in arms:
             for step in results.steps(metrics[0], arm.name):
                 across, up = (results.values(arm.name, metric, step) for metric in metrics)
                 if keys := [key for key in across if key in up]:

@@ -75,12 +75,13 @@ class Gallery(Block):
     def _files(self, results: Results, concepts: Sequence[str]) -> dict[Place, Record]:
         """The strips to show that are there: where each belongs -> its file and trial."""
         kept = results.kept_pictures()
-        steps = self.step or tuple(sorted({step for _, step, _ in kept})[-1:])
         found: dict[Place, Record] = {}
         for concept, arm in itertools.product(concepts, self.chosen(results)):
             trials = [trial for trial in results.of_concept(concept) if trial.arm == arm.name]
             # Without seeds asked for, each arm shows its first finished one; without prompts, its own first.
             some = [trial for trial in trials if trial.seed in self.seeds] if self.seeds else trials[:1]
+            ids = {trial.id for trial in trials}
+            steps = self.step or tuple(sorted({step for id_, step, _ in kept if id_ in ids})[-1:])
             for trial, step in itertools.product(some, steps):
                 for prompt in self.prompts or trial.picture_prompts[:1]:
                     if file := kept.get((trial.id, step, prompt)):
@@ -152,7 +153,8 @@ def _said(results: Results, concepts: Sequence[str], name: str) -> tuple[Table, 
     for concept in concepts:
         trials = results.of_concept(concept)
         named: TrialResult | None = next((trial for trial in trials if trial.label), None)
-        told: TrialResult | None = next((trial for trial in trials if trial.caption), None)
+        own = (trial for trial in trials if trial.spec.get("init") != "other-caption")  # which tells another picture's
+        told: TrialResult | None = next((trial for trial in own if trial.caption), None)
         label, caption = named.label if named else None, told.caption if told else None
         sources[concept] = tuple(dict.fromkeys(trial.id for trial in (named, told) if trial)) or (trials[0].id,)
         body.append([concept, Photo(f"photos/{concept}.png"), label or "–", caption or "–"])

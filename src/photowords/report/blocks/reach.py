@@ -11,10 +11,11 @@ from typing import ClassVar
 import numpy as np
 
 from photowords.report import figures, statistics
+from photowords.report.alike import left_out, split
 from photowords.report.blocks.block import ArmName, Block, MetricName
-from photowords.report.document import Drawing, Record, Section, Table
+from photowords.report.document import Drawing, Part, Record, Section, Table
 from photowords.report.figures import Strip
-from photowords.report.results import ArmLabel, Results, TrialResult
+from photowords.report.results import WINDOW, ArmLabel, Results, TrialResult
 from photowords.report.wording import Row, absent, called, cost, limits, named_arm, ratio
 
 HELD_OUT = MetricName("held-out-loss")
@@ -36,7 +37,8 @@ class Reach(Block):
         rows: list[Record] = []
         body, strips = [], []
         sources: dict[str, tuple[str, ...]] = {}
-        for arm in self.chosen(results):
+        arms, others = split(results, reference, self.chosen(results), metric)
+        for arm in arms:
             found = [_reached(results, arm, reference, metric, concept) for concept in results.concepts]
             if reached := [row for row in found if row]:
                 rows += reached
@@ -58,7 +60,8 @@ class Reach(Block):
             "sample-steps are not seconds, and where the reference ends is no quality that matters by itself; an arm "
             "with more vectors may get there by their number alone, which only a control with as many can tell"
         )
-        return Section(self.heading, [_drawing(strips, goal, name), table, limits(why)], {name: rows})
+        parts: list[Part] = [_drawing(strips, goal, name), table, *left_out(others, reference), limits(why)]
+        return Section(self.heading, parts, {name: rows})
 
 
 HOW = (
@@ -123,6 +126,7 @@ def times_sooner(ratios: Sequence[float]) -> statistics.Estimate:
 def _mean_curve(trials: Sequence[TrialResult], metric: str) -> tuple[list[float], list[float]]:
     """(training sample-steps, mean over the trials) at the steps where all of them have the metric."""
     shared = set.intersection(*(set(trial.steps(metric)) for trial in trials)) if trials else set()
-    steps = sorted(shared)
+    # A mean of few single losses is their luck.
+    steps = sorted(step for step in shared if metric != "training-loss" or step >= WINDOW)
     means = [float(np.mean([trial.value(metric, step) for trial in trials])) for step in steps]
     return [step * trials[0].batch for step in steps], means

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from photowords.report import statistics
+from photowords.report.alike import alike, split
 from photowords.report.blocks.block import ArmName, Block, MetricName
 from photowords.report.document import Part, Record, Section, Strong, Table
 from photowords.report.results import ArmLabel, Results
@@ -72,7 +73,7 @@ class Scores(Block):
         row: Row = {"metric": metric, "better": results.direction(metric), "arm": arm.name, "step": at(arm.name)}
         row |= numbers(found) | {"ids": " ".join(ids)}
         if self.reference:
-            apart = arm.name != self.reference and results.alike(metric, arm.name, self.reference)
+            apart = arm.name != self.reference and alike(results, metric, arm.name, self.reference)
             others = results.values(self.reference, metric, at(self.reference)) if apart else {}
             compared = statistics.compare(values, others, results.direction(metric))
             theirs = results.ids(self.reference, [key for key in values if key in others])
@@ -85,11 +86,16 @@ class Scores(Block):
 
 def _table(cells: _Cells, results: Results, metrics: list[str], where: str, name: str) -> Table:
     head = ["arm", *(axis(results, metric) for metric in metrics), "trials"]
+    arms = [arm for arm in results.arms if arm.name in {row["arm"] for row in cells.rows}]
+    fair = {metric for metric in metrics if not split(results, arms[0], arms, metric)[1]}
     body = [
-        [label, *(_score(label, cells.estimates[m], results.direction(m)) for m in metrics), str(len(ids))]
+        [label, *(_score(label, cells.estimates[m], results.direction(m), m in fair) for m in metrics), str(len(ids))]
         for label, ids in cells.own.items()
     ]
-    caption = f"{sentence(OVER)}, {where}. Bold: the best, where its interval overlaps no other row's."
+    caption = (
+        f"{sentence(OVER)}, {where}. Bold: the best, where its interval overlaps no other row's and "
+        "all rows are measured alike."
+    )
     return Table(caption, head, body, {label: tuple(ids) for label, ids in cells.own.items()}, name)
 
 
@@ -113,11 +119,11 @@ def stands_out(label: str, column: Mapping[str, Estimate], direction: str) -> bo
     return bool(others) and all(own.low > other.high for other in others)
 
 
-def _score(label: str, column: Mapping[str, Estimate], direction: str) -> str:
+def _score(label: str, column: Mapping[str, Estimate], direction: str, fair: bool) -> str:
     if label not in column:
         return "–"
     text = interval(column[label], decimals(list(column.values())))
-    return Strong(text) if stands_out(label, column, direction) else text
+    return Strong(text) if fair and stands_out(label, column, direction) else text
 
 
 def _difference(label: str, column: Mapping[str, Comparison]) -> str:

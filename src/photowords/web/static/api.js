@@ -47,9 +47,10 @@ export const upload = (file) =>
 
 /**
  * Follow what changes on the server. ``changed`` gets each new state; ``gone`` the Problem when there is no such thing.
- * Returns the function that stops. A server that was killed and came back is found again.
+ * Returns the function that stops. A server that was killed and came back is found again; ``whole`` is where one asks
+ * whether what is followed is still there.
  */
-export function follow(path, event, changed, gone = () => {}) {
+export function follow(path, event, changed, gone = () => {}, whole = path.replace(/\/events$/, "")) {
   let source = null;
   let timer = 0;
   let over = false;
@@ -71,7 +72,7 @@ export function follow(path, event, changed, gone = () => {}) {
   };
   const again = async () => {
     try {
-      await get(path.replace(/\/events$/, ""));
+      await get(whole);
     } catch (problem) {
       if (problem.status === 404) return gone(problem);
     }

@@ -4,8 +4,9 @@ import { h } from "./dom.js";
 
 /**
  * A form of these fields. ``prefix`` makes its ids its own; ``main`` are the names of those that show at once, where not
- * all do. Returns the rows that show, the details of the others (or null), ``values()`` of what was filled in, and
- * ``problem(field, sentence)``, which says whether the form has that field.
+ * all do. Returns the rows that show, the details of the others (or null), ``values()`` of what was filled in,
+ * ``give(values)``, which fills in these and leaves the rest at their defaults, and ``problem(field, sentence)``, which
+ * says whether the form has that field.
  */
 export function form(fields, prefix, given = {}, main = null, changed = () => {}) {
   const rows = new Map(fields.map((field) => [field.name, row(field, `${prefix}-${field.name}`, given[field.name], changed)]));
@@ -23,6 +24,9 @@ export function form(fields, prefix, given = {}, main = null, changed = () => {}
         if (value !== undefined) told[name] = value;
       }
       return told;
+    },
+    give: (told) => {
+      for (const [name, one] of rows) one.give(told[name]);
     },
     problem: (name, sentence) => {
       for (const one of rows.values()) one.say("");
@@ -49,6 +53,11 @@ function row(field, id, given, changed) {
     input,
     element: h("div", { class: `field ${field.kind}` }, label, input, help, said),
     value: () => read(field, input),
+    give: (told) => {
+      const filled = control(field, id, told);
+      if (field.kind === "bool") input.checked = filled.checked;
+      else input.value = filled.value;
+    },
     say: (sentence) => {
       said.textContent = sentence;
       input.setAttribute("aria-invalid", sentence ? "true" : "false");

@@ -11,7 +11,10 @@ export function show(about) {
     id: "file",
     accept: "image/*",
     class: "unseen",
-    onchange: () => file.files[0] && take(() => upload(file.files[0])),
+    onchange: () => {
+      const [chosen] = file.files;
+      if (chosen) take(() => upload(chosen)).finally(() => (file.value = "")); // so that it can be chosen again
+    },
   });
   const bank = about.bank.map((one) =>
     h(
@@ -69,6 +72,7 @@ export function listen(open) {
     if (name || file) take(() => (name ? fromBank(name) : upload(file)), open);
   });
   document.addEventListener("paste", (event) => {
+    if (event.clipboardData.getData("text/plain") && event.target.closest("input, textarea")) return; // cells of a table
     const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
     if (file) take(() => upload(file), open);
   });
@@ -78,14 +82,19 @@ const OURS = "text/x-photowords"; // a photo of the bank that is dragged
 
 const fromBank = (name) => post(`/api/bank/${encodeURIComponent(name)}`);
 
+let taking = 0; // the newest photo: a slower one that was asked for before it is left
+
 async function take(ask, open = () => {}) {
+  const mine = ++taking;
   open();
   const place = byId(draft.photo ? "stage" : "photo");
   const problem = place.querySelector(".problem");
   problem.textContent = "";
   place.classList.add("busy");
   try {
-    draft.begin({ photo: await ask() });
+    const photo = await ask();
+    if (mine !== taking) return;
+    draft.begin({ photo });
     speak("The photo is here. Point at the thing, or go on to its sentence.");
   } catch (refused) {
     problem.textContent = refused.message;

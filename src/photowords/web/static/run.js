@@ -1,6 +1,6 @@
 // A run as its folder tells it: the photo and its words, the curve, the pictures on the way, and what can be done now.
 
-import { follow, post, upload } from "./api.js";
+import { follow, post } from "./api.js";
 import { curves } from "./curve.js";
 import { draft } from "./draft.js";
 import { byId, duration, gain, h, put, speak } from "./dom.js";
@@ -113,14 +113,17 @@ function progress(view, run) {
   [view.said, view.tenth] = [run.state, tenth];
 }
 
-/** The pictures at the checkpoints; those that are there stay as they are. */
+/** The pictures at the checkpoints; those that are there stay as they are, and a run that goes on loses its former end's. */
 function samples(view, run) {
-  for (const one of run.samples.slice(view.samples.children.length)) {
-    const what = one.step === 0 ? "the plain words" : `step ${one.step}`;
-    view.samples.append(
-      h("li", {}, h("span", { class: "when" }, what), h("img", { src: one.url, alt: `What the model draws: ${what}`, loading: "lazy" })),
-    );
-  }
+  const shown = new Map([...view.samples.children].map((item) => [item.dataset.url, item]));
+  const item = ({ step, url }) => {
+    const what = step === 0 ? "the plain words" : `step ${step}`;
+    const picture = h("img", { src: url, alt: `What the model draws: ${what}`, loading: "lazy" });
+    return h("li", { "data-url": url }, h("span", { class: "when" }, what), picture);
+  };
+  const wanted = run.samples.map((one) => shown.get(one.url) ?? item(one));
+  const same = wanted.length === shown.size && wanted.every((one, i) => view.samples.children[i] === one);
+  if (!same) view.samples.replaceChildren(...wanted);
 }
 
 function actions(view, run, usable) {
@@ -168,7 +171,7 @@ async function anew(view, run) {
   if (draft.ran !== run.run && draft.isUnlearned && !confirm(ASK)) return;
   try {
     if (draft.ran !== run.run) {
-      const photo = await upload(await (await fetch(run.photos[0])).blob());
+      const photo = await post(`/api/runs/${encodeURIComponent(run.run)}/photo`);
       draft.begin({
         photo,
         clicks: run.clicks,

@@ -33,7 +33,7 @@ export function show(chosen, remember) {
     return true;
   };
   const cards = new Map();
-  const stop = follow("/api/events", "runs", ({ runs }) => {
+  const told = ({ runs }) => {
     if (runs.length === 0) return put(list, h("li", { class: "hint" }, "No run yet. ", h("a", { href: "/", "data-route": true }, "Begin with a photo")));
     const gone = [...ticked].filter((name) => !runs.some((run) => run.run === name));
     for (const name of gone) tick(name, false);
@@ -49,8 +49,8 @@ export function show(chosen, remember) {
     });
     place(list, wanted);
     if (moved) compare(compared, [...ticked]);
-  });
-  return stop;
+  };
+  return follow("/api/events", "runs", told, () => {}, "/api/runs");
 }
 
 /** Put these items into a list, without touching those that are where they should be. */
@@ -103,9 +103,13 @@ function state(run) {
 
 const when = (seconds) => (seconds ? new Date(1000 * seconds).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : "");
 
+let comparing = 0; // the newest asking: an older one's answer comes too late
+
 async function compare(place, names) {
+  const mine = ++comparing;
   if (names.length === 0) return put(place);
   const found = await Promise.allSettled(names.map((name) => get(`/api/runs/${encodeURIComponent(name)}`)));
+  if (mine !== comparing) return;
   const runs = found.filter((one) => one.status === "fulfilled").map((one) => one.value);
   const curve = h("div", { class: "curve-place" });
   put(

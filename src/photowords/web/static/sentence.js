@@ -29,15 +29,23 @@ export function show(about) {
     otherStarts(about),
     h("div", { class: "step-zero" }, plain, drawn),
   );
+  let shown = ""; // the words that the chips have
   const changed = (words) => {
     asked?.abort(); // what was typed wins over a sentence that is still on its way
+    shown = JSON.stringify(words);
     draft.set({ words, touched: true });
   };
   const redraw = () => {
-    if (!list.contains(document.activeElement)) chips(list, draft.words.slice(), changed);
+    const now = JSON.stringify(draft.words);
+    if (now !== shown && !list.contains(document.activeElement)) {
+      shown = now;
+      chips(list, draft.words.slice(), changed);
+    }
     plain.disabled = !draft.words.some((word) => word.text);
   };
   draft.when(["words"], redraw);
+  // A sentence that came while the cursor stood in a word shows when it has left.
+  list.addEventListener("focusout", () => setTimeout(redraw));
   draft.when(["said", "label", "touched"], () => put(beside, said()));
   const stale = () => draft.photo !== null && !draft.touched && draft.read !== key();
   const soon = later(300, () => (stale() ? read() : busy(false)));

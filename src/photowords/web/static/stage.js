@@ -171,6 +171,7 @@ async function segment() {
   const stage = byId("stage");
   const problem = stage.querySelector(".problem");
   problem.textContent = "";
+  stage.classList.remove("busy");
   if (draft.box === null && !draft.clicks.some((one) => !one.not)) {
     if (draft.clicks.length > 0) problem.textContent = "Click on the thing as well: so far it is only said where it is not.";
     draft.set({ mask: null });
@@ -178,7 +179,9 @@ async function segment() {
   }
   stage.classList.add("busy");
   try {
+    const { photo } = draft;
     const mask = await post("/api/mask", draft.selection, mine.signal);
+    if (mine !== asked || photo !== draft.photo) return; // of clicks that were taken back, or of the photo before
     draft.set({ mask });
     speak(`The thing covers ${Math.round(100 * mask.share)} percent of the photo.`);
   } catch (refused) {

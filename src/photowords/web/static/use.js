@@ -13,20 +13,16 @@ export function show(run, about) {
   const kept = remembered(key);
   const seeds = h("input", { id: "seeds", value: kept.seeds ?? "0-3", autocomplete: "off", "aria-describedby": "seeds-help seeds-problem" });
   const negative = h("input", { id: "negative", value: kept.negative ?? "", autocomplete: "off", "aria-describedby": "negative-help" });
-  const settings = form(
-    about.fields.generate.filter((field) => field.name !== "negative"),
-    "use",
-    kept.settings ?? {},
-    [],
-    () => keep(),
-  );
+  const fields = about.fields.generate.filter((field) => field.name !== "negative");
+  const settings = form(fields, "use", kept.settings ?? {}, [], () => keep());
   const saidOfSeeds = h("p", { class: "problem", id: "seeds-problem", role: "alert" });
   const problem = h("p", { class: "problem", role: "alert" });
   const place = h("div", { class: "prompt-line", role: "group", "aria-label": "The prompt" });
   const batches = h("div", { class: "batches" });
   const keep = () =>
     sessionStorage.setItem(key, JSON.stringify({ parts: prompt.parts, seeds: seeds.value, negative: negative.value, settings: settings.values() }));
-  const prompt = new Prompt(place, kept.parts ?? ["a photo of a ", conceptOf(run), ""], keep);
+  const fresh = ["a photo of a ", conceptOf(run), ""];
+  const prompt = new Prompt(place, kept.parts?.every((part) => isOf(part, run)) ? kept.parts : fresh, keep);
   for (const input of [seeds, negative]) input.addEventListener("input", keep);
   const dice = () => {
     const first = Math.floor(Math.random() * 10000);
@@ -63,10 +59,16 @@ export function show(run, about) {
     }
     go.disabled = plain.disabled = false;
   };
-  const again = (told) => {
+  const again = async (told) => {
+    try {
+      await restore(prompt, told.pieces, run);
+    } catch (refused) {
+      problem.textContent = refused.message;
+      return;
+    }
     seeds.value = told.seeds.join(", ");
     negative.value = told.negative;
-    restore(prompt, told.pieces, run);
+    settings.give(told.settings ?? {});
     keep();
     place.scrollIntoView({ block: "center" });
   };
@@ -145,6 +147,10 @@ function another(run, prompt) {
 }
 
 const runOf = (name) => get(`/api/runs/${encodeURIComponent(name)}`);
+
+/** Whether a part of a prompt is text, another run's concept, or this run's with the words that it has: a deleted run
+ * may have had the same name. */
+const isOf = (part, run) => part.run !== run.run || JSON.stringify(part.words) === JSON.stringify(run.words);
 
 /** Take up the prompt of a batch. Concepts that are not of this run keep what is known of them. */
 async function restore(prompt, pieces, run) {
