@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from PIL import Image
 
 from photowords import backbones, images, pocket
 from photowords.backbones import Backbone, automatic
+from photowords.backbones.objective import Denoising
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers import start
 from photowords.starts import Words
+from tests.small_models import SCHEDULE
 
 
 def test_a_loaded_model_says_what_it_is(tiny: Backbone, tiny_v: Backbone) -> None:
@@ -41,6 +44,13 @@ def test_encode_is_the_scaled_posterior(tiny: Any, mug: Any) -> None:
     assert torch.allclose(latents.std, posterior.std * scale)
     drawn = torch.cat([latents.sample(torch.randn(1, 4, 8, 8)) for _ in range(400)])
     assert torch.allclose(drawn.std(0).mean(), latents.std.mean(), rtol=0.02)
+
+
+def test_a_device_is_asked_for_no_double_precision() -> None:
+    """Apple's GPUs have none, and "meta" gives nothing back."""
+    made = Denoising(DDIMScheduler(**SCHEDULE), torch.device("meta"))
+    t, share = made.important(torch.tensor([0.1, 0.9], dtype=torch.float64))
+    assert t.device.type == share.device.type == "cpu" and 0 <= t[0] < t[1] < 1000
 
 
 def test_noise_follows_the_schedule(tiny: Any) -> None:

@@ -93,6 +93,10 @@ def test_the_two_files_of_diffusers_script_for_sdxl(tmp_path: Path) -> None:
         read = formats.read(tmp_path / file)
         assert read.encoders == ("clip_l", "clip_g") and read.name == "cat-toy"
         assert torch.equal(read.vectors("clip_l"), first) and torch.equal(read.vectors("clip_g"), second)
+    for name in ("learned_embeds", "learned_embeds_2"):  # as the script saves them on its way
+        (tmp_path / f"{name}-steps-500.safetensors").write_bytes((tmp_path / f"{name}.safetensors").read_bytes())
+    for name in ("learned_embeds", "learned_embeds_2"):
+        assert formats.read(tmp_path / f"{name}-steps-500.safetensors").encoders == ("clip_l", "clip_g")
     save_file({"<dog>": first}, tmp_path / "learned_embeds.safetensors")  # of another concept
     assert formats.read(tmp_path / "learned_embeds.safetensors").encoders == ("clip_l",)
     assert formats.read(tmp_path / "learned_embeds_2.safetensors").encoders == ("clip_g",)

@@ -82,6 +82,8 @@ def atomic_folder(path: Path | str, replace: bool = False) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         if not (replace and path.exists()):
+            with suppress(OSError):  # Windows renames over no folder, not even over an empty one
+                path.rmdir()
             os.replace(temporary, path)
         elif not _exchange(temporary, path):
             os.replace(path, _aside(path))

@@ -11,12 +11,10 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from huggingface_hub.utils._paths import filter_repo_objects
 from PIL import Image
 
 from photowords import backbones
 from photowords.backbones import Backbone
-from photowords.backbones.stable_diffusion_3 import StableDiffusion3
 from photowords.cli import main
 from photowords.errors import UserError
 from photowords.fields import fields
@@ -190,12 +188,6 @@ def test_t5_keeps_in_fp32_what_overflows_in_fp16(tmp_path: Path) -> None:
     kept = {name: p.dtype for name, p in backbone._pipe.text_encoder_2.named_parameters()}
     assert kept == {name: p.dtype for name, p in own.named_parameters()}
     assert torch.float32 in kept.values() and torch.float16 in kept.values()
-
-
-def test_of_a_repository_only_what_the_pipeline_holds_is_fetched() -> None:
-    files = ["sd3.5_medium.safetensors", "text_encoders/t5xxl_fp16.safetensors"]
-    files += ["text_encoder_3/model-00001-of-00002.safetensors", "transformer/diffusion_pytorch_model.safetensors"]
-    assert list(filter_repo_objects(files, allow_patterns=[*StableDiffusion3.weight_files])) == files[2:]
 
 
 def test_a_flow_saved_with_another_scheduler_is_refused(tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from photowords import backbones, images
+from photowords.backbones import Backbone
 from photowords.errors import UserError
 from photowords.generation import generate
 from photowords.settings import GenerateSettings
@@ -100,3 +102,12 @@ def test_a_noise_that_is_not_that_of_diffusion_is_refused(xl_folder: Path, tmp_p
     (folder / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(UserError, match="EDMEulerScheduler, whose noise photowords does not know"):
         backbones.load(str(folder), "cpu", "fp32")
+
+
+@pytest.mark.parametrize("part", ["unet", "vae"])
+def test_one_part_may_be_pickled(part: str, tiny: Backbone, tiny_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "mixed")
+    weights = folder / part / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    assert backbones.load(str(folder), "cpu", "fp32").weights_hash() == tiny.weights_hash()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -82,6 +83,10 @@ ALIASES = {
 
 UNWANTED = ["*.fp16.*", "*.fp16-*", "*.non_ema.*", "safety_checker/*"]
 """Files of a model on the hub that are not fetched: the same weights again, or unused."""
+NOT_HAD = (
+    "model {name!r} could not be fetched: it is not in the local cache and {repository} could not be had from the hub; "
+    "check the name and the network, or download it and give its folder as `model`"
+)
 CHECKPOINTS = (".safetensors", ".ckpt")
 """How files are called that other tools keep a whole model in."""
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -149,7 +154,7 @@ def check(name: str) -> None:
     source = ALIASES[name].source if name in ALIASES else name
     if Path(source).exists():
         family(Path(source), name)
-    elif source.count("/") != 1:
+    elif source.partition("@")[0].count("/") != 1:
         raise UserError(f"there is no model {name!r}: no such folder, and the short names are {', '.join(ALIASES)}")
 
 
@@ -194,16 +199,24 @@ def locate(name: str, weights: bool = True) -> Source:
     return Source(folder, name, name, revision=folder.name)
 
 
+def _wanted(index: Mapping[str, Any], weight_files: Sequence[str]) -> list[str]:
+    """Patterns of the files of a repository that its pipeline is made of: many hold the same once more beside them, in
+    other folders (SDXL's vae_1_0, SD 3's text_encoders)."""
+    folders = [part for part, made_of in index.items() if isinstance(made_of, list)]
+    kinds = ("*/*.json", "*/*.txt", "*/*.model", *weight_files)
+    return ["model_index.json", *(kind.replace("*", part, 1) for part in folders for kind in kinds)]
+
+
 def _fetch(name: str, repository: str, revision: str | None, weights: bool) -> Path:
     """The model's folder in the hub's cache, fetched if need be: first what it is, then its weights."""
     from huggingface_hub import hf_hub_download, snapshot_download
-    from huggingface_hub.errors import GatedRepoError
+    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError
 
     cached = unreachable()
     try:
         index = hf_hub_download(repository, "model_index.json", revision=revision, local_files_only=cached)
         known = family(Path(index).parent, name)
-        wanted = ["model_index.json", "*/*.json", "*/*.txt", "*/*.model", *(known.weight_files if weights else ())]
+        wanted = _wanted(json.loads(Path(index).read_text()), known.weight_files if weights else ())
         return Path(
             snapshot_download(
                 repository,
@@ -215,13 +228,19 @@ def _fetch(name: str, repository: str, revision: str | None, weights: bool) -> P
         )
     except UserError:
         raise
+    except LocalEntryNotFoundError as error:
+        if there := getattr(error, "snapshot_path", None):  # without files that others of the repository's need
+            return Path(there)
+        raise UserError(NOT_HAD.format(name=name, repository=repository)) from error
+    except EntryNotFoundError as error:
+        raise UserError(
+            f"{repository} holds no model in diffusers' folders (it has no model_index.json); download its checkpoint, "
+            "a .safetensors file, and give as `model` the folder that photowords convert makes of it"
+        ) from error
     except GatedRepoError as error:
         raise UserError(
             f"{repository} is gated: accept its licence at https://huggingface.co/{repository}, log in with "
             "`hf auth login`, and try again"
         ) from error
     except Exception as error:  # the hub's client raises many kinds, and each of them means the same here
-        raise UserError(
-            f"model {name!r} could not be fetched: it is not in the local cache and {repository} could not be "
-            "had from the hub; check the name and the network, or download it and give its folder as `model`"
-        ) from error
+        raise UserError(NOT_HAD.format(name=name, repository=repository)) from error

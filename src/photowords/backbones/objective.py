@@ -59,6 +59,7 @@ class Denoising(Objective):
         if not hasattr(scheduler, "alphas_cumprod"):
             raise UserError(f"the model is saved with {type(scheduler).__name__}, whose noise photowords does not know")
         self._schedule = DDPMScheduler.from_config(scheduler.config)
+        share = self._schedule.alphas_cumprod.double().sqrt()  # on the CPU: Apple's GPUs have no double precision
         self._schedule.alphas_cumprod = self._schedule.alphas_cumprod.to(device)
         self.steps = self._schedule.config.num_train_timesteps
         self.prediction_type = self._schedule.config.prediction_type
@@ -66,7 +67,6 @@ class Denoising(Objective):
             raise UserError(f"the model predicts {self.prediction_type!r}; photowords knows epsilon and v_prediction")
         # The gradient of a noise's prediction goes as the picture's share of z_t (docs/lab-log.md). Half of the draws
         # are uniform all the same (Hesterberg 1995), so that none weighs more than 2 on a model where it does not.
-        share = self._schedule.alphas_cumprod.double().cpu().sqrt()
         self._density = (1 + share / share.mean()) / 2
         self._below = self._density.cumsum(0) / self.steps
 

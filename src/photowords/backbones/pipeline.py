@@ -83,11 +83,10 @@ class PipelineBackbone(Backbone):
         try:
             self.world = World.beside(source.folder)
             encoders, tables = self._load_text_encoders(source.folder)
-            # Where there are pickled weights only, safetensors are not asked for; either way no code is run from them.
-            found = any((source.folder / self.network).glob("*.safetensors"))
             named = (variant(source.folder / part) for part in (self.network, self.autoencoder))
-            # A part without files of that variant has its plain ones taken.
-            form = {"use_safetensors": None if found else False, "variant": next(filter(None, named), None)}
+            # A part without files of that variant has its plain ones taken, one without safetensors its pickled ones,
+            # from which no code is run.
+            form = {"variant": next(filter(None, named), None)}
             pipe = self.pipeline.from_pretrained(source.folder, dtype=dtype, **form, **encoders, **self.options)
         except Exception as error:  # truncated weights, missing parts, strange configurations: each its own kind
             raise UserError(f"the model folder {source.folder} cannot be loaded: {reason(error)}") from error

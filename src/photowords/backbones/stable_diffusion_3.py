@@ -33,10 +33,6 @@ class StableDiffusion3(PipelineBackbone):
     }
     network = "transformer"
     options = {"image_encoder": None, "feature_extractor": None}
-    # By name: some repositories hold the text encoders once more, in another layout, in a folder text_encoders.
-    weight_files = tuple(
-        f"{part}/*.safetensors" for part in ("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")
-    )
     schedulers = ("dpm++", "unipc")
 
     def _sampling(self) -> GenerateSettings:

@@ -141,8 +141,9 @@ def _with_other_half(path: Path, token: str, tables: dict[str, Any]) -> dict[str
     """The tables of both files of a pair, where one is given and the other lies beside it: diffusers' script for SDXL
     writes learned_embeds.safetensors of the first text encoder and learned_embeds_2.safetensors of the second."""
     (encoder,) = tables
-    stem = path.stem.removesuffix(SECOND) if encoder == CLIP_G else f"{path.stem}{SECOND}"
-    other = path.with_stem(stem)
+    name, steps, count = path.stem.partition("-steps-")  # of what the script saves on its way
+    name = name.removesuffix(SECOND) if encoder == CLIP_G else f"{name}{SECOND}"
+    other = path.with_stem(f"{name}{steps}{count}")
     if encoder == T5 or other == path or not other.is_file():
         return tables
     with suppress(NoEmbedding, UserError, OSError):
