@@ -152,6 +152,8 @@ def main() -> None:
     for hidden, kind in (("--folder", Path), ("--serve", str)):
         parser.add_argument(hidden, type=kind, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.steps < WARM_UP + 3:  # neither the first nor the last is timed
+        parser.error(f"--steps is {args.steps}, but it must be at least {WARM_UP + 3}")
     if args.serve:
         serve(args.serve, args)
         return
