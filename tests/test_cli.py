@@ -46,7 +46,8 @@ def test_generate_swaps_and_seeds(
     learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_folder, _ = learned
-    arguments = ("generate", "--concept", run_folder, "--seeds", "0-1", "--steps", 4, "--json", "--out", tmp_path)
+    told = ("--seeds", "0-1", "--steps", 4, "--json", "--dtype", "fp32", "--out", tmp_path)
+    arguments = ("generate", "--concept", run_folder, *told)
     status, out, _ = run(capsys, *arguments, "a photo of {mug} on the beach")
     pictures = [Image.open(path) for path in json.loads(out)["images"]]
     assert status == 0 and [picture.size for picture in pictures] == [(pocket.SIDE, pocket.SIDE)] * 2
