@@ -121,6 +121,7 @@ def main() -> None:
         "--sheet", action="store_true", help="only 64 pictures and the contact sheet, without the judge"
     )
     args = parser.parse_args()
+    data.BUILD.mkdir(parents=True, exist_ok=True)
     backbone = backbones.load(args.model)
     settings = GenerateSettings(steps=25, guidance=4.0, scheduler=args.scheduler)
     singles, pairs = prompts(args.count, 1), prompts(args.pairs, 2)
