@@ -161,9 +161,8 @@ def test_plain_words_are_drawn_without_a_run(server: Server, photo: str) -> None
 def test_two_runs_of_one_name_meet_in_a_prompt(server: Server, learned: Any, photo: str) -> None:
     other = server.asked("/api/runs", job(photo, settings={**FEW, "steps": 1}))["run"]
     server.until(f"/api/runs/{other}", ended)
-    words = [{"use": "learned"}] * 3
-    pieces = ["a ", {"run": learned[-1]["run"], "words": words}, " and a ", {"run": other, "words": words}]
-    told = drawn(server, {"prompt": pieces, "seeds": [0], "settings": {"steps": 2}})
+    one, two = ({"run": run, "words": [{"use": "learned"}] * 3} for run in (learned[-1]["run"], other))
+    told = drawn(server, {"prompt": ["a ", one, " and a ", two], "seeds": [0], "settings": {"steps": 2}})
     assert told["state"] == "done" and told["typed"] == "a {mug} and a {mug-2}"
     assert f"--concept mug={server.runs / learned[-1]['run']} mug-2={server.runs / other} " in told["command"]
 
