@@ -181,9 +181,11 @@ async function segment() {
   try {
     const { photo } = draft;
     const mask = await post("/api/mask", draft.selection, mine.signal);
-    if (mine !== asked || photo !== draft.photo) return; // of clicks that were taken back, or of the photo before
-    draft.set({ mask });
-    speak(`The thing covers ${Math.round(100 * mask.share)} percent of the photo.`);
+    // Else it is of clicks that were taken back, or of the photo before.
+    if (mine === asked && photo === draft.photo) {
+      draft.set({ mask });
+      speak(`The thing covers ${Math.round(100 * mask.share)} percent of the photo.`);
+    }
   } catch (refused) {
     if (refused.name !== "AbortError") problem.textContent = refused.message;
   }
