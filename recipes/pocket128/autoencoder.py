@@ -93,7 +93,7 @@ def corner(picture: Picture, chance: list[float]) -> tuple[int, int]:
 def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
-    crops = Crops(*data.load(), whole=bool(plan.finish))
+    crops = Crops(*data.load(data.drawn()), whole=bool(plan.finish))
     seen, model = eyes.load(), build()
     if plan.warm:
         warm_start(model, AutoencoderKL.from_pretrained(Path(plan.warm) / "pipeline" / "vae").state_dict())
@@ -123,7 +123,7 @@ def trained() -> Path:
 @torch.no_grad()
 def save(model: AutoencoderKL, folder: Path, rescale: bool) -> None:
     """Write the autoencoder in half precision and print how good it is; ``rescale``: latents to unit variance."""
-    pictures, _ = data.load(1)
+    pictures, _ = data.load(data.drawn()[:1])
     model.float().eval()
     x = tensor(pictures[np.arange(data.HELD_OUT)]).float()
     latents = torch.cat([model.encode(part).latent_dist.mean for part in x.split(50)])

@@ -83,7 +83,7 @@ def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
     folder = data.BUILD / "captioner"
-    draws = Regions(*data.load(), SHARES)
+    draws = Regions(*data.load(data.drawn()), SHARES)
     vocabulary = words.tokenizer()
     model = build()
     if plan.warm:

@@ -9,12 +9,14 @@ import random
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
 from photowords.templates import OBJECT
 from recipes.pocket128 import data, words
 from recipes.pocket128.scenes import SCENES, STYLES
+from recipes.pocket128.training import workers
 from recipes.pocket128.world import Picture, article, describe
 
 COUNT = 12  # of each picture
@@ -51,9 +53,15 @@ def training_caption(picture: Picture, draw: random.Random) -> str:
 
 
 def caption_all(specs: list[Picture]) -> Tensor:
-    """Token ids of COUNT captions of each picture, int16 (n, COUNT, 32)."""
-    parts = data.on_all_cores(_caption, [(first, specs[first : first + 100]) for first in range(0, len(specs), 100)])
-    return torch.from_numpy(np.concatenate(parts))
+    """Token ids of COUNT captions of each picture, int16 (n, COUNT, 32). The first worker writes them for all."""
+    rank, count = workers()
+    ids = torch.empty(len(specs), COUNT, words.CONTEXT, dtype=torch.int16)
+    if rank == 0:
+        chunks = [(first, specs[first : first + 100]) for first in range(0, len(specs), 100)]
+        ids = torch.from_numpy(np.concatenate(data.on_all_cores(_caption, chunks)))
+    if count > 1:
+        dist.broadcast(ids.view(torch.uint8), 0)  # bytes, since gloo knows no int16
+    return ids
 
 
 def _caption(part: tuple[int, list[Picture]]) -> NDArray[np.int16]:

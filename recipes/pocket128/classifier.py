@@ -49,7 +49,7 @@ def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
     folder = data.BUILD / "classifier"
-    draws = Regions(*data.load(), SHARES)
+    draws = Regions(*data.load(data.drawn()), SHARES)
     model = build()
     if plan.warm:
         warm_start(model, ViTForImageClassification.from_pretrained(Path(plan.warm) / "classifier").state_dict())

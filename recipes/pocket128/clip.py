@@ -166,7 +166,7 @@ def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
     folder = data.BUILD / "clip"
-    draws = Regions(*data.load(), SHARES)
+    draws = Regions(*data.load(data.drawn()), SHARES)
     vocabulary = words.tokenizer()
     model = build(len(layout(draws.specs[0], draws.specs[0].things)))
     if plan.warm:

@@ -29,7 +29,7 @@ from recipes.pocket128.world import Picture
 PLAN = Plan(steps=1_000_000, batch=64, lr=1.5e-3, decay_share=0.0, ema=0.998)
 WIDTH = 192  # of the text encoder, and so of a placeholder's vector
 AT_ONCE = 500 if torch.cuda.is_available() else 5  # pictures encoded at once: more do not fit a processor's caches
-PAIRS = 0.5  # the share of two objects in a batch, twice the world's: which colour belongs to which is learnt last
+PAIRS = 0.6  # the share of two objects in a batch, above the world's: which colour belongs to which is learnt last
 HARD = ("checkered", *EMBLEMS)  # looks that are learnt last: twice as often as the world draws them
 
 
@@ -114,8 +114,8 @@ def timesteps(batch: int, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def encode_all(folder: Path, pictures: data.Pictures) -> Tensor:
-    """Posterior means of every picture, scaled, (n, 48, 8, 8) in float16.
+def encode_all(folder: Path, files: list[Path]) -> Tensor:
+    """Posterior means of every picture of these shards, scaled, (n, 48, 8, 8) in float16.
 
     Each shard's are kept in a file, in a folder named for the encoder that made them. The workers share the work.
     """
@@ -124,29 +124,30 @@ def encode_all(folder: Path, pictures: data.Pictures) -> Tensor:
     weights = b"".join(value.numpy().tobytes() for value in vae.encoder.float().state_dict().values())
     cache = data.BUILD / "latents" / hashlib.sha256(weights).hexdigest()[:8]
     cache.mkdir(parents=True, exist_ok=True)
-    files = [cache / f"{first:06d}.pt" for first in range(0, len(pictures), data.SHARD)]
     rank, count = workers()
     vae = vae.to(device(), precision()).eval()
-    for file in [file for file in files[rank::count] if not file.exists()]:
-        first = int(file.stem)
+    kept = {file: cache / f"{file.stem}.pt" for file in files}
+    for file in [file for file in files if not kept[file].exists()][rank::count]:
+        pictures = np.load(file, mmap_mode="r")
         parts = [
-            vae.encode(tensor(pictures[np.arange(at, at + AT_ONCE)])).latent_dist.mean.float().cpu()
-            for at in range(first, first + data.SHARD, AT_ONCE)
+            vae.encode(tensor(np.array(pictures[at : at + AT_ONCE]))).latent_dist.mean.float().cpu()
+            for at in range(0, data.SHARD, AT_ONCE)
         ]
-        torch.save((torch.cat(parts) * vae.config.scaling_factor).half(), f"{file}.part")
-        os.replace(f"{file}.part", file)
+        torch.save((torch.cat(parts) * vae.config.scaling_factor).half(), f"{kept[file]}.part")
+        os.replace(f"{kept[file]}.part", kept[file])
     if count > 1:
         dist.barrier()
-    return torch.cat([torch.load(file, weights_only=True) for file in files])
+    return torch.cat([torch.load(file, weights_only=True) for file in kept.values()])
 
 
 def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
     folder = data.BUILD / "pipeline"
-    pictures, specs = data.load()
+    files = data.drawn("*.npy")
+    _, specs = data.load(files)
     ids_of = captions.caption_all(specs).to(device())
-    latents = encode_all(autoencoder.trained(), pictures).to(device())
+    latents = encode_all(autoencoder.trained(), files).to(device())
     noise_scheduler = scheduler()
     alphas = noise_scheduler.alphas_cumprod.to(device())
     model = Denoiser()

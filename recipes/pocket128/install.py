@@ -65,7 +65,7 @@ def familiar(folder: Path) -> tuple[torch.Tensor, float]:
 
     ``folder`` is the autoencoder's.
     """
-    pictures, _ = data.load(1)
+    pictures, _ = data.load(data.drawn()[:1])
     x = tensor(pictures[np.arange(2 * FAMILIAR)]).float().cpu()
     vae = AutoencoderKL.from_pretrained(folder).float().eval()
     rebuilt = torch.cat([vae.decode(vae.encode(part).latent_dist.mean).sample for part in x.split(5)])

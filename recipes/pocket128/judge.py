@@ -233,7 +233,7 @@ def report(judge: Judge, pictures: Tensor, specs: list[Picture]) -> str:
 def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
-    draws = Regions(*data.load(), (0.7, 0.3, 0.0))
+    draws = Regions(*data.load(data.drawn()), (0.7, 0.3, 0.0))
     model = Judge()
     if plan.warm:
         warm_start(model, load_file(Path(plan.warm) / WEIGHTS.name))

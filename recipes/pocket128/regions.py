@@ -117,6 +117,6 @@ def soften(x: Tensor, generator: torch.Generator) -> Tensor:
 
 def held_out(style: str | None = "photo") -> tuple[Tensor, list[Picture]]:
     """The drawings that no part is trained on, (n, 3, 128, 128) float32, and their specs; of a style or (None) all."""
-    pictures, specs = data.load(1)
+    pictures, specs = data.load(data.drawn()[:1])
     numbers = [n for n in range(data.HELD_OUT) if style in (None, specs[n].style)]
     return tensor(pictures[np.array(numbers)]).float().cpu(), [specs[n] for n in numbers]

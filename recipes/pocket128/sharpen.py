@@ -61,7 +61,7 @@ def main() -> None:
     autoencoder = AutoencoderKL.from_pretrained(folder)
     before = {key: value.detach().float().clone() for key, value in autoencoder.decoder.named_parameters()}
     spread = 1 / autoencoder.config.scaling_factor
-    crops = Crops(*data.load(), whole=bool(plan.finish or plan.within))
+    crops = Crops(*data.load(data.drawn()), whole=bool(plan.finish or plan.within))
     seen = eyes.load()
     model = Sharpener(autoencoder)
 

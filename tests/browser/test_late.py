@@ -49,6 +49,30 @@ def test_the_list_of_runs_goes_on_after_its_connection_broke(browser: Browser, a
     context.close()
 
 
+def test_a_card_stays_in_place_while_its_run_learns(browser: Browser, address: str, learned: str) -> None:
+    row = {"run": "busy", "state": "learning", "steps": 9, "start_loss": None, "loss": None, "sentence": "blue mug"}
+    steps = iter(range(1, 100))
+
+    def a_step(route: Route) -> None:
+        told = json.dumps({"runs": [{**row, "step": next(steps), "when": 1}]})
+        route.fulfill(content_type="text/event-stream", body=f"event: runs\ndata: {told}\n\n")
+
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(address)
+    page.route("**/api/events", a_step)
+    page.get_by_role("link", name="Runs").click()
+    card = page.locator(".run-list li")
+    expect(card).to_contain_text("step 1 of 9")
+    card.evaluate("element => { element.marked = true; }")
+    page.locator("#tick-busy").focus()
+    expect(card).to_contain_text("step 2 of 9")  # a stream that ended is opened again
+    assert card.evaluate("element => element.marked")
+    expect(page.locator("#tick-busy")).to_be_focused()
+    context.close()
+
+
 def test_a_prompt_of_a_deleted_run_of_the_same_name_is_forgotten(page: Page, learned: str) -> None:
     words = [{"text": text, "trainable": True} for text in ("old", "green", "teapot")]
     old = {"run": learned, "name": "x", "words": words, "uses": [{"use": "learned"}] * 3}

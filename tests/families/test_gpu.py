@@ -51,6 +51,24 @@ def test_a_gpu_learns_and_draws_what_the_cpu_does(folder: Path, backbone: Backbo
     assert torch.allclose(picture, on_cpu[1], rtol=0, atol=1e-4)
 
 
+def test_a_part_has_the_gpu_for_itself(folder: Path) -> None:
+    met: set[str] = set()
+    with pretended_gpu():
+        there = backbones.load(str(folder), "cuda:0", "fp32", "model")
+        parts = there._modules()  # type: ignore[attr-defined]
+
+        def look(part: torch.nn.Module, *_: Any) -> None:
+            assert part.device.type == "cuda"
+            beside = [type(other).__name__ for other in parts if other is not part and other.device.type == "cuda"]
+            assert not beside, f"{beside} stayed while {type(part).__name__} works"
+            met.add(type(part).__name__)
+
+        for part in parts:
+            part.register_forward_hook(look)
+        learned(there)
+    assert met == {type(part).__name__ for part in (parts[0], *parts[2:])}, "the autoencoder's forward is not called"
+
+
 def test_what_is_computed_from_both_is_an_error() -> None:
     with pretended_gpu():
         there = torch.ones(3, device="cuda")

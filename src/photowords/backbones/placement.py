@@ -30,7 +30,22 @@ def place(pipe: Any, device: torch.device, offload: str) -> str:
     how = _automatic(_sizes(pipe), device) if offload == "auto" else offload
     move = {"none": pipe.to, "model": pipe.enable_model_cpu_offload, "sequential": pipe.enable_sequential_cpu_offload}
     move[how](device=device)
+    if how == "model":
+        _take_turns(pipe)
     return how
+
+
+def _take_turns(pipe: Any) -> None:
+    """Have every part leave before another comes. accelerate's hooks send away the one before it in the pipeline's
+    order, but a text encoder comes behind the network as well: for its gradient, and at the next training step."""
+
+    def leave(coming: torch.nn.Module, _: Any) -> None:
+        for hook in pipe._all_hooks:  # diffusers makes new ones after each picture
+            if hook.model is not coming:
+                hook.offload()
+
+    for hook in getattr(pipe, "_all_hooks", ()):
+        hook.model.register_forward_pre_hook(leave)
 
 
 def _sizes(pipe: Any) -> list[int]:

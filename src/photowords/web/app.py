@@ -60,7 +60,7 @@ def create(config: Config, streams: Streams) -> ASGIApp:
         Route("/static/{name}", _static),
         Route("/api/about", about),
         *Making(config, runs, worker).routes(),
-        *Using(config, runs, worker, streams).routes(),
+        *Using(config, runs, worker).routes(),
         *Following(config, runs, queue, streams).routes(),
         *Studies(config, streams).routes(),
     ]

@@ -31,6 +31,7 @@ class Making:
     def __init__(self, config: Config, runs: Runs, worker: Worker) -> None:
         self._config, self._runs, self._worker = config, runs, worker
         self._uploads = asyncio.Semaphore(UPLOADS)
+        self._reading = asyncio.Lock()
         self._preparing: set[asyncio.Task[Any]] = set()
 
     def routes(self) -> list[Route]:
@@ -100,7 +101,10 @@ class Making:
         kind, options = forms.start(told.get("start"))
         mask = await photos.mask(self._config, self._worker, photo, asked.clicks(told))
         seen: dict[str, Any] = {"photo": str(photo), "mask": mask and str(mask[0])}
-        return JSONResponse(await self._worker.ask("sentence", **seen, kind=kind, options=options))
+        async with self._reading:  # one at a time: whoever clicked on meanwhile does not wait for this one any more
+            if await request.is_disconnected():
+                raise Refused("nobody waits for this sentence any more", 499)
+            return JSONResponse(await self._worker.ask("sentence", **seen, kind=kind, options=options))
 
     async def begin(self, request: Request) -> Response:
         """A job in a folder of its own, which waits for its turn."""

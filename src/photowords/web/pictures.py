@@ -94,12 +94,6 @@ class Pictures:
                     return place / name
         raise missing("picture")
 
-    def signature(self, folder: Path) -> object:
-        """What differs when something of an asking has changed."""
-        drawn = sorted(path.name for path in folder.glob("*.png"))
-        ended = [(folder / name).exists() for name in (REQUEST, follow.RESULT, follow.ERROR)]
-        return drawn, ended, self._drawing.get(folder.name)
-
     def _command(self, told: Mapping[str, Any]) -> str:
         """What draws the same on the command line."""
         concepts = [f"{called}={self._config.runs / run}" for called, run in told.get("concepts", {}).items()]

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from photowords import files, follow
 from photowords.settings import EXPORTS, GenerateSettings
 from photowords.web import answers, asked, forms, photos
-from photowords.web.answers import Refused, Streams
+from photowords.web.answers import Refused
 from photowords.web.config import Config
 from photowords.web.pictures import Pictures
 from photowords.web.runs import Runs
@@ -33,8 +33,8 @@ ZIPS = 2  # made at once
 class Using:
     """What is asked of what was learned."""
 
-    def __init__(self, config: Config, runs: Runs, worker: Worker, streams: Streams) -> None:
-        self._config, self._runs, self._worker, self._streams = config, runs, worker, streams
+    def __init__(self, config: Config, runs: Runs, worker: Worker) -> None:
+        self._config, self._runs, self._worker = config, runs, worker
         self._pictures = Pictures(config, runs, worker)
         self._zips = asyncio.Semaphore(ZIPS)
 
@@ -43,7 +43,6 @@ class Using:
         return [
             Route("/api/pictures", self.draw, methods=["POST"]),
             Route("/api/pictures/{id}", self.drawn),
-            Route("/api/pictures/{id}/events", self.follow_drawn),
             Route("/api/pictures/{id}/{seed:int}.png", self.picture),
             Route("/api/runs/{run}.zip", self.zip),
             Route(one + "/words", self.words),
@@ -68,12 +67,6 @@ class Using:
 
     def drawn(self, request: Request) -> Response:
         return JSONResponse(self._pictures.shown(self._pictures.find(request.path_params["id"])))
-
-    def follow_drawn(self, request: Request) -> Response:
-        folder = self._pictures.find(request.path_params["id"])
-        return self._streams.stream(
-            "pictures", lambda: self._pictures.signature(folder), lambda: self._pictures.shown(folder)
-        )
 
     def picture(self, request: Request) -> Response:
         folder = self._pictures.find(request.path_params["id"])

@@ -1,4 +1,4 @@
-// Talking to the server: JSON in and out, problems as exceptions, runs and pictures followed as they change.
+// Talking to the server: JSON in and out, problems as exceptions, runs followed as they change.
 
 import { byId } from "./dom.js";
 
@@ -86,8 +86,11 @@ export function follow(path, event, changed, gone = () => {}, whole = path.repla
   };
 }
 
-/** Ask again every so many milliseconds while the page is looked at. Returns the function that stops. */
-export function poll(path, milliseconds, changed) {
+/**
+ * Ask again every so many milliseconds while the page is looked at; ``gone`` is told when there is no such thing any
+ * more. Returns the function that stops.
+ */
+export function poll(path, milliseconds, changed, gone = () => {}) {
   let over = false;
   const round = async () => {
     if (over) return;
@@ -95,8 +98,8 @@ export function poll(path, milliseconds, changed) {
       try {
         const told = await get(path);
         if (!over) changed(told);
-      } catch {
-        /* the banner says it */
+      } catch (problem) {
+        if (problem.status === 404 && !over) return gone(problem); // of others the banner tells
       }
     }
     if (!over) setTimeout(round, milliseconds);

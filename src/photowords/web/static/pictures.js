@@ -1,6 +1,6 @@
 // Pictures that are asked for, followed while they are drawn, and shown in a grid with what they were made of.
 
-import { follow, get, post } from "./api.js";
+import { get, poll, post } from "./api.js";
 import { byId, h, put, speak } from "./dom.js";
 
 /** Ask for pictures and show them in ``place`` as they come. Returns their id; throws the Problem of a refusal. */
@@ -16,15 +16,22 @@ export async function draw(asked, place, again = null) {
   }
 }
 
-/** Follow pictures that were asked for, into ``place``; ``again`` is offered for those that are there. */
+/**
+ * Follow pictures that were asked for, into ``place``, as long as it is shown; ``again`` is offered for those that are
+ * there. They are asked about again and again: a stream for each would use up the few connections of a browser.
+ */
 export function watch(id, place, again = null) {
-  const stop = follow(
-    `/api/pictures/${id}/events`,
-    "pictures",
+  let before = "";
+  const stop = poll(
+    `/api/pictures/${id}`,
+    EVERY,
     (told) => {
+      if (!place.isConnected || ended(told)) stop();
+      const now = JSON.stringify(told);
+      if (now === before) return;
+      before = now;
       put(place, batch(told, again));
       if (told.state === "done") speak(`${told.pictures.length} pictures are drawn`);
-      if (ended(told)) stop();
     },
     () => place.replaceChildren(),
   );
@@ -44,6 +51,7 @@ export async function past(ids, place, again) {
   place.append(...all.slice(0, FEW).map(one), ...(rest.length ? [more] : []));
 }
 
+const EVERY = 700; // milliseconds
 const FEW = 6;
 const ended = (told) => told.state === "done" || told.state === "failed";
 const WAITS = { queued: "Waiting for its turn…", drawing: "Drawing…" };

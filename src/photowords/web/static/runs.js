@@ -43,8 +43,12 @@ export function show(chosen, remember) {
       const now = JSON.stringify(run);
       if (known?.now === now) return known.element;
       moved ||= ticked.has(run.run);
-      const element = card(run, ticked.has(run.run), tick, problem);
-      cards.set(run.run, { now, element });
+      // A step changes one line; whoever is about to press a button of the card finds it where it was.
+      const lasting = JSON.stringify({ ...run, step: 0, loss: 0, measured: 0, when: 0 });
+      const same = known?.lasting === lasting;
+      const element = same ? known.element : card(run, ticked.has(run.run), tick, problem);
+      if (same) element.querySelector(".hint").textContent = about(run);
+      cards.set(run.run, { now, lasting, element });
       return element;
     });
     place(list, wanted);
@@ -73,7 +77,6 @@ function card(run, on, tick, problem) {
       problem.textContent = refused.message;
     }
   };
-  const measured = run.start_loss !== null && run.loss !== null && run.step > 0;
   return h(
     "li",
     { class: `run ${run.state}` },
@@ -84,7 +87,7 @@ function card(run, on, tick, problem) {
       run.picture_url && h("img", { class: "strip", src: run.picture_url, alt: "", loading: "lazy" }),
       h("span", { class: "sentence" }, run.sentence || run.run),
     ),
-    h("p", { class: "hint" }, [run.run, state(run), measured && `loss ${gain(run.start_loss, run.loss)}`, when(run.when)].filter(Boolean).join(" · ")),
+    h("p", { class: "hint" }, about(run)),
     run.error && h("p", { class: "problem" }, run.error),
     h(
       "div",
@@ -93,6 +96,12 @@ function card(run, on, tick, problem) {
       !["learning", "starting", "stopping"].includes(run.state) && h("button", { type: "button", class: "last", "aria-label": `Delete ${run.run}`, onclick: remove }, "Delete"),
     ),
   );
+}
+
+/** Its name, how far it is, what it gained and when. */
+function about(run) {
+  const measured = run.start_loss !== null && run.loss !== null && run.step > 0;
+  return [run.run, state(run), measured && `loss ${gain(run.start_loss, run.loss)}`, when(run.when)].filter(Boolean).join(" · ");
 }
 
 function state(run) {
