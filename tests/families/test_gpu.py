@@ -55,9 +55,9 @@ def test_a_part_has_the_gpu_for_itself(folder: Path) -> None:
     met: set[str] = set()
     with pretended_gpu():
         there = backbones.load(str(folder), "cuda:0", "fp32", "model")
-        parts = there._modules()  # type: ignore[attr-defined]
+        parts: list[Any] = there._modules()  # type: ignore[attr-defined]
 
-        def look(part: torch.nn.Module, *_: Any) -> None:
+        def look(part: Any, *_: Any) -> None:
             assert part.device.type == "cuda"
             beside = [type(other).__name__ for other in parts if other is not part and other.device.type == "cuda"]
             assert not beside, f"{beside} stayed while {type(part).__name__} works"
