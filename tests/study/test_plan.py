@@ -103,6 +103,13 @@ def test_a_mark_before_a_file_of_windows_is_none_of_it(tmp_path: Path) -> None:
         ("score_at = [0, 2]\npictures_at = [2]", "score_at = []", "score_at is empty, but the study has metrics"),
         ('init = "star"', 'init = "star"\ndrop = ["red"]', "drop goes with init caption or class or"),
         ('init = "star"', 'init = "star"\ncaptioner = "a"', "captioner goes with init caption or"),
+        ("held_out = 6", "evaluate_every = 2", "arm star has evaluate_every, but evaluate_at says the steps already"),
+        ('"pocket-lpips"', '"clip-t"', "clip-t says the concept's class, and concept mug has none; add class to it"),
+        (
+            'concepts = ["mug", "cup"]\nseeds = [3]\nmetrics = ["pocket-lpips"]',
+            'concepts = ["mug", {photo = "cup", truth = []}]\nseeds = [3]\nmetrics = ["clip-i"]',
+            "clip-i compares with true views where there are any.*but concept cup has no views and others have",
+        ),
         ("[settings]", '[[report]]\nkind = "pie"\n[settings]', "'pie' is unknown.*curves"),
     ],
 )
@@ -176,6 +183,14 @@ def test_a_metric_that_cannot_be_had_is_refused_before_anything_runs(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(UserError, match=said):
         prepare(write(tmp_path, SMALL.replace("pocket-lpips", metric)), tiny_folder)
+
+
+@pytest.mark.parametrize("key", ["prompts", "edits"])
+def test_prompts_that_no_metric_looks_at_are_refused(tmp_path: Path, tiny_folder: Path, key: str) -> None:
+    metric = {"prompts": "clip-editability", "edits": "pocket-lpips"}[key]
+    text = f'{key} = ["{{}} in the snow"]\n' + SMALL.replace("pocket-lpips", metric)
+    with pytest.raises(UserError, match=f"{key} are drawn for none of the study's metrics; take them out"):
+        prepare(write(tmp_path, text), tiny_folder)
 
 
 def test_what_scores_is_named_in_the_study(tmp_path: Path, tiny_folder: Path) -> None:

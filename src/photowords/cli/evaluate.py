@@ -6,12 +6,13 @@ import argparse
 import dataclasses
 import functools
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from photowords.cli import options, scores_table
 from photowords.cli.options import a_path, add_fields, add_json, add_model, add_offload, given, model_of, number, say
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.fields import fields
 from photowords.settings import SCORERS, GenerateSettings
 
@@ -106,6 +107,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     learned = {digest for _, concept, _ in subjects for digest in concept.provenance.get("photos_sha256", ())}
     if known := [path for path in args.truth if images.sha256(path) in learned]:
         raise UserError(f"{known[0]} was learned from, and so is no `truth`; give other views of the same thing")
+    _check_of_one_thing(args, subjects)
     rows, failures = list[dict[str, Any]](), []
     result = dict[str, Any]()
     try:
@@ -125,6 +127,20 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if failures:
         raise UserError("; ".join(failures))
     return result
+
+
+def _check_of_one_thing(args: argparse.Namespace, subjects: list[tuple[Path, Any, Any]]) -> None:
+    """Raise UserError where one thing's photos, views or class would be taken for several things'."""
+    learned = {tuple(concept.provenance.get("photos_sha256", [str(path)])) for path, concept, _ in subjects}
+    if len(learned) < 2:
+        return
+    files = [path for path, _, run in subjects if run is None]
+    told = {"truth": args.truth, "class_word": args.class_word, "photo": args.photo if len(files) > 1 else None}
+    if named := [name for name, value in told.items() if value]:
+        raise UserError(
+            f"`{named[0]}` is of one thing, but {subjects[0][0]} and others were learned from several; evaluate them "
+            "one by one"
+        )
 
 
 def _is_scores(path: Path) -> bool:
@@ -161,6 +177,13 @@ def _evaluate(
     if run:
         scores = evaluation.evaluate_run(backbone, run, asked, protocol, truth, sources, suite)
     else:
+        if any(concept.provenance.get("masks") or ()):
+            warnings.warn(
+                f"{path} was learned from a part of its photo, but is compared with the middle square; evaluate its "
+                "run folder",
+                PhotowordsWarning,
+                stacklevel=2,
+            )
         scores = {"learned": evaluation.evaluate(backbone, concept, photos, asked, protocol, truth, sources, suite)}
     return {
         "run": str(path),

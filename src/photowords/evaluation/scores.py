@@ -71,7 +71,8 @@ def evaluate(
     """Metric's name -> score. Each prompt is sampled once for all metrics; scorers stay loaded for the next call.
 
     Args:
-        photos: what the concept was learned from; their middle squares are compared, in the model's size.
+        photos: what the concept was learned from; the squares that were learned are compared, in the model's size: the
+            middle ones, unless the concept says that its photos were squashed.
         metrics: names that ``resolved`` takes, those of runs excepted.
         protocol: what is sampled: prompts, edit prompts, samples, sampler.
         truth: true views of the same thing. psnr and ssim need them; clip-i, dino and dinov2 prefer them to the photos.
@@ -88,8 +89,10 @@ def evaluate(
     asked = resolved(metrics, backbone, suite)
     if of_runs := [metric.name for metric in asked if metric.measure == "run"]:
         raise UserError(f"{of_runs[0]} is a metric of a run; evaluate the run's folder")
-    _warn_of_strangers(backbone, photos, truth)
-    measured = _pictures(backbone, concept, photos, asked, protocol or Protocol(), truth, sources)
+    resize = (concept.provenance.get("settings") or {}).get("resize", "crop")
+    squares = [framed(photo, None, resize) for photo in photos]
+    _warn_of_strangers(backbone, squares, truth)
+    measured = _pictures(backbone, concept, squares, asked, protocol or Protocol(), truth, sources)
     return {name: each.score() for name, each in measured.items()}
 
 

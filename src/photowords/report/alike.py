@@ -15,10 +15,12 @@ TUPLES = ("learnable_property", "held_out", "background_weight")
 
 
 def alike(results: Results, metric: str, arm: str, other: str) -> bool:
-    """Whether two arms' numbers of a metric are of the same tuples, or of pictures of the same prompts and the same
-    square of the photo."""
-    trials = (*results.of(arm).values(), *results.of(other).values())
-    return len({json.dumps(_measured(trial, metric), sort_keys=True) for trial in trials}) <= 1
+    """Whether two arms' numbers of a metric are, concept by concept, of the same tuples, or of pictures of the same
+    prompts and the same square of the photo."""
+    found: dict[str, set[str]] = {}
+    for trial in (*results.of(arm).values(), *results.of(other).values()):
+        found.setdefault(trial.concept, set()).add(json.dumps(_measured(trial, metric), sort_keys=True))
+    return all(len(told) == 1 for told in found.values())
 
 
 def split(

@@ -68,8 +68,10 @@ def protocol(study: Results) -> Section:
     metrics = [[m, study.direction(m), METRICS[m].range, "; ".join([study.how(m), *_added(study, m)])] for m in shown]
     text = (
         "Means are over concepts of the means over seeds, so that each concept weighs the same. Intervals are 95 %, by "
-        "Student's t over the concepts' means; a trial's noise is its concept's and seed's own, the same for all arms, "
-        "so they cover the choice of seeds too. Intervals of medians are pairs of order statistics; of fewer than six "
+        "Student's t over the concepts' means; the noise of training is the concept's and seed's own (and the same "
+        "for all arms of one batch and kind of draws), so they cover the choice of seeds too; pictures begin from the "
+        "same noise, and held-out tuples have the same, in all concepts, and what other noise would give is not "
+        "covered. Intervals of medians are pairs of order statistics; of fewer than six "
         "concepts, the whole range, which covers less. One concept has no interval. Shares of a best stop are of "
         f"{statistics.RESAMPLES:,} resamples of the concepts, generator seed {statistics.SEED}. Differences are paired "
         "by concept and seed."

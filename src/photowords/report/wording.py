@@ -79,7 +79,9 @@ def cost(e: Estimate, spent: float) -> str:
 
 
 def ratio(value: float) -> str:
-    """ "3.4×"; 0 stands for never, infinite for no cost at all."""
+    """ "3.4×"; 0 stands for never, infinite for no cost at all, NaN for no such thing."""
+    if math.isnan(value):
+        return "–"
     return "not reached" if value == 0 else "at the start" if value == math.inf else f"{significant(value)}×"
 
 

@@ -145,6 +145,11 @@ def log(path: Path, line: str) -> None:
         file.write(line + "\n")
 
 
+def _shared(protocol: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Of a trial's protocol what does not depend on its concept, whose class stands with it."""
+    return protocol and {key: value for key, value in protocol.items() if key != "class_word"}
+
+
 def plan_record(study: Study, trials: Sequence[Trial], backbone: Backbone) -> dict[str, Any]:
     """plan.json: what the file means on this model and with these versions."""
     spec = trials[0].spec
@@ -160,7 +165,7 @@ def plan_record(study: Study, trials: Sequence[Trial], backbone: Backbone) -> di
         "suite": evaluation.suite(backbone),
         "metrics": spec["metrics"],
         "samples": study.samples,
-        "protocol": {trial.arm.name: trial.spec["protocol"] for trial in trials},
+        "protocol": {trial.arm.name: _shared(trial.spec["protocol"]) for trial in trials},
         "picture_prompts": {trial.arm.name: list(trial.picture_prompts) for trial in trials},
         "seeds": list(study.seeds),
         "concepts": [

@@ -67,6 +67,10 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
     metrics = measured.metrics(study.metrics, backbone)
     if unused := {*study.scorers} - {metric.source for metric in metrics}:
         raise UserError(f"{min(unused)} scores none of the study's metrics; take it out, or ask for one that it does")
+    drawn = {metric.prompts for metric in metrics}
+    for key, looked_at in (("prompts", drawn & {"all", "first"}), ("edits", drawn & {"edits"})):
+        if getattr(study, key) and not looked_at:
+            raise UserError(f"{key} are drawn for none of the study's metrics; take them out, or add one that they are")
     hashes = {path: images.sha256(path) for source in study.concepts for path in source.paths}
     scorers = evaluation.scorers(backbone, metrics, study.scorers)
     shared = {

@@ -162,6 +162,18 @@ def _check_concepts(study: Study) -> None:
     needing = {name for metric in METRICS.values() if metric.truth == "needs" for name in (metric.formula, metric.name)}
     if blind and (seen := [name for name in study.metrics if name in needing]):
         raise UserError(f"{seen[0]} compares with true views, and concept {blind[0]} has none; add truth = [...] to it")
+    either = {
+        name for metric in METRICS.values() if metric.truth == "instead" for name in (metric.formula, metric.name)
+    }
+    if 0 < len(blind) < len(study.concepts) and (seen := [name for name in study.metrics if name in either]):
+        raise UserError(
+            f"{seen[0]} compares with true views where there are any, and with the photos else, but concept {blind[0]} "
+            "has no views and others have; add truth = [...] to it, or leave the others' out with truth = []"
+        )
+    unnamed = [concept.name for concept in study.concepts if not concept.label]
+    classed = {name for m in METRICS.values() if m.measure == "class text" for name in (m.formula, m.name)}
+    if unnamed and (seen := [name for name in study.metrics if name in classed]):
+        raise UserError(f"{seen[0]} says the concept's class, and concept {unnamed[0]} has none; add class to it")
     photos = [photo for concept in study.concepts for photo in concept.photos]
     if study.segmenter and not any(photo.clicks for photo in photos):
         raise UserError("segmenter answers clicks, and no concept has any; add click = [x, y] to one, or leave it out")
@@ -205,6 +217,8 @@ def _arm(table: Table, shared: Table, steps: Mapping[str, list[int] | None], sco
         settings = fields.make(InvertSettings, {**common, **_settings(table)})
     last = settings.steps
     given = steps["evaluate_at"]
+    if given is not None and "evaluate_every" in {**common, **_settings(table)}:
+        raise UserError(f"{where} has evaluate_every, but evaluate_at says the steps already; keep one")
     evaluated = list(range(0, last + 1, settings.evaluate_every)) if given is None else given
     evaluated = sorted({0, last, *(step for step in evaluated if step <= last)})
 

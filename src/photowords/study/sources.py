@@ -133,11 +133,11 @@ def _points(table: Table, key: str, where: str) -> list[tuple[float, ...]]:
 
 
 def _truth(table: Table, photos: tuple[Photo, ...], folder: Path, where: str) -> tuple[Path, ...]:
-    """The true views that the file names; those of a concept of the bank are its other views where it names none."""
+    """The true views that the file names; of a concept of the bank that has no ``truth`` its other views."""
     used = {photo.path for photo in photos}
     views = [folder / view for view in tables.listed(table, "truth", str, where) or []]
     first = photos[0].path
-    if not views and pocket.BANK in first.parents:
+    if "truth" not in table and pocket.BANK in first.parents:
         views = sorted(set(first.parent.glob("view_*.png")) - used)
     for view in views:
         _there(view, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -157,7 +158,8 @@ def _table(results: Results, lines: Sequence[_Line], labels: Sequence[str], name
             )
         for i in sorted(named):
             label = f"{own[i].arm.label}: {named[i]}"
-            chosen = f"{100 * line.shares[i]:.0f} %" if i == line.best else ""
+            share = line.shares[i]
+            chosen = f"{100 * share:.0f} %" if i == line.best and not math.isnan(share) else ""
             cells = [interval(e, place) for e, place in zip(own[i].estimates, places, strict=True)]
             body.append([label, *cells, chosen])
             sources[label] = results.ids(own[i].arm.name, own[i].values[0])
@@ -167,9 +169,10 @@ def _table(results: Results, lines: Sequence[_Line], labels: Sequence[str], name
 
 
 def _shares(points: Sequence[Sequence[Mapping[Key, float]]], directions: Sequence[str], among: Floats) -> list[float]:
-    """How often each point is the best of them over the bootstrap's resamples."""
+    """How often each point is the best of them over the bootstrap's resamples; NaN where there is nothing to draw from,
+    which one concept is."""
     keys = tuple(key for key in points[0][0] if all(key in both[0] for both in points))
-    if not keys:
+    if len({concept for concept, _ in keys}) < 2:
         return [float("nan")] * len(points)
     drawn = statistics.resampled(keys)
     means = [np.stack([drawn @ np.array([values[key] for key in keys]) for values in both], axis=1) for both in points]

@@ -65,12 +65,14 @@ class Reach(Block):
 
 
 HOW = (
-    "medians over concepts, with intervals of at least 95 % over them (fewer than six concepts: the whole range, which "
-    "covers less). For each concept, curves are means over seeds; the cost is where an arm's curve first is as good as "
-    "the reference's last checkpoint, the loss taken as linear in log(sample-steps) between checkpoints; the "
+    "medians over concepts, with intervals of at least 95 % over them (fewer than six concepts: the whole range, "
+    "which covers less). For each concept, curves are means over seeds; the cost is where an arm's curve first is as "
+    "good as the reference's last checkpoint, the loss taken as linear in log(sample-steps) between checkpoints; the "
     "reference's own cost is found in the same way. Times sooner: 1 / the median share of the reference's cost that "
-    "the arm needs. A concept that is not reached within an arm's steps counts as later than any that is; > says how "
-    "many sample-steps the arm had, which may be fewer than the reference needs."
+    "the arm needs; concepts where the reference ends no better than it starts have none. A concept that is not "
+    "reached within an arm's steps counts as later than any that is; > says how many sample-steps the arm had, which "
+    "may be fewer than the reference needs. Where a trial of the reference diverged, its concept's other seeds set "
+    "the goal; one of another arm that diverged has the steps before that."
 )
 
 
@@ -99,26 +101,34 @@ def _summary(arm: ArmLabel, reached: Sequence[Row], is_reference: bool) -> tuple
 def _reached(results: Results, arm: ArmLabel, reference: ArmLabel, metric: str, concept: str) -> Row:
     """One concept's cost, a row of the CSV; empty where the two arms have no seed in common yet."""
     ours, theirs = results.of(arm.name), results.of(reference.name)
-    keys = [key for key in ours if key[0] == concept and key in theirs]
+    # Where a trial diverged the reference does not end.
+    keys = [key for key in ours if key[0] == concept and key in theirs and theirs[key].diverged is None]
     cost_, curve = _mean_curve([ours[key] for key in keys], metric)
     base_cost, base_curve = _mean_curve([theirs[key] for key in keys], metric)
-    if not curve or not base_curve:
+    if not base_curve or not (curve or any(ours[key].diverged for key in keys)):
         return {}
     sign = 1 if results.direction(metric) == "lower" else -1
     target = base_curve[-1]
     at = statistics.reach(cost_, [sign * y for y in curve], sign * target)
     base = statistics.reach(base_cost, [sign * y for y in base_curve], sign * target)
-    times = 1.0 if at == base else math.inf if at == 0 else base / at  # never: 0
+    if at == base:
+        times = 1.0
+    elif base == 0 and at < math.inf:  # the reference ends no better than it starts: no share of its cost
+        times = math.nan
+    else:
+        times = math.inf if at == 0 else base / at  # never: 0
     used = dict.fromkeys([*results.ids(arm.name, keys), *results.ids(reference.name, keys)])
     row: Row = {"metric": metric, "arm": arm.name, "reference": reference.name, "concept": concept, "target": target}
     row |= {"reached": int(at < math.inf), "training_sample_steps": at if at < math.inf else None}
-    row |= {"spent": round(cost_[-1]), "reference_training_sample_steps": base, "ratio": times}
+    row |= {"spent": round(max(cost_, default=0)), "reference_training_sample_steps": base, "ratio": times}
     return row | {"ids": " ".join(used)}
 
 
 def times_sooner(ratios: Sequence[float]) -> statistics.Estimate:
-    """The median, as 1 / that of the share of the reference's cost: never (0) is a share that is later than any."""
-    e = statistics.median([math.inf if ratio == 0 else 1 / ratio for ratio in ratios])
+    """The median, as 1 / that of the share of the reference's cost: never (0) is a share that is later than any. Ratios
+    that are NaN are left out; of nothing else the median is one."""
+    known = [ratio for ratio in ratios if not math.isnan(ratio)]
+    e = statistics.median([math.inf if ratio == 0 else 1 / ratio for ratio in known] or [math.nan])
     mean, low, high = (math.inf if share == 0 else 1 / share for share in (e.mean, e.high, e.low))
     return e._replace(mean=mean, low=low, high=high)
 

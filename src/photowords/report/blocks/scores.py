@@ -55,7 +55,10 @@ class Scores(Block):
         parts.append(_table(cells, results, shown, where, name))
         if self.reference and cells.both:
             parts.append(_differences(cells, results, named_arm(results, self.reference), shown, where, name))
-        why = "an interval covers the choice of concepts like these and of seeds, not of models, settings or prompts"
+        why = (
+            "an interval covers the choice of concepts like these and of training seeds, not of models, settings or "
+            "prompts, nor of the noise that pictures begin from, which is the same for all concepts"
+        )
         return Section(self.heading, [*parts, limits(why)], {name: cells.rows})
 
     def _fill(self, cells: _Cells, results: Results, arm: ArmLabel, metric: str, step: int | None) -> None:
