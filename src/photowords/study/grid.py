@@ -18,6 +18,7 @@ from photowords.errors import UserError
 from photowords.evaluation import Protocol
 from photowords.fields import given
 from photowords.inversion.run import FORMAT
+from photowords.metrics import Metric
 from photowords.pretrained import identity
 from photowords.settings import InvertSettings
 from photowords.starts import Classified, OtherCaption, Start, Words
@@ -65,12 +66,7 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
     for a photo that cannot be read, for an unknown metric, and for readers and scorers that cannot be had.
     """
     metrics = measured.metrics(study.metrics, backbone)
-    if unused := {*study.scorers} - {metric.source for metric in metrics}:
-        raise UserError(f"{min(unused)} scores none of the study's metrics; take it out, or ask for one that it does")
-    drawn = {metric.prompts for metric in metrics}
-    for key, looked_at in (("prompts", drawn & {"all", "first"}), ("edits", drawn & {"edits"})):
-        if getattr(study, key) and not looked_at:
-            raise UserError(f"{key} are drawn for none of the study's metrics; take them out, or add one that they are")
+    _check_used(study, metrics)
     hashes = {path: images.sha256(path) for source in study.concepts for path in source.paths}
     scorers = evaluation.scorers(backbone, metrics, study.scorers)
     shared = {
@@ -121,6 +117,16 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
                 id_ = f"{source.name}-{arm.name}-s{seed}-{digest}"
                 cells.append(Trial(id_, source, arm, seed, spec["noise_seed"], spec, protocol, prompts, other))
     return cells
+
+
+def _check_used(study: Study, metrics: Sequence[Metric]) -> None:
+    """Raise UserError for scorers and prompts that none of the study's metrics looks at."""
+    if unused := {*study.scorers} - {metric.source for metric in metrics}:
+        raise UserError(f"{min(unused)} scores none of the study's metrics; take it out, or ask for one that it does")
+    drawn = {metric.prompts for metric in metrics}
+    for key, looked_at in (("prompts", drawn & {"all", "first"}), ("edits", drawn & {"edits"})):
+        if getattr(study, key) and not looked_at:
+            raise UserError(f"{key} are drawn for none of the study's metrics; take them out, or add one that they are")
 
 
 def weights(backbone: Backbone) -> dict[str, str]:
