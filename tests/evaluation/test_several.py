@@ -25,7 +25,8 @@ def write(path: Path, concept: Any, **told: Any) -> Path:
 @pytest.mark.parametrize("option", ["--photo", "--truth", "--class-word"])
 def test_what_is_of_one_thing_is_not_taken_for_several(mug_concept: Any, tmp_path: Path, option: str) -> None:
     two = [write(tmp_path / f"{name}.safetensors", mug_concept, photos_sha256=[name]) for name in ("mug", "cup")]
-    told: list[Any] = {"--truth": [pocket.view("mug", 1)], "--class-word": ["mug"]}.get(option, [])
+    values: dict[str, list[Any]] = {"--truth": [pocket.view("mug", 1)], "--class-word": ["mug"]}
+    told = values.get(option, [])
     photos = ["--photo", pocket.view("mug"), pocket.view("cup")]
     with pytest.raises(UserError, match=r"is of one thing, but .*mug.safetensors and others were learned from several"):
         call(*two, *photos, option, *told) if told else call(*two, *photos)

@@ -12,12 +12,9 @@ from typing import Any
 
 from photowords import fields, recipes, starts
 from photowords.errors import UserError
-from photowords.metrics import METRICS
-from photowords.report import blocks
-from photowords.report.blocks.gallery import Gallery
 from photowords.settings import SCORERS, InvertSettings, parse_seeds
-from photowords.starts import STARTS, Classified, Start, Words
-from photowords.study import sources, tables
+from photowords.starts import STARTS, Start
+from photowords.study import checks, sources, tables
 from photowords.study.sources import ConceptSource
 from photowords.study.tables import Table
 
@@ -123,11 +120,7 @@ def _study(table: Table, folder: Path) -> Study:
     tables.unlike("metrics", metrics)
     if metrics and table.get("score_at") == []:
         raise UserError("score_at is empty, but the study has metrics; name steps there, or take it out")
-    for arm in study.arms:
-        _check_start(arm, study.concepts)
-    _check_concepts(study)
-    for block in study.report:
-        _check_block(block, study)
+    checks.check(study)
     return study
 
 
@@ -154,53 +147,6 @@ def _prompts(table: Table, key: str) -> list[str]:
             raise UserError(f"{key} has {prompt!r}, which must have one {{}}, for the concept, and no other brace")
     tables.unlike(key, prompts)
     return prompts
-
-
-def _check_concepts(study: Study) -> None:
-    """Raise UserError where the study asks for what a concept lacks: true views, or a mask."""
-    blind = [concept.name for concept in study.concepts if not concept.truth]
-    needing = {name for metric in METRICS.values() if metric.truth == "needs" for name in (metric.formula, metric.name)}
-    if blind and (seen := [name for name in study.metrics if name in needing]):
-        raise UserError(f"{seen[0]} compares with true views, and concept {blind[0]} has none; add truth = [...] to it")
-    either = {
-        name for metric in METRICS.values() if metric.truth == "instead" for name in (metric.formula, metric.name)
-    }
-    if 0 < len(blind) < len(study.concepts) and (seen := [name for name in study.metrics if name in either]):
-        raise UserError(
-            f"{seen[0]} compares with true views where there are any, and with the photos else, but concept {blind[0]} "
-            "has no views and others have; add truth = [...] to it, or leave the others' out with truth = []"
-        )
-    unnamed = [concept.name for concept in study.concepts if not concept.label]
-    classed = {name for m in METRICS.values() if m.measure == "class text" for name in (m.formula, m.name)}
-    if unnamed and (seen := [name for name in study.metrics if name in classed]):
-        raise UserError(f"{seen[0]} says the concept's class, and concept {unnamed[0]} has none; add class to it")
-    photos = [photo for concept in study.concepts for photo in concept.photos]
-    if study.segmenter and not any(photo.clicks for photo in photos):
-        raise UserError("segmenter answers clicks, and no concept has any; add click = [x, y] to one, or leave it out")
-    if not any(photo.clicks or photo.mask for photo in photos):
-        for arm in study.arms:
-            if arm.settings.background_weight is not None:
-                raise UserError("background_weight is of what lies outside a mask, and no concept has one")
-
-
-def _check_block(table: Table, study: Study) -> None:
-    """Raise UserError for a [[report]] block that cannot be made, or that shows what the study has not."""
-    block = blocks.parse(table, [arm.name for arm in study.arms])
-    if not isinstance(block, Gallery):
-        evaluated = {step for arm in study.arms for step in arm.settings.evaluate_at or ()}
-        blocks.check_measured(table, study.metrics, evaluated, {step for arm in study.arms for step in arm.score_at})
-        return
-    kept = {step for arm in study.arms for step in arm.pictures_at}
-    has: dict[str, set[Any]] = {
-        "concepts": {concept.name for concept in study.concepts},
-        "step": kept,
-        "seeds": set(study.seeds),
-        "prompts": set(study.picture_prompts),
-    }
-    for key, known in has.items():
-        if missing := [value for value in getattr(block, key) if value not in known]:
-            where = {"step": "pictures_at", "prompts": "picture_prompts"}.get(key, key)
-            raise UserError(f"the gallery block shows {missing[0]!r}, which {where} of the study has not; add it there")
 
 
 def _arm(table: Table, shared: Table, steps: Mapping[str, list[int] | None], scored: bool) -> Arm:
@@ -242,18 +188,6 @@ def _settings(table: Table) -> dict[str, Any]:
     """The inversion's settings that a table gives: those of the ``recipe`` that it names, and its own over them."""
     named = recipes.named(tables.get(table, "recipe", str, None, "it")).settings if "recipe" in table else {}
     return {key: value for key, value in {**named, **table}.items() if key in SETTINGS}
-
-
-def _check_start(arm: Arm, concepts: Sequence[ConceptSource]) -> None:
-    """Raise UserError where an arm and a concept leave a start without words, or contradict each other."""
-    start = arm.start
-    for concept in concepts:
-        if isinstance(start, Words) and not (start.words or concept.words):
-            raise UserError(f"arm {arm.name} has no words for {concept.name}; add words to the arm or to the concept")
-        if isinstance(start, Classified) and concept.label and (start.classifier or start.labels):
-            raise UserError(
-                f"arm {arm.name} asks a classifier, but concept {concept.name} says its class itself; leave out one"
-            )
 
 
 def _seeds(value: Any) -> list[int]:
