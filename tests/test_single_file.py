@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from photowords import backbones
+from photowords import backbones, pocket
 from photowords.backbones import single_file
 from photowords.cli import main
 from photowords.errors import UserError
@@ -36,6 +37,7 @@ def test_every_tensor_and_configuration_is_the_folders(
     assert f"next     photowords invert PHOTO --out RUN --model {out}" in capsys.readouterr().out
     for weights in tiny_folder.glob("*/*.safetensors"):
         given, made = load_file(weights), load_file(out / weights.relative_to(tiny_folder))
+        made = {key.removeprefix("text_model."): tensor for key, tensor in made.items()}
         assert given.keys() == made.keys() and all(torch.equal(given[key], made[key]) for key in given), weights
     configs = [*tiny_folder.glob("*/config.json"), tiny_folder / "scheduler" / "scheduler_config.json"]
     for config in configs:
@@ -128,3 +130,46 @@ def test_a_file_as_model_is_told_of_the_command_that_makes_a_folder(
         "is a model in one file; give as --model the folder that photowords convert makes of it"
         in capsys.readouterr().err
     )
+
+
+def test_the_text_encoder_is_named_as_other_tools_look_for_it(
+    checkpoint: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    single_file.to_folder(checkpoint, tmp_path / "made", str(tiny_folder))
+    for file in (tmp_path / "made", pocket.PIPELINE):
+        names = load_file(file / "text_encoder" / "model.safetensors")
+        assert names and all(name.startswith("text_model.") for name in names), file
+    assert {path.name for path in (tmp_path / "made" / "tokenizer").iterdir()} >= {
+        path.name for path in (tiny_folder / "tokenizer").iterdir()
+    }
+
+
+def test_a_text_encoder_named_as_in_the_oldest_merges_is_found(
+    checkpoint: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    old = {key.replace(".text_model.", ".", 1): tensor for key, tensor in load_file(checkpoint).items()}
+    assert not any("text_model" in key for key in old)
+    save_file(old, tmp_path / "old.safetensors")
+    for file, out in ((tmp_path / "old.safetensors", "old"), (checkpoint, "new")):
+        single_file.to_folder(file, tmp_path / out, str(tiny_folder))
+    old_, new = (backbones.load(str(tmp_path / out), "cpu").weights_hash() for out in ("old", "new"))
+    assert old_ == new and not list((tmp_path / "old").glob("*.safetensors"))
+
+
+def test_weights_with_scales_are_refused(checkpoint: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    scaled = {**load_file(checkpoint), "model.diffusion_model.out.2.scale_weight": torch.ones(1)}
+    save_file(scaled, tmp_path / "scaled.safetensors")
+    with pytest.raises(UserError, match="holds fp8 weights with scales, which are not read here"):
+        single_file.to_folder(tmp_path / "scaled.safetensors", tmp_path / "made", str(tiny_folder))
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("No space left on device")])
+def test_a_full_disk_is_not_the_files_fault(
+    error: Exception, checkpoint: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object, folder: Path) -> None:
+        raise error
+
+    monkeypatch.setattr("diffusers.StableDiffusionPipeline.save_pretrained", full)
+    with pytest.raises(UserError, match=r"cannot make .*No space left on device; choose another place"):
+        single_file.to_folder(checkpoint, tmp_path / "made", str(tiny_folder))

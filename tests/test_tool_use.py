@@ -58,6 +58,8 @@ def test_the_default_name_is_typable_everywhere_and_no_word(name: str, tmp_path:
         ("a1111", "[mug]", "call the file pw-mug"),
         ("comfyui", "my mug", "a name ends at white space"),
         ("comfyui", "mug(1)", "a name ends at white space, brackets"),
+        ("comfyui", "mug[v2]", "a name ends at white space, brackets"),
+        ("comfyui", "mug<2>", "a name ends at white space, brackets"),
         ("kohya", "mug", "may refuse 'mug': it takes no name that is a token of CLIP already.*call the file pw-mug"),
         ("kohya", "my mug", "white space"),
         ("invokeai", "mug+", "its prompts know names of plain letters"),
@@ -161,6 +163,13 @@ def test_a_file_for_each_word_that_was_learned(tmp_path: Path) -> None:
     assert [part.name for part in formats.per_word(odd)] == ["mug-1", "mug-2-ete"]
 
 
+def test_kohya_is_given_all_words_of_a_prompt_at_once(tmp_path: Path) -> None:
+    made = formats.export(made_for("sd1"), tmp_path / "pw-mug.safetensors", "kohya", per_word=True)
+    names = " ".join(str(file) for file, _, _ in made.files)
+    assert len(made.files) == 2
+    assert all(told.steps[0].endswith(f"--textual_inversion_embeddings {names}") for _, _, told in made.files)
+
+
 # --- how to use it ---
 
 
@@ -184,6 +193,9 @@ def test_what_to_type_in_each_tool() -> None:
     assert kohya[0] == "to draw: gen_img.py --textual_inversion_embeddings pw-mug.safetensors"
     assert "train_textual_inversion.py --weights pw-mug.safetensors --num_vectors_per_token 4" in kohya[1]
     assert "--sdxl" in told("kohya", "sdxl").steps[0] and "sdxl_train" in told("kohya", "sdxl").steps[1]
+    assert all("--v2 --" in step and "--v_param" not in step for step in told("kohya", "sd2").steps)
+    velocity = formats.use(made_for("sd2", prediction_type="v_prediction"), "pw-mug.safetensors", "kohya")
+    assert all("--v2 --v_parameterization --" in step for step in velocity.steps)
     assert "num_vectors_per_token: 5" in told("original", "ldm").steps[0]
     assert told("original", "ldm", "pw-mug.pt").steps[1] == "scripts/txt2img.py --embedding_path pw-mug.pt"
     assert shlex.split(kohya[1])
@@ -217,9 +229,7 @@ def test_the_lines_for_diffusers_run_as_they_are_printed(
     formats.write(start, "pw-mug.safetensors", "diffusers")
     use = formats.use(start, "pw-mug.safetensors", "diffusers")
     pipe = Encoders(*widths.values())
-    import safetensors
-
-    exec("\n".join(use.steps), {"pipe": pipe, "safetensors": safetensors})
+    exec("\n".join(use.steps), {"pipe": pipe})
     for part, encoder, count in zip(("", "_2"), start.encoders, counts, strict=False):
         reader, model = getattr(pipe, f"tokenizer{part}"), getattr(pipe, f"text_encoder{part}")
         prompt = pipe.maybe_convert_prompt(use.prompt, reader)

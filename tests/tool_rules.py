@@ -136,7 +136,8 @@ def only(tables: Mapping[str, Tensor]) -> Tensor:
 
 def comfyui(path: Path) -> Tables:
     """A table for each text encoder whose key is there, else the file's first one; other widths are ignored."""
-    demand(not re.search(r"[\s()]", path.stem) and path.stem == path.stem.strip(","), "the name ends the prompt's word")
+    typable = not re.search(r"[\s()\[<]", path.stem) and path.stem == path.stem.strip(",")
+    demand(typable, "the name ends the prompt's word")
     entries = entries_of(path)
     if "string_to_param" in entries:
         return {"clip_l": next(iter(entries["string_to_param"].values()))}

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from photowords.backbones.text.loading import name_as_published
 from recipes.pocket128 import autoencoder, captions, data, words
 from recipes.pocket128.autoencoder import CHANNELS, tensor
 from recipes.pocket128.sprites import EMBLEMS
@@ -197,10 +197,7 @@ def save_pipeline(model: Denoiser, folder: Path) -> None:
         feature_extractor=None,
         requires_safety_checker=False,
     ).save_pretrained(folder)
-    # The names that every published CLIP text encoder has, and that older transformers and other tools look for.
-    weights = folder / "text_encoder" / "model.safetensors"
-    renamed = {f"text_model.{key.removeprefix('text_model.')}": value for key, value in load_file(weights).items()}
-    save_file(renamed, weights, {"format": "pt"})
+    name_as_published(folder / "text_encoder" / "model.safetensors")
     # Loaded without a dtype, transformers' part would else be in half and diffusers' in single precision.
     config = folder / "text_encoder" / "config.json"
     config.write_text(config.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))

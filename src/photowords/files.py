@@ -89,8 +89,9 @@ def atomic_folder(path: Path | str, replace: bool = False) -> Iterator[Path]:
             os.replace(path, _aside(path))
             os.replace(temporary, path)
             shutil.rmtree(_aside(path), ignore_errors=True)
-    except OSError as error:
-        raise UserError(f"cannot make {path}: {error.strerror or error}; choose another place or make room") from error
+    except (OSError, SafetensorError) as error:
+        told = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UserError(f"cannot make {path}: {told}; choose another place or make room") from error
     finally:
         mend(path)
         shutil.rmtree(temporary, ignore_errors=True)

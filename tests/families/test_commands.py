@@ -11,7 +11,6 @@ from typing import Any
 import diffusers
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from PIL import Image
 
@@ -144,7 +143,7 @@ def test_diffusers_draws_the_same_picture_from_the_export(
     told = json.loads(capsys.readouterr().out)
     pipe = diffusers.DiffusionPipeline.from_pretrained(folder)
     pipe.set_progress_bar_config(disable=True)
-    names = {"pipe": pipe, "safetensors": safetensors}
+    names = {"pipe": pipe}
     for line in told["files"][0]["steps"]:
         exec(line, names)
     how: dict[str, Any] = {"num_inference_steps": 3, "guidance_scale": 5.0, "height": 64, "width": 64}
@@ -152,6 +151,28 @@ def test_diffusers_draws_the_same_picture_from_the_export(
     options = ("--model", folder, "--dtype", "fp32", "--steps", 3, "--guidance", 5, "--out", tmp_path)
     drawn = run(capsys, "generate", "a photo of {pot}", "--concept", learned, *options)["images"]
     assert np.abs(np.asarray(own, int) - np.asarray(Image.open(drawn[0]), int)).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["StableDiffusionXL", "Flux"])
+def test_diffusers_finds_the_end_of_a_prompt_in_published_models(kind: str, tmp_path: Path) -> None:
+    """Whose CLIP configurations name token 2 as the end, as the first ones did."""
+    folder = small_models.FAMILIES[kind](tmp_path / kind)
+    for config in folder.glob("text_encoder*/config.json"):
+        told = json.loads(config.read_text())
+        if told["model_type"].startswith("clip"):
+            config.write_text(json.dumps({**told, "eos_token_id": 2}))
+    backbone = backbones.load(str(folder), "cpu", "fp32")
+    concept = small_models.words_concept(backbone, "blue mug", "pot")
+    formats.write(concept, tmp_path / "pw-pot.safetensors", "diffusers")
+    pipe = diffusers.DiffusionPipeline.from_pretrained(folder)
+    exec("\n".join(formats.use(concept, tmp_path / "pw-pot.safetensors", "diffusers").steps), {"pipe": pipe})
+    prompt: list[Any] = ["a photo of a ", *concept.refs, " on the beach"]
+    ours = backbone.encode_prompt([prompt], concept.embeddings())["pooled_prompt_embeds"]
+    with torch.no_grad():
+        found = pipe.encode_prompt("a photo of a <pot> on the beach", "a photo of a <pot> on the beach")
+    assert any(
+        torch.is_tensor(one) and one.shape == ours.shape and torch.allclose(one, ours, atol=1e-5) for one in found
+    )
 
 
 def test_evaluate_scores_start_and_end(learned: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

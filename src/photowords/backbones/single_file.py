@@ -6,15 +6,18 @@ from the model that it was trained from.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from photowords import backbones
-from photowords.errors import UserError, reason
+from photowords.backbones.text.loading import name_as_published
+from photowords.errors import UserError, is_of_memory, reason
 from photowords.files import atomic_folder
 from photowords.pretrained import quiet
 
@@ -23,6 +26,10 @@ TRAINED_FROM = {"v1": "sd15", "xl_base": "sdxl"}
 say which one they are, and most of SD 3's and FLUX's have no text encoders."""
 NETWORK = "model.diffusion_model"
 """What the names of the network's tensors begin with, in a checkpoint of a whole model."""
+TEXT = "cond_stage_model.transformer."
+"""The same of Stable Diffusion 1's text encoder."""
+SCALES = (".scale_weight", ".weight_scale", ".comfy_quant", "scaled_fp8")
+"""How the names end that ComfyUI gives to what fp8 weights are to be multiplied by, or that say that there is some."""
 
 
 def to_folder(file: Path, folder: Path, like: str | None = None) -> str:
@@ -47,17 +54,38 @@ def to_folder(file: Path, folder: Path, like: str | None = None) -> str:
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         with atomic_folder(folder) as written:
+            named = _named_as_published(file, tensors, written)
             try:
                 pipe = family.pipeline.from_single_file(
-                    str(file), config=str(known), dtype=_precision(tensors), local_files_only=True, **family.options
+                    str(named), config=str(known), dtype=_precision(tensors), local_files_only=True, **family.options
                 )
-                stated: dict[str, Any] = {"prediction_type": "v_prediction"} if "v_pred" in tensors else {}
-                stated |= {"rescale_betas_zero_snr": True} if "ztsnr" in tensors else {}
-                pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **stated)
-                pipe.save_pretrained(written)
             except Exception as error:  # missing tensors, other shapes, a network that diffusers does not know
+                if is_of_memory(error):
+                    raise
                 raise UserError(f"{file} does not hold a whole model like {like}: {reason(error)}") from error
+            stated: dict[str, Any] = {"prediction_type": "v_prediction"} if "v_pred" in tensors else {}
+            stated |= {"rescale_betas_zero_snr": True} if "ztsnr" in tensors else {}
+            pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **stated)
+            pipe.save_pretrained(written)
+            if named != file:
+                named.unlink()
+            for weights in written.glob("text_encoder*/model.safetensors"):
+                name_as_published(weights)
+            for part in known.glob("tokenizer*/*"):  # vocab.json and merges.txt, which older tools read
+                if not (target := written / part.relative_to(known)).exists():
+                    shutil.copyfile(part, target)
     return like
+
+
+def _named_as_published(file: Path, tensors: Mapping[str, Tensor], folder: Path) -> Path:
+    """The file, or, where its text encoder's tensors are named as in the oldest merges and in what some trainers save
+    today, one in ``folder`` where they are named as diffusers looks for them."""
+    if f"{TEXT}embeddings.position_embedding.weight" not in tensors:
+        return file
+    target = folder / "renamed.safetensors"
+    renamed = {key.replace(TEXT, f"{TEXT}text_model.", 1): tensor.contiguous() for key, tensor in tensors.items()}
+    save_file(renamed, target)
+    return target
 
 
 def _configurations(file: Path, tensors: Mapping[str, Tensor], like: str | None) -> tuple[Path, str]:
@@ -85,6 +113,8 @@ def _read(file: Path) -> Mapping[str, Tensor]:
         raise UserError(
             f"{file} cannot be read as a model's weights; give a .safetensors file, or a .ckpt that holds tensors alone"
         ) from error
+    if any(name.endswith(SCALES) for name in tensors):
+        raise UserError(f"{file} holds fp8 weights with scales, which are not read here; give it in fp16 or bf16")
     if not any(name.startswith(NETWORK) for name in tensors):
         raise UserError(f"{file} is no whole model: it has no tensors whose names begin with {NETWORK}")
     return tensors

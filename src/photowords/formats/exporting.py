@@ -82,10 +82,10 @@ def export(concept: Concept, path: Path, tool: str, sample: Image | None = None,
     ``sample`` is a picture that the concept drew. Raises UserError as ``write`` and ``per_word`` do.
     """
     picture = None if per_word else sample  # which shows no single word
-    files = []
-    for file, part in parts(concept, path, tool, per_word):
+    files, made = [], parts(concept, path, tool, per_word)
+    for file, part in made:
         write(part, file, tool, picture)
-        files.append((file, part, use(part, file, tool)))
+        files.append((file, part, use(part, file, tool, [each for each, _ in made])))
     phrases = [told.phrase for _, _, told in files]
     if per_word:  # a frozen word is itself
         phrases = list(_with_frozen(concept, phrases))

@@ -222,7 +222,8 @@ TOOLS = {
         "emb_params",
         "embedding:{stem}",
         naming=Naming(
-            re.compile(r"[^()\\:,\s]+"), "in its prompts a name ends at white space, brackets, colons and commas"
+            re.compile(r"[^()\[\]{}<>\\:,\s]+"),
+            "in its prompts a name ends at white space, brackets, colons and commas",
         ),
     ),
     "invokeai": Tool(

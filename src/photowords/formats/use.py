@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
 from photowords.concept import Concept
-from photowords.formats.families import CLIP_G, CLIP_L, T5
+from photowords.formats.families import CLIP_G, CLIP_L, SD2, SD2_V, T5, family
 from photowords.formats.tools import TOOLS
 
 
@@ -30,12 +30,14 @@ class Use:
     tokens: dict[str, int]
 
 
-def use(concept: Concept, path: Path | str, tool: str) -> Use:
-    """How a concept that ``write`` wrote to ``path`` is used in the tool."""
+def use(concept: Concept, path: Path | str, tool: str, together: Sequence[Path] = ()) -> Use:
+    """How a concept that ``write`` wrote to ``path`` is used in the tool; ``together`` are all files of a prompt that
+    names several, this one among them."""
     path = Path(path)
     phrase = TOOLS[tool].phrase_for(concept, path)
     tokens = {encoder: sum(concept.sizes(encoder)) for encoder in concept.encoders}
-    return Use(_STEPS[tool](concept, path), phrase, concept.example(phrase), tokens)
+    steps = _kohya(concept, path, together or [path]) if tool == "kohya" else _STEPS[tool](concept, path)
+    return Use(steps, phrase, concept.example(phrase), tokens)
 
 
 def _diffusers(concept: Concept, path: Path) -> list[str]:
@@ -53,15 +55,25 @@ def _diffusers(concept: Concept, path: Path) -> list[str]:
         for encoder, (model, reader) in parts.items()
         if encoder in concept.encoders
     ]
-    return [f"tables = safetensors.torch.load_file({json.dumps(str(path))})", *calls]
-
-
-def _kohya(concept: Concept, path: Path) -> list[str]:
-    xl, vectors = ("--sdxl ", "sdxl_") if CLIP_G in concept.encoders else ("", ""), sum(concept.sizes(CLIP_L))
-    file = quote(str(path))
+    model, reader = parts[CLIP_G if CLIP_G in concept.encoders else CLIP_L]
     return [
-        f"to draw: gen_img.py {xl[0]}--textual_inversion_embeddings {file}",
-        f"to train on: {xl[1]}train_textual_inversion.py --weights {file} --num_vectors_per_token {vectors} "
+        "import safetensors.torch",
+        f"tables = safetensors.torch.load_file({json.dumps(str(path))})",
+        *calls,
+        # Published configurations name another end of a prompt, and CLIP then takes the token of the highest number for
+        # it, which a new one has; in transformers 4 the model is one level deeper.
+        f'getattr(pipe.{model}, "text_model", pipe.{model}).eos_token_id = pipe.{reader}.eos_token_id',
+    ]
+
+
+def _kohya(concept: Concept, path: Path, together: Sequence[Path]) -> list[str]:
+    known, file = family(concept), quote(str(path))
+    files = " ".join(quote(str(one)) for one in together)  # given twice, the option takes the last
+    xl, vectors = ("--sdxl ", "sdxl_") if CLIP_G in concept.encoders else ("", ""), sum(concept.sizes(CLIP_L))
+    second = "--v2 --v_parameterization " if known is SD2_V else "--v2 " if known is SD2 else ""
+    return [
+        f"to draw: gen_img.py {xl[0]}{second}--textual_inversion_embeddings {files}",
+        f"to train on: {xl[1]}train_textual_inversion.py {second}--weights {file} --num_vectors_per_token {vectors} "
         f"--token_string {quote(path.stem)}",
     ]
 
@@ -85,7 +97,6 @@ _STEPS: dict[str, Callable[[Concept, Path], list[str]]] = {
     ],
     "diffusers": _diffusers,
     "a1111": lambda concept, path: ["put it into the folder embeddings"],
-    "kohya": _kohya,
     "comfyui": lambda concept, path: ["put it into the folder models/embeddings"],
     "invokeai": lambda concept, path: ["add it in the model manager"],
     "onetrainer": _onetrainer,

@@ -9,6 +9,7 @@ from typing import Any
 
 import diffusers
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from photowords.backbones.source import variant
@@ -28,6 +29,16 @@ def load_encoder(folder: Path, part: str, dtype: torch.dtype) -> tuple[Any, Tens
     encoder = made.from_pretrained(folder, subfolder=part, config=config, dtype="auto", variant=variant(folder / part))
     table = encoder.get_input_embeddings().weight.detach().clone()
     return _computing_in(encoder, dtype), table
+
+
+def name_as_published(weights: Path) -> None:
+    """Give a CLIP text encoder's tensors the names that every published one has, and that other tools and older
+    transformers look for: ``save_pretrained`` leaves out their "text_model." since transformers 5.6."""
+    tensors = load_file(weights)
+    if "embeddings.token_embedding.weight" in tensors:
+        beside = weights.with_suffix(".new")  # the file itself is where the tensors lie
+        save_file({f"text_model.{key}": tensor for key, tensor in tensors.items()}, beside, {"format": "pt"})
+        beside.replace(weights)
 
 
 def _computing_in(encoder: Any, dtype: torch.dtype) -> Any:
