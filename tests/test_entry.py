@@ -85,7 +85,7 @@ def test_an_error_does_not_echo_the_whole_input(tmp_path: Path, capsys: pytest.C
 
 def test_a_model_without_a_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("", " "):
-        assert f"argument --model: {name!r} names no model" in refused(capsys, "caption", MUG, "--model", name)
+        assert f"argument --model: {name!r} names nothing" in refused(capsys, "caption", MUG, "--model", name)
 
 
 def test_a_line_of_many_photos_speaks_of_options_too(

@@ -11,6 +11,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -166,7 +167,10 @@ def _digits(number: float) -> str:
 
 
 def _plain(field: Field, value: Any) -> Any:
-    return float(value) if field.kind is float and type(value) is int else value
+    if field.kind is float and type(value) is int:
+        with suppress(OverflowError):  # the bounds refuse it
+            return float(value)
+    return value
 
 
 def _allowed(field: Field, value: Any) -> bool:
@@ -182,7 +186,7 @@ def _allowed(field: Field, value: Any) -> bool:
     if not isinstance(value, int | float):
         return True
     return (
-        math.isfinite(value)
+        (isinstance(value, int) or math.isfinite(value))
         and (field.least is None or value >= field.least)
         and (field.above is None or value > field.above)
         and (field.most is None or value <= field.most)

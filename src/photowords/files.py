@@ -97,6 +97,12 @@ def atomic_folder(path: Path | str, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def check_replaceable(folder: Path) -> None:
+    """Raise UserError for the folder that the process is in, in whose place ``atomic_folder`` would put another."""
+    if folder.is_dir() and folder.samefile("."):
+        raise UserError(f"{folder} is the folder that you are in; give another as `out`")
+
+
 def mend(path: Path) -> None:
     """Put back what was set aside of a folder by a process that was killed while it replaced it."""
     if not path.exists() and _aside(path).exists():

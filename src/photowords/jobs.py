@@ -135,3 +135,4 @@ def check_free(folder: Path, job: bool = False) -> None:
         raise UserError(f"{folder} holds a job that waits for its turn; `resume` it, or give another folder as `out`")
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"the folder {folder} is not empty; give a new folder as `out`")
+    files.check_replaceable(folder)

@@ -155,7 +155,12 @@ class Counted(Captioned, Dropping):
     """So many vectors without words, or as many as the caption has tokens."""
 
     num_vectors: int | None = option(
-        None, "how many '*' or random vectors", least=1, unset="as many as the caption has tokens", metavar="N"
+        None,
+        "how many '*' or random vectors",
+        least=1,
+        most=10_000,
+        unset="as many as the caption has tokens",
+        metavar="N",
     )
 
     def __post_init__(self) -> None:

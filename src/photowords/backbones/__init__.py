@@ -141,9 +141,10 @@ def load(name: str = "pocket", device: str = "auto", dtype: str = "auto", offloa
     chosen = choose_device(device)
     if chosen.type == "cpu" and offload in ("model", "sequential"):
         raise UserError(f"`offload` {offload} spares a GPU's memory, but this is on the CPU; leave it out")
+    precision = choose_dtype(chosen, dtype)  # what is wrong is said before anything is fetched
     with quiet():
         source = locate(name)
-        return family(source.folder, name)(source, chosen, choose_dtype(chosen, dtype), offload)
+        return family(source.folder, name)(source, chosen, precision, offload)
 
 
 def check(name: str) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from photowords import backbones
 from photowords.backbones.text.loading import name_as_published
 from photowords.errors import UserError, is_of_memory, reason
-from photowords.files import atomic_folder
+from photowords.files import atomic_folder, check_replaceable
 from photowords.pretrained import quiet
 
 TRAINED_FROM = {"v1": "sd15", "xl_base": "sdxl"}
@@ -47,6 +47,7 @@ def to_folder(file: Path, folder: Path, like: str | None = None) -> str:
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already; choose another place")
+    check_replaceable(folder)
     tensors = _read(file)
     with quiet():
         known, like = _configurations(file, tensors, like)

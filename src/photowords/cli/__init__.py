@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -96,12 +97,15 @@ def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> 
 
 
 def _open_closed() -> None:
-    """Let the null device stand for each standard stream that was closed before we began, as by ``>&-``."""
+    """Let the null device stand for each standard stream that was closed before we began, as by ``>&-``; what an open
+    one has no letters for is written as its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # by number, as the system gives them out
         if getattr(sys, name) is None:
             stream = open(os.devnull, mode, encoding="utf-8", errors="replace")  # noqa: SIM115
             os.set_inheritable(stream.fileno(), True)  # our processes have it as well
             setattr(sys, name, stream)
+        elif mode == "w" and isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _readable(arguments: Sequence[str]) -> Sequence[str]:

@@ -35,15 +35,16 @@ class Bar:
             TimeRemainingColumn(),
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
+            redirect_stdout=sys.stdout.isatty(),
         )
-        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def begin(self, steps: int) -> None:
-        """Show an empty bar of so many steps."""
+        """Show an empty bar of so many steps; not before, since a model may be fetched first, with bars of its own."""
+        self._progress.start()
         self._task = self._progress.add_task("learning", total=steps, losses="")
 
     def watch(self, run: Run, taken: Iterable[Step]) -> None:

@@ -103,7 +103,6 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
     )
     backbone = backbones.load(str(run.about["model"]), args.device, str(run.about["dtype"]))
     report = word_report.word_report(backbone, run)
-    word_report.plot(report, chart)
     say(args, f"{report.sentence}  (step {report.step})")
     losses = report.held_out
     say(args, f"held-out loss {losses['start']:.4f} as plain words, {losses['learned']:.4f} learned")
@@ -122,8 +121,10 @@ def run_words(args: argparse.Namespace) -> dict[str, Any]:
             f"{round(word.worth, 4) + 0.0:+.4f}{error}",  # no -0
         )
     if not args.json:
-        Console(width=None if sys.stdout.isatty() else 120).print(table)
+        width = None if sys.stdout.isatty() else 120
+        Console(width=width, markup=False, emoji=False, highlight=False).print(table)
     say(args, f"how    {report.how}")
+    word_report.plot(report, chart)
     say(args, f"chart  {chart}")
     return {**word_report.as_json(report), "chart": str(chart)}
 

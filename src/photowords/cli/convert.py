@@ -6,7 +6,7 @@ import argparse
 import shlex
 from typing import Any
 
-from photowords.cli.options import a_path, add_json, say
+from photowords.cli.options import a_name, a_path, add_json, say
 
 
 def add(commands: Any) -> None:
@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
     command.add_argument("--out", type=a_path, required=True, metavar="DIR", help="folder to write")
     command.add_argument(
         "--like",
+        type=a_name,
         metavar="MODEL",
         help="a model of the same architecture: short name, folder or hub name (default: sd15 or sdxl, by the weights)",
     )
@@ -29,10 +30,12 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
+    from photowords import backbones
     from photowords.backbones import single_file
 
     like = single_file.to_folder(args.file, args.out, args.like)
-    shown = shlex.quote(f"./{args.out}" if str(args.out).startswith("-") else str(args.out))
+    means_another = str(args.out).startswith("-") or str(args.out) in {*backbones.ALIASES, "auto"}
+    shown = shlex.quote(f"./{args.out}" if means_another else str(args.out))
     say(args, f"wrote    {args.out}, configured as {like} is")
     say(args, f"next     photowords invert PHOTO --out RUN --model {shown}")
     return {"model": str(args.out), "like": like}

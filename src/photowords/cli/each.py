@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from photowords import follow, jobs
+from photowords import follow, jobs, pocket
 from photowords.cli.options import add_workers, check_workers, model_for, number, say, told
 from photowords.errors import UserError
 from photowords.settings import InvertSettings, check_name
@@ -72,7 +72,9 @@ def run(args: argparse.Namespace, settings: InvertSettings, start: Start) -> dic
     photos, failures = [], dict[Task, str | None]()
     for task in tasks:  # before a model is loaded
         try:
-            photos.append(images.load_photo(task.photo))
+            # No more of it is kept than what chooses the model looks at: there may be hundreds.
+            small = images.to_tensor(images.load_photo(task.photo), pocket.SIDE)
+            photos.append(images.to_pil(small)[0])
         except UserError as error:
             failures[task] = str(error)
     if not photos:

@@ -8,18 +8,26 @@ import functools
 import json
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from photowords.cli import options, scores_table
-from photowords.cli.options import a_path, add_fields, add_json, add_model, add_offload, given, model_of, number, say
+from photowords.cli.evaluated import SAMPLER, check_of_one_thing, check_used
+from photowords.cli.options import (
+    a_name,
+    a_path,
+    add_fields,
+    add_json,
+    add_model,
+    add_offload,
+    given,
+    model_of,
+    number,
+    say,
+)
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.fields import fields
 from photowords.settings import SCORERS, GenerateSettings
 
-if TYPE_CHECKING:
-    from photowords.metrics import Metric
-
-SAMPLER = ("steps", "guidance", "true_cfg_scale")  # of GenerateSettings, what is an option here
 SUITES = ("published", "pocket")  # metrics.Suite, without torch
 
 
@@ -71,12 +79,15 @@ def add(commands: Any) -> None:
     group.add_argument("--class-word", metavar="WORD", help="what clip-t's text calls the thing (default: nothing)")
     group.add_argument(
         "--weights",
+        type=a_name,
         metavar="FOLDER",
         help="folder of LPIPS's and SIFID's published weight files (default: $PHOTOWORDS_WEIGHTS)",
     )
-    group.add_argument("--clip", metavar="NAME", help="CLIP, transformers folder or hub name (default: the model's)")
-    group.add_argument("--dino", metavar="NAME", help="DINO, likewise (default: facebook/dino-vits16)")
-    group.add_argument("--dinov2", metavar="NAME", help="DINOv2, likewise (default: facebook/dinov2-base)")
+    group.add_argument(
+        "--clip", type=a_name, metavar="NAME", help="CLIP, transformers folder or hub name (default: the model's)"
+    )
+    group.add_argument("--dino", type=a_name, metavar="NAME", help="DINO, likewise (default: facebook/dino-vits16)")
+    group.add_argument("--dinov2", type=a_name, metavar="NAME", help="DINOv2, likewise (default: facebook/dinov2-base)")
     command.add_argument("--out", type=a_path, metavar="FILE.json", help="write every score with its protocol there")
     add_model(command)
     add_offload(command)
@@ -107,7 +118,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     learned = {digest for _, concept, _ in subjects for digest in concept.provenance.get("photos_sha256", ())}
     if known := [path for path in args.truth if images.sha256(path) in learned]:
         raise UserError(f"{known[0]} was learned from, and so is no `truth`; give other views of the same thing")
-    _check_of_one_thing(args, subjects)
+    check_of_one_thing(args, subjects)
     rows, failures = list[dict[str, Any]](), []
     result = dict[str, Any]()
     try:
@@ -121,26 +132,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     finally:  # also of what is stopped, or runs out of memory
         if rows:
             result = {"runs": files.finite(rows)}
+            scores_table.show(args, rows)  # first: a full disk costs no number
             if args.out:
                 files.write_json(args.out, result)
-            scores_table.show(args, rows)
     if failures:
         raise UserError("; ".join(failures))
     return result
-
-
-def _check_of_one_thing(args: argparse.Namespace, subjects: list[tuple[Path, Any, Any]]) -> None:
-    """Raise UserError where one thing's photos, views or class would be taken for several things'."""
-    learned = {tuple(concept.provenance.get("photos_sha256", [str(path)])) for path, concept, _ in subjects}
-    if len(learned) < 2:
-        return
-    files = [path for path, _, run in subjects if run is None]
-    told = {"truth": args.truth, "class_word": args.class_word, "photo": args.photo if len(files) > 1 else None}
-    if named := [name for name, value in told.items() if value]:
-        raise UserError(
-            f"`{named[0]}` is of one thing, but {subjects[0][0]} and others were learned from several; evaluate them "
-            "one by one"
-        )
 
 
 def _is_scores(path: Path) -> bool:
@@ -170,7 +167,7 @@ def _evaluate(
     backbone = _backbone(model_of(args, [concept], [path]), args.device, args.dtype, args.offload)
     asked = names or [*(["held-out-loss"] if run else []), *evaluation.DEFAULTS]
     suite = args.suite or evaluation.suite(backbone)
-    _check_used(args, evaluation.resolved(asked, backbone, suite))
+    check_used(args, evaluation.resolved(asked, backbone, suite))
     learned_as = run.settings.learnable_property if run else concept.learnable_property
     protocol = _protocol(args, learned_as).on(backbone)
     sources = {name: value for name in SCORERS if (value := getattr(args, name))}
@@ -200,25 +197,6 @@ def _evaluate(
             which: {name: dataclasses.asdict(score) for name, score in found.items()} for which, found in scores.items()
         },
     }
-
-
-def _check_used(args: argparse.Namespace, metrics: list[Metric]) -> None:
-    """Raise UserError for an option that none of the metrics looks at."""
-    used = {metric.source for metric in metrics} | {metric.measure for metric in metrics}
-    drawn = {metric.prompts for metric in metrics}
-    looks = {
-        **dict.fromkeys(("samples", *SAMPLER), bool(drawn - {"none"})),
-        **{name: name in used for name in SCORERS},
-        "prompts": bool(drawn & {"all", "first"}),
-        "edits": "edits" in drawn,
-        "truth": any(metric.truth != "none" for metric in metrics),
-        "swap": "swap" in used,
-        "class_word": "class text" in used,
-    }
-    for name, looked_at in looks.items():
-        if getattr(args, name) not in (None, []) and not looked_at:
-            asked = ", ".join(metric.name for metric in metrics)
-            raise UserError(f"`{name}` means nothing to {asked}; leave it out, or ask for other `metrics` or `suite`")
 
 
 @functools.lru_cache(maxsize=1)

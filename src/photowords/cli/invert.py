@@ -11,15 +11,26 @@ from typing import Any
 from photowords import follow, jobs
 from photowords.cli import each, options
 from photowords.cli.bar import Bar
-from photowords.cli.options import a_path, add_fields, add_json, add_model, add_offload, given, model_for, number, say
+from photowords.cli.options import (
+    a_name,
+    a_path,
+    add_fields,
+    add_json,
+    add_model,
+    add_offload,
+    given,
+    model_for,
+    number,
+    say,
+)
 from photowords.cli.selection import add_selection, selected
 from photowords.cli.words import add_starts, chosen, options_of
 from photowords.errors import UserError
 from photowords.fields import fields
 from photowords.jobs import SAMPLES_AT, Job
 from photowords.recipes import RECIPES, explained, named, recipe
-from photowords.settings import InvertSettings
-from photowords.starts import STARTS, Start
+from photowords.settings import InvertSettings, check_name
+from photowords.starts import STARTS, Start, Words
 
 
 def add(commands: Any) -> None:
@@ -33,6 +44,7 @@ def add(commands: Any) -> None:
     command.add_argument("--out", type=a_path, required=True, metavar="RUN", help="run folder to make (or to resume)")
     command.add_argument(
         "--init",
+        type=a_name,
         metavar="START",
         help="where the words come from (default: words where --words is given, else caption). "
         + " ".join(f"{init}: {cls.__doc__}" for init, cls in STARTS.items()),
@@ -56,6 +68,7 @@ def add(commands: Any) -> None:
     learning = command.add_argument_group("learning")
     learning.add_argument(
         "--recipe",
+        type=a_name,
         metavar="NAME",
         help=f"the settings, precision and start of a recipe, what you give wins: {', '.join(RECIPES)}",
     )
@@ -134,8 +147,13 @@ def _settings(args: argparse.Namespace, told: dict[str, Any]) -> InvertSettings:
 
 def _begin(args: argparse.Namespace, settings: InvertSettings, start: Start, bar: Bar) -> dict[str, Any]:
     from photowords import backbones, images, learning
+    from photowords.initializers.words import check
 
     jobs.check_free(args.out)
+    if args.name is not None:  # what is wrong is said before a model is fetched
+        check_name(args.name)
+    if isinstance(start, Words):
+        check(start)
     began = time.perf_counter()
     selections = selected(args, args.photos)
     seconds = {"select": round(time.perf_counter() - began, 3)}

@@ -47,6 +47,13 @@ def a_path(text: str) -> Path:
     return Path(text)
 
 
+def a_name(text: str) -> str:
+    """An argparse type: a name. A blank one, as an unset variable of a shell gives, would mean the default."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing")
+    return text
+
+
 def add_fields(group: Any, fields: Iterable[Field]) -> None:
     """An option for each field of a settings class, None where it is not given: the class has the defaults."""
     for field in fields:
@@ -66,7 +73,7 @@ def add_model(command: argparse.ArgumentParser) -> None:
     """--model, --device, --dtype."""
     command.add_argument(
         "--model",
-        type=_name,
+        type=a_name,
         metavar="MODEL",
         help="short name (see: photowords models), folder or hub name of a diffusers model (default: auto, the "
         "pocket for pictures of its world, for photos a real model in the local cache, for a concept its own)",
@@ -96,7 +103,10 @@ def add_workers(command: Any) -> None:
         "--workers", type=number(int), metavar="N", help="processes (default: one for each CPU or GPU)"
     )
     command.add_argument(
-        "--ray", metavar="ADDRESS", help="run on a Ray cluster instead: auto, local, HOST:PORT or ray://HOST:PORT"
+        "--ray",
+        type=a_name,
+        metavar="ADDRESS",
+        help="run on a Ray cluster instead: auto, local, HOST:PORT or ray://HOST:PORT",
     )
 
 
@@ -171,12 +181,6 @@ def _options() -> dict[str, str]:
     return options
 
 
-def _name(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} names no model")
-    return text
-
-
 def _reader(field: Field) -> Any:
     """The argparse type of a field. Lists stand with commas between; some may be a text file, one a line."""
     if field.many:
@@ -191,7 +195,9 @@ def _reader(field: Field) -> Any:
     if field.kind in (int, float):
         plain = number(field.kind)
         return lambda text: text if field.prefix and text.startswith(field.prefix) else plain(text)
-    return str if field.kind is str else _picture
+    if field.kind is str:
+        return a_name if field.optional and field.metavar == "NAME" else str
+    return _picture
 
 
 def _listed(text: str, file: bool) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from photowords.cli.options import a_path
+from photowords.cli.options import a_name, a_path
 from photowords.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ def add_selection(command: argparse.ArgumentParser) -> None:
         "--mask", action="append", type=a_path, metavar="FILE", help="a picture that is white where it is; one a photo"
     )
     group.add_argument(
-        "--segmenter", metavar="NAME", help="folder or hub name of a SAM (default: a graph cut, no weights needed)"
+        "--segmenter",
+        type=a_name,
+        metavar="NAME",
+        help="folder or hub name of a SAM (default: a graph cut, no weights needed)",
     )
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import a_path, add_model, number
+from photowords.cli.options import a_name, a_path, add_model, number
 from photowords.errors import UserError
 
 
@@ -35,7 +35,9 @@ def add(commands: Any) -> None:
         action="store_true",
         help="open the page to whoever has the password that stands in the environment as PHOTOWORDS_PASSWORD",
     )
-    command.add_argument("--segmenter", metavar="NAME", help="folder or hub name of a SAM (default: a graph cut)")
+    command.add_argument(
+        "--segmenter", type=a_name, metavar="NAME", help="folder or hub name of a SAM (default: a graph cut)"
+    )
     add_model(command)
     command.set_defaults(run=run)
 

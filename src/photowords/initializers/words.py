@@ -18,8 +18,13 @@ def words(how: Words, photos: Sequence[Image], backbone: Backbone, mask: Image |
     """The user's sentence without ``how.drop``, and without a leading article (templates bring one) unless it is kept.
 
     Nothing else is changed but blanks and outer marks: "drawing of" and what the user typed twice stay, and the budget
-    is for captions. Raises UserError when there is none, and for braces, which name concepts in prompts.
+    is for captions. Raises UserError as ``check``.
     """
+    return Found(" ".join(drop_words(check(how), how.drop)))
+
+
+def check(how: Words) -> list[str]:
+    """The words. Raises UserError when there is none, and for braces, which name concepts in prompts."""
     if {"{", "}"} & {*how.words}:
         raise UserError(f"`words` is {how.words!r}, but braces name concepts in prompts; write the words alone")
     if not how.words.strip():
@@ -27,4 +32,4 @@ def words(how: Words, photos: Sequence[Image], backbone: Backbone, mask: Image |
     kept = typed(how.words, how.keep_article).split()
     if not kept:
         raise UserError(f'`words` is {how.words!r}, which holds no word to learn; write one, such as "red tea kettle"')
-    return Found(" ".join(drop_words(kept, how.drop)))
+    return kept

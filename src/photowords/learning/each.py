@@ -66,8 +66,8 @@ class Share:
             try:
                 backbone = _backbone(self.model, self.device, self.dtype, self.offload)
                 failures = together(self, backbone)
-            except UserError as error:
-                failures = dict.fromkeys(self.tasks, str(error))
+            except Exception as error:  # such as a model that does not fit beside what others have on the GPU
+                failures = dict.fromkeys(self.tasks, sentence(error))
         said = dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, PhotowordsWarning))
         return Ended(failures, tuple(said))
 
