@@ -70,7 +70,7 @@ def test_an_unset_variable_is_not_the_default(tmp_path: Path, capsys: pytest.Cap
 def test_of_many_photos_no_more_is_kept_than_the_model_is_chosen_by(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sizes = []
+    sizes: list[tuple[int, int]] = []
 
     def look(args: Any, photos: Any, masks: Any) -> str:
         sizes.extend(photo.size for photo in photos)

@@ -209,6 +209,10 @@ def test_the_password_opens_the_page(tmp_path: Path) -> None:
         assert server.ask("GET", "/", cookie="", Host=f"192.168.1.7:{server.port}").status == 200
         foreign = server.ask("POST", "/login", f"password={password}", cookie="", **{**form, "Origin": "http://a.b"})
         assert foreign.status == 403
+        server.end()
+        server.environment[config.PASSWORD] = "another horse battery"
+        server.start()
+        assert server.ask("GET", "/api/runs", cookie=cookie).status == 403, "whoever had the old password is out"
     finally:
         server.end()
 

@@ -12,11 +12,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from photowords import files, follow, jobs
-from photowords.web import answers, asked, forms
-from photowords.web.answers import Refused, Streams
+from photowords.web import answers, asked, forms, photos
+from photowords.web.answers import Refused, Streams, missing
 from photowords.web.config import Config
 from photowords.web.queue import Queue
 from photowords.web.runs import Runs
+from photowords.web.shown import Shown
 
 
 class Following:
@@ -33,6 +34,7 @@ class Following:
             Route(one, self.one),
             Route(one + "/events", self.follow_one),
             Route(one + "/files/{path:path}", self.file),
+            Route(one + "/small.png", self.small),
             Route(one + "/stop", self.stop, methods=["POST"]),
             Route(one + "/resume", self.resume, methods=["POST"]),
             Route(one + "/delete", self.delete, methods=["POST"]),
@@ -73,6 +75,14 @@ class Following:
 
     def file(self, request: Request) -> Response:
         return answers.file(self._runs.file(request.path_params["run"], request.path_params["path"]))
+
+    def small(self, request: Request) -> Response:
+        """The first photo of a run, small."""
+        folder = self._found(request)
+        if not (found := Shown(folder).photos()):
+            raise missing("photo")
+        photo = self._runs.file(folder.name, found[0])
+        return answers.file(photos.small(self._config, photo))
 
     def stop(self, request: Request) -> Response:
         folder = self._found(request)

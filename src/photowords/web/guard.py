@@ -24,7 +24,8 @@ CONTENT_POLICY = (
 HEADERS = {
     "content-security-policy": CONTENT_POLICY,
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    # Under "no-referrer" a browser would send the password's form with the origin "null".
+    "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
@@ -33,7 +34,7 @@ COOKIE_SECONDS = 30 * 24 * 3600
 LOGIN_BYTES = 2000
 WRONG_PASSWORD_SECONDS = 1.0
 LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8"><title>photowords</title>
-<h1>photowords</h1><form method="post" action="/login"><label>Password
+<h1>photowords</h1>{said}<form method="post" action="/login"><label>Password
 <input type="password" name="password" autofocus required></label> <button>Open</button></form></html>"""
 CLOSED = "open the page with the address that photowords web printed, which holds its token"
 
@@ -44,7 +45,8 @@ class Guard:
     def __init__(self, app: ASGIApp, config: Config) -> None:
         self._app, self._config = app, config
         # A cookie is sent to every port of a host, so that its name tells servers apart.
-        digest = hashlib.sha256(config.token.encode()).hexdigest()
+        # A new password closes the page to those who knew the old one.
+        digest = hashlib.sha256(f"{config.token}{config.password or ''}".encode()).hexdigest()
         self._cookie, self._value = f"photowords-{digest[:8]}", digest[8:]
         self._names = _names_of_this_machine() if config.is_open else ()
         self._login = asyncio.Lock()
@@ -88,7 +90,7 @@ class Guard:
         if self._has_cookie(scope):
             return None
         if path == "/" and self._config.password:
-            return HTMLResponse(LOGIN)
+            return HTMLResponse(LOGIN.format(said=""))
         return _closed(403, CLOSED) if path == "/" else _refusal(403, CLOSED)
 
     def _is_ours(self, host: str) -> bool:
@@ -114,7 +116,9 @@ class Guard:
 
     def _opened(self) -> Response:
         answer = RedirectResponse("/", 303)
-        answer.set_cookie(self._cookie, self._value, max_age=COOKIE_SECONDS, path="/", httponly=True, samesite="strict")
+        # Not "strict", or a link to the page from a web page, as a notebook's terminal shows it, would end without the
+        # cookie; what changes anything asks for the origin besides.
+        answer.set_cookie(self._cookie, self._value, max_age=COOKIE_SECONDS, path="/", httponly=True, samesite="lax")
         return answer
 
     async def _log_in(self, receive: Receive) -> Response:
@@ -127,7 +131,7 @@ class Guard:
             if _same(told, self._config.password or ""):
                 return self._opened()
             await asyncio.sleep(WRONG_PASSWORD_SECONDS)
-        return HTMLResponse(LOGIN, 403)
+        return HTMLResponse(LOGIN.format(said='<p role="alert">That is not the password.</p>'), 403)
 
 
 def _names_of_this_machine() -> Sequence[str]:

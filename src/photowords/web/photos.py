@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from photowords import files, images, pocket
+from photowords import files, images, jobs, pocket
 from photowords.errors import UserError
 from photowords.web.answers import missing
 from photowords.web.config import Config
@@ -26,6 +26,7 @@ FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 ID = re.compile(r"[0-9a-f]{16}")
 MASK = re.compile(r"([0-9a-f]{16})\.mask\.[0-9a-f]{16}")
 KEPT_DAYS = 14
+SMALL = 192  # pixels: the side of a photo in a list, on a screen of two pixels to each
 _one_at_a_time = threading.Lock()  # a photo at the limit takes hundreds of MB while it is read
 
 
@@ -66,8 +67,9 @@ def keep_bank(config: Config, concept: str) -> dict[str, Any]:
 
 def keep_of_run(config: Config, folder: Path) -> dict[str, Any]:
     """Take a run's first photo as if it had been sent, whatever its file's size. Raises Refused where it is gone."""
-    kept = folder / "photos" / "0.png"
-    if not kept.is_file():
+    places = (folder / "photos" / "0.png", jobs.photo(folder, 0))  # of a run, and of a job that has not begun
+    kept = next((path for path in places if path.is_file()), None)
+    if kept is None:
         raise missing("photo of that run")
     name, photo = secrets.token_hex(8), images.load_photo(kept)
     files.write_bytes(config.photos / f"{name}.png", kept.read_bytes())
@@ -81,6 +83,19 @@ def _told(name: str, photo: Image.Image) -> dict[str, Any]:
         "height": photo.height,
         "url": f"/api/photos/{name}.png",
     }
+
+
+def small(config: Config, photo: Path) -> Path:
+    """A photo as small as lists show it, made when it is first asked for."""
+    told = photo.stat()
+    name = hashlib.sha256(f"{photo} {told.st_mtime_ns} {told.st_size}".encode()).hexdigest()[:16]
+    path = config.photos / f"{name}.small.png"
+    if not path.is_file():
+        with _one_at_a_time:
+            picture = images.load_photo(photo)
+        picture.thumbnail((SMALL, SMALL))
+        images.save_png(picture, path)
+    return path
 
 
 def find(config: Config, name: object) -> Path:

@@ -81,9 +81,10 @@ class Pictures:
         with suppress(UserError):  # a full disk, or a run that was deleted: it says that it was cut
             try:
                 files.write_json(folder / follow.RESULT, await self._worker.ask("pictures", told, **asked))
-            except UserError as error:
-                follow.fail(folder, str(error))
-        self._drawing.pop(name, None)
+            except (UserError, OSError) as error:  # the latter where no process can be started
+                follow.fail(folder, follow.sentence(error))
+            finally:
+                self._drawing.pop(name, None)
 
     def find(self, name: str) -> Path:
         """The folder of an asking. Raises Refused where there is none."""

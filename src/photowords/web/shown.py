@@ -86,11 +86,11 @@ class Shown:
         ]
 
     def photos(self) -> list[str]:
-        """Addresses of its photos."""
+        """Its photos, in its folder."""
         for place in ("photos", jobs.FOLDER):
             found = [path.name for path in (self.folder / place).glob("*.png") if path.stem.isdigit()]
             if found:
-                return [url(self.run, f"{place}/{name}") for name in sorted(found, key=lambda name: int(name[:-4]))]
+                return [f"{place}/{name}" for name in sorted(found, key=lambda name: int(name[:-4]))]
         return []
 
     def row(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Shown:
             "start_loss": measured[0]["held_out"] if measured else None,
             "loss": measured[-1]["held_out"] if measured else None,
             "measured": measured[-1]["step"] if measured else None,
-            "photo_url": photos[0] if photos else None,
+            "photo_url": f"/api/runs/{quote(self.run, safe='')}/small.png" if photos else None,
             "picture_url": pictures[-1][1] if pictures else None,
             "when": self.when(),
             "error": self.error and said(self.error),
@@ -124,7 +124,7 @@ class Shown:
             "words": self.words,
             "losses": self._losses(),
             "samples": [{"step": step, "url": address} for step, address in self.pictures()],
-            "photos": self.photos(),
+            "photos": [url(self.run, path) for path in self.photos()],
             "overlay_url": url(self.run, "overlay.png") if overlay.is_file() else None,
             "settings": self.settings,
             "samples_asked": self.samples,

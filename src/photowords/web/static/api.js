@@ -11,17 +11,25 @@ export class Problem extends Error {
   }
 }
 
+const AWAY = "The server does not answer. It is asked again every few seconds; runs that are learning go on without it.";
+
+/** Say something above everything else; "" takes it away. */
+function banner(sentence) {
+  byId("offline").textContent = sentence;
+  byId("offline").hidden = !sentence;
+}
+
 async function ask(path, options) {
   let answer;
   try {
     answer = await fetch(path, { credentials: "same-origin", ...options });
   } catch (failure) {
     if (failure.name === "AbortError") throw failure;
-    byId("offline").hidden = false;
+    banner(AWAY);
     throw new Problem("The server does not answer; is photowords web still running?");
   }
-  byId("offline").hidden = true;
   const told = await answer.json().catch(() => ({}));
+  banner(answer.status === 403 ? told.error : ""); // a page that is not let in any more
   if (answer.ok) return told;
   throw new Problem(told.error ?? `The server refused this (${answer.status}).`, told.field ?? null, answer.status);
 }
@@ -57,7 +65,7 @@ export function follow(path, event, changed, gone = () => {}, whole = path.repla
   const open = () => {
     source = new EventSource(path);
     source.addEventListener(event, (message) => {
-      byId("offline").hidden = true;
+      banner("");
       changed(JSON.parse(message.data));
     });
     source.addEventListener("gone", () => {
@@ -72,8 +80,10 @@ export function follow(path, event, changed, gone = () => {}, whole = path.repla
   };
   const again = async () => {
     try {
-      await get(whole);
+      const told = await get(whole);
+      if (!over) changed(told); // also where too many pages are open for a stream of its own
     } catch (problem) {
+      if (over) return;
       if (problem.status === 404) return gone(problem);
     }
     if (!over) open();

@@ -8,7 +8,7 @@ const EMPTY = {
   clicks: [], // {x, y, not} in pixels of the photo
   box: null, // [left, top, right, bottom]
   past: [], // what clicks and box were, for undo
-  mask: null, // {url, share}
+  mask: null, // {url, share, of}: of which clicks and box
   words: [], // {text, trainable}
   said: "", // the captioner's own words
   label: null, // {name, confidence}
@@ -68,6 +68,11 @@ class Draft extends EventTarget {
   /** Whether there is something that no run was begun from. */
   get isUnlearned() {
     return this.photo !== null && this.ran === null;
+  }
+
+  /** All that whoever uses the page has made, to be compared. */
+  get made() {
+    return JSON.stringify(MADE.map((key) => this[key]));
   }
 
   /** What the server needs to know of the photo. */

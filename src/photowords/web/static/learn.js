@@ -30,11 +30,14 @@ export function show(about, open) {
   );
   samples.value = draft.samples ?? "checkpoints";
   const go = h("button", { type: "submit", class: "main" }, "Learn these words");
+  let busy = false;
   const begin = async (event) => {
     event.preventDefault();
     problem.textContent = saidOfName.textContent = "";
     settings.problem("", "");
+    busy = true;
     go.disabled = true;
+    const asked = draft.made;
     try {
       const { run } = await post("/api/runs", {
         photos: [draft.selection],
@@ -44,8 +47,8 @@ export function show(about, open) {
         samples: samples.value === "none" ? 0 : 4,
         samples_at: samples.value === "ends" ? "ends" : "checkpoints",
       });
-      draft.set({ ran: run });
-      open(run);
+      if (draft.made === asked) draft.set({ ran: run }); // else it was changed meanwhile
+      if (go.isConnected && !byId("make").hidden) open(run);
     } catch (refused) {
       if (refused.field === "name") {
         saidOfName.textContent = refused.message;
@@ -53,6 +56,7 @@ export function show(about, open) {
       } else if (PLACES[refused.field]) byId(PLACES[refused.field]).querySelector(".problem").textContent = refused.message;
       else if (!settings.problem(refused.field, refused.message)) problem.textContent = refused.message;
     }
+    busy = false;
     go.disabled = !ready();
   };
   put(
@@ -89,7 +93,7 @@ export function show(about, open) {
   );
   draft.when(["words", "label"], () => {
     name.placeholder = suggested();
-    go.disabled = !ready();
+    go.disabled = busy || !ready();
   });
 }
 

@@ -19,6 +19,7 @@ let leave = () => {}; // stops what the screen that is left was following
 function route() {
   const asked = new URLSearchParams(location.search);
   const view = VIEWS.includes(asked.get("view")) ? asked.get("view") : "make";
+  byId("big").close(); // an enlarged picture belongs to the screen that is left
   leave();
   leave = () => {};
   draft.unseen();

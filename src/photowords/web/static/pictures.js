@@ -22,18 +22,20 @@ export async function draw(asked, place, again = null) {
  */
 export function watch(id, place, again = null) {
   let before = "";
+  place.watched = id; // by the newest asking only
   const stop = poll(
     `/api/pictures/${id}`,
     EVERY,
     (told) => {
-      if (!place.isConnected || ended(told)) stop();
+      if (!place.isConnected || place.watched !== id) return stop();
+      if (ended(told)) stop();
       const now = JSON.stringify(told);
       if (now === before) return;
       before = now;
       put(place, batch(told, again));
       if (told.state === "done") speak(`${told.pictures.length} pictures are drawn`);
     },
-    () => place.replaceChildren(),
+    () => place.watched === id && place.replaceChildren(),
   );
 }
 
@@ -57,6 +59,7 @@ const ended = (told) => told.state === "done" || told.state === "failed";
 const WAITS = { queued: "Waiting for its turn…", drawing: "Drawing…" };
 
 function batch(told, again) {
+  const drawn = new Map(told.pictures.map((one) => [one.seed, one])); // also of a batch that failed half-way
   const settings = Object.entries(told.settings ?? {}).filter(([, value]) => value !== null && value !== "");
   return [
     h(
@@ -70,9 +73,10 @@ function batch(told, again) {
     h(
       "ul",
       { class: "grid" },
-      told.state === "done"
-        ? told.pictures.map((one) => h("li", {}, picture(one, told)))
-        : told.state !== "failed" && told.seeds.map(() => h("li", { class: "blank" })),
+      told.seeds.map((seed) => {
+        if (drawn.has(seed)) return h("li", {}, picture(drawn.get(seed), told));
+        return !ended(told) && h("li", { class: "blank" });
+      }),
     ),
     again && h(
       "details",

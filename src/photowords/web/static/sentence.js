@@ -76,7 +76,7 @@ async function read() {
     const question = { ...draft.selection, start: draft.start };
     const { words, label, said, warnings } = await post("/api/sentence", question, mine.signal);
     draft.set({ words, label, said, touched: false, read: asking, drawn: null });
-    put(card.querySelector(".drawn"));
+    put(card.querySelector(".drawn")).watched = null; // what is drawn of other words
     problem.textContent = warnings.join(" ");
     speak(`The sentence: ${words.map((word) => word.text).join(" ")}`);
   } catch (refused) {
@@ -126,5 +126,5 @@ async function drawPlain(place) {
   const sentence = draft.words.map((word) => word.text).filter(Boolean).join(" ");
   const asked = { prompt: [`a photo of a ${sentence}`], ...draft.selection, negative: "", seeds: [0, 1, 2, 3], settings: {} };
   const id = await draw(asked, place);
-  if (id) draft.set({ drawn: id });
+  if (place.isConnected && place.watched === id) draft.set({ drawn: id });
 }

@@ -67,7 +67,8 @@ export function show() {
   };
   draft.when(["clicks", "box"], redraw);
   draft.when(["mask"], glow);
-  if (draft.mask === null && (draft.box || draft.clicks.length > 0)) segment(); // as a run had it
+  // As a run had it, or where the page was left before the newest click was answered.
+  if ((draft.box || draft.clicks.length > 0) && draft.mask?.of !== pointed()) segment();
 }
 
 function modes() {
@@ -142,16 +143,20 @@ const spanned = (one, other) => [
   Math.max(one.y, other.y) + 1,
 ];
 
+// A click on the thing outside the box contradicts it: the newer one wins.
+const agrees = ({ x, y, not }, box) => not || box === null || (x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3]);
+
 function click(place, shift) {
-  const not = shift || mode === "off";
-  point({ clicks: [...draft.clicks, { ...place, not }] });
+  const made = { ...place, not: shift || mode === "off" };
+  point({ clicks: [...draft.clicks, made], box: agrees(made, draft.box) ? draft.box : null });
 }
 
 function setBox(box) {
-  // A click outside the box contradicts it: the newer one wins.
-  const inside = ({ x, y, not }) => not || (x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3]);
-  point({ box, clicks: draft.clicks.filter(inside) });
+  point({ box, clicks: draft.clicks.filter((one) => agrees(one, box)) });
 }
+
+/** What the mask has to be of. */
+const pointed = () => JSON.stringify([draft.clicks, draft.box]);
 
 function point(change) {
   draft.set({ past: [...draft.past, { clicks: draft.clicks, box: draft.box }], ...change });
@@ -180,14 +185,18 @@ async function segment() {
   stage.classList.add("busy");
   try {
     const { photo } = draft;
+    const of = pointed();
     const mask = await post("/api/mask", draft.selection, mine.signal);
     // Else it is of clicks that were taken back, or of the photo before.
     if (mine === asked && photo === draft.photo) {
-      draft.set({ mask });
+      draft.set({ mask: { ...mask, of } });
       speak(`The thing covers ${Math.round(100 * mask.share)} percent of the photo.`);
     }
   } catch (refused) {
-    if (refused.name !== "AbortError") problem.textContent = refused.message;
+    if (refused.name !== "AbortError") {
+      problem.textContent = refused.message;
+      if (mine === asked) draft.set({ mask: null }); // another one's would not be what is learned
+    }
   }
   if (mine === asked) stage.classList.remove("busy");
 }
