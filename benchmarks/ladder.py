@@ -78,8 +78,7 @@ def network_gradient(backbone: Backbone, names: Sequence[str], *drawn: Tensor) -
 def step_of(rung: Rung, folder: Path, picture: Image.Image, batch: int) -> Callable[[], Tensor]:
     """A step as the rung makes it, always of the same draws: its gradient in all rows that learn, flat in fp32."""
     backbone: Any = backbones.load(str(folder), dtype=rung.dtype)
-    if rung.last:
-        backbone._network.to(memory_format=torch.channels_last)
+    backbone._network.to(memory_format=torch.channels_last if rung.last else torch.contiguous_format)
     if rung.compiled:
         backbone._network.compile()
     concept = start(Words(words="mug"), [picture], backbone)

@@ -49,3 +49,4 @@ def test_fp32_and_other_devices_keep_fused_attention(pocket_model: Backbone) -> 
     pipe.unet.set_attn_processor(AttnProcessor2_0())
     kernels.choose(pipe, torch.device("cuda"))
     assert {type(one) for one in pipe.unet.attn_processors.values()} == {AttnProcessor2_0}
+    assert pipe.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)

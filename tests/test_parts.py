@@ -69,6 +69,7 @@ FULL = (
     RuntimeError(
         "MPS backend out of memory (MPS allocated: 8.81 GB, other allocations: 160 KB, max allowed: 9.07 GB)."
     ),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to"),
     MemoryError(),
 )
@@ -92,7 +93,7 @@ def small_memory(
     return asked
 
 
-@pytest.mark.parametrize("full", FULL, ids=["cuda", "mps", "cpu", "python"])
+@pytest.mark.parametrize("full", FULL, ids=["cuda", "mps", "cublas", "cpu", "python"])
 def test_out_of_memory_splits_the_batch_and_says_so_once(
     tiny: Backbone, mug: Image, monkeypatch: pytest.MonkeyPatch, full: Exception
 ) -> None:

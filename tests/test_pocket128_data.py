@@ -69,3 +69,10 @@ def test_two_workers_read_the_same_captions_that_one_writes(tmp_path: Path) -> N
     subprocess.run([*launch, tmp_path / "two.py", tmp_path / "ids"], check=True, env=told, capture_output=True)
     for rank in (0, 1):
         assert torch.equal(torch.load(tmp_path / f"ids-{rank}.pt", weights_only=True), alone)
+
+
+def test_what_is_learnt_last_is_drawn_more_often() -> None:
+    plain, hard = Thing("mug", 200.0), Thing("mug", 200.0, "star", 20.0)
+    specs = [Picture((plain,)), Picture((plain,)), Picture((hard,)), Picture((plain, plain)), Picture((plain, hard))]
+    chances = diffusion.how_often(specs)
+    assert torch.allclose(chances, torch.tensor([0.1, 0.1, 0.2, 0.2, 0.4]))

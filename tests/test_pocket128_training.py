@@ -197,11 +197,21 @@ def test_the_saved_pipeline_is_an_ordinary_one_that_photowords_loads(folders: Pa
     assert backbone.reconstruct(torch.zeros(1, 3, 128, 128)).shape == (1, 3, 128, 128)
 
 
-def test_what_is_learnt_last_is_drawn_more_often() -> None:
-    plain, hard = Thing("mug", 200.0), Thing("mug", 200.0, "star", 20.0)
-    specs = [Picture((plain,)), Picture((plain,)), Picture((hard,)), Picture((plain, plain)), Picture((plain, hard))]
-    chances = diffusion.how_often(specs)
-    assert torch.allclose(chances, torch.tensor([0.1, 0.1, 0.2, 0.2, 0.4]))
+def test_a_training_begun_without_graphs_goes_on_with_them(tmp_path: Path) -> None:
+    def state(lr: float | Tensor, capturable: bool) -> training._State:
+        weight = nn.Parameter(torch.ones(2, 2))
+        weight.grad = torch.ones(2, 2)
+        optimizer = torch.optim.AdamW([weight], lr=lr, capturable=capturable)
+        return training._State(3, 0, None, {"a": weight.detach()}, {"a": weight.detach()}, [optimizer])
+
+    plain = state(0.1, False)
+    plain.optimizers[0].step()
+    plain.save(tmp_path / "x.ckpt")
+    graphed = state(torch.tensor(0.2), True)
+    graphed.load(tmp_path / "x.ckpt")
+    (group,) = graphed.optimizers[0].param_groups
+    assert isinstance(group["lr"], Tensor) and group["capturable"] is True
+    assert len(graphed.optimizers[0].state) == 1, "its moments are those that were saved"
 
 
 def test_the_noise_schedule_ends_in_noise() -> None:

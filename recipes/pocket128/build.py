@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 
+import torch
+
 PARTS = ("data", "autoencoder", "diffusion", "judge", "captioner", "clip", "classifier", "scorer", "sharpen")
 OPEN = {"autoencoder": (6_000, 1_000), "diffusion": (6_000, 2_000), "sharpen": (2_000, 500)}
 """Parts that are trained as long as there is time; by default so many steps at a constant rate, so many of its fall."""
@@ -65,7 +67,10 @@ def side_by_side(parts: list[str], within: float, warm: str, environment: dict[s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, help="default: all, in order")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes of one thread (default: cores)")
+    usual = 1 if torch.cuda.is_available() else os.cpu_count()
+    parser.add_argument(
+        "--workers", type=int, default=usual, help="processes of one thread (default: cores; on a GPU one)"
+    )
     parser.add_argument("--minutes", default="0", help="train each part for so many minutes now; 0: to its end")
     parser.add_argument("--warm", default="", help="folder of a trained pocket model to start from (default: none)")
     parser.add_argument(

@@ -144,7 +144,13 @@ class _State:
         kept = [torch.load(part, map_location=device(), weights_only=True) for part in files if part.exists()]
         if [moments["step"] for moments in kept] == [self.step] * len(files) and kept[0]["workers"] == len(files):
             for optimizer, state in zip(self.optimizers, kept[workers()[0]]["optimizers"], strict=True):
+                # What a graph needs of them (a rate that is a tensor) is this run's, not that of the run which saved.
+                own = [
+                    {key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups
+                ]
                 optimizer.load_state_dict(state)
+                for group, kept_own in zip(optimizer.param_groups, own, strict=True):
+                    group.update(kept_own)
         else:
             self.since = self.step
 

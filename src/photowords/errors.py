@@ -37,6 +37,6 @@ def reason(error: BaseException) -> str:
 
 def is_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, the machine's or a device's: PyTorch tells the CPU's and Apple's in words alone."""
-    full = ("out of memory", "allocate memory", "not enough memory")
+    full = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")  # the last one is cuBLAS's
     told = isinstance(error, RuntimeError) and any(words in str(error).lower() for words in full)
     return isinstance(error, MemoryError) or told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from diffusers import StableDiffusionXLPipeline
@@ -37,15 +38,19 @@ class StableDiffusionXL(PipelineBackbone):
             return given
         return Conditioning({name: torch.zeros_like(tensor) for name, tensor in given.tensors.items()})
 
-    def predict(self, noisy: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
+    @cached_property
+    def _time_ids(self) -> Tensor:
+        """Original size, the crop's top and left, target size: a whole picture of the model's own size, as in sampling.
+        Made once: to carry it to a GPU is to wait for all that it was told before."""
         size = self.picture_size
-        # Original size, the crop's top and left, target size: a whole picture of the model's own size, as in sampling.
-        time_ids = torch.tensor([[size, size, 0, 0, size, size]], device=self.device, dtype=self.dtype)
+        return torch.tensor([[size, size, 0, 0, size, size]], device=self.device, dtype=self.dtype)
+
+    def predict(self, noisy: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         told = {
             "encoder_hidden_states": conditioning["prompt_embeds"],
             "added_cond_kwargs": {
                 "text_embeds": conditioning["pooled_prompt_embeds"],
-                "time_ids": time_ids.expand(len(noisy), -1),
+                "time_ids": self._time_ids.expand(len(noisy), -1),
             },
         }
         prediction: Tensor = self._network(noisy.to(self.dtype), t, **told).sample

@@ -62,7 +62,9 @@ def add(commands: Any) -> None:
         help="when to sample them: before and after, or at each held-out loss too (default: ends)",
     )
     command.add_argument(
-        "--resume", action="store_true", help="continue the run in RUN, to the same bits as if never stopped"
+        "--resume",
+        action="store_true",
+        help="continue the run in RUN, to the same bits as if never stopped (on a GPU but for rounding)",
     )
     each.add_options(command)
     learning = command.add_argument_group("learning")

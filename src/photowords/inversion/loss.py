@@ -76,9 +76,13 @@ def denoising_gradient(
     slopes = {name: torch.zeros_like(tensor) for name, tensor in conditioning.tensors.items() if tensor.requires_grad}
 
     def gradient(rows: Tensor) -> tuple[Tensor, list[Tensor]]:
+        if len(rows) == len(share):
+            return _gradient(backbone, batch, conditioning, share)
         return _gradient(backbone, batch.pick(rows), conditioning.pick(rows), share[rows.to(share.device)])
 
     for rows, (own, found) in within_memory(backbone, mine, gradient):
+        if world == 1 and len(rows) == len(share):  # the usual case: nothing is carried over, so nobody waits for it
+            return own, dict(zip(slopes, found, strict=True))
         for whole, part in zip([losses, *slopes.values()], [own, *found], strict=True):
             whole[rows.to(whole.device)] = part
     for tensor in [losses, *slopes.values()] if world > 1 else []:

@@ -110,7 +110,8 @@ class Problem:
 
     def vectors(self, trained: Vectors) -> Vectors:
         """All words' vectors, with those that learn in their places."""
-        return {name: self._start[name].index_copy(0, self._free[name], rows) for name, rows in trained.items()}
+        # Not index_copy, which Apple's GPUs have since torch 2.8 only.
+        return {name: self._start[name].index_put((self._free[name],), rows) for name, rows in trained.items()}
 
     def draw(self, index: int) -> Batch:
         """The draws of step ``index``, from a generator seeded by (seed, index) alone."""
@@ -147,8 +148,10 @@ class Problem:
 
         all_prompts = within_memory(self.backbone, torch.arange(len(self.held_out_prompts)), told)
         conditioning = Conditioning.cat([made for _, made in all_prompts])
-        # Small latents are measured many at a time, large ones as many as a training step holds.
-        size = batch or max(4, 2048 // self._views[0].weight.numel())
+        # Small latents are measured many at a time; large ones on the CPU as many as a training step holds, on a GPU,
+        # which few keep waiting for the host, as many as take the memory of such a step, without its gradient.
+        cells = 2048 if self.backbone.device.type == "cpu" else 65536
+        size = batch or max(4, cells // self._views[0].weight.numel())
 
         def losses(rows: Tensor) -> Tensor:
             part = self.held_out_batch.pick(rows)

@@ -36,9 +36,9 @@ def course(
     """The steps of a run from where it stands to its end, each taken when it is asked for; this process holds the run.
 
     A run that was begun goes on from its last checkpoint, to the same bits as if it had never stopped. ``steps`` may
-    ask for more than the run was made for. The same bits hold for the same device and version of PyTorch and, on the
-    CPU, as many threads; others are warned about. However this ends, what was reached is kept. ``inverting`` makes the
-    steps, as ``invert`` does.
+    ask for more than the run was made for. The same bits hold on the CPU, for the same version of PyTorch and as many
+    threads, and others are warned about; on a GPU sums of gradients are taken in any order, and bits differ. However
+    this ends, what was reached is kept. ``inverting`` makes the steps, as ``invert`` does.
 
     Raises UserError when another process works on the run, when the backbone is another one or in another precision,
     and when the run already has more than ``steps``; Stopped when it is asked to stop through its folder.

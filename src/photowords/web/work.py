@@ -7,6 +7,7 @@ Clicks are answered beside whatever else is at work, one at a time each.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -151,11 +152,12 @@ class Work:
 
     def rest(self, asked: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         """Make room on the device for a run that begins to learn; the model comes back when it is asked for."""
-        if self._backbone is not None and self._backbone[1].device.type == "cuda":
+        if self._backbone is not None and (kind := self._backbone[1].device.type) != "cpu":
             import torch
 
             self._backbone = None
-            torch.cuda.empty_cache()
+            gc.collect()  # text encoders and their hooks know each other
+            (torch.mps if kind == "mps" else torch.cuda).empty_cache()
         return {}
 
     def _seen(self, asked: Mapping[str, Any]) -> tuple[Any, Any]:
