@@ -31,9 +31,10 @@ class Graphed:
             torch.cuda.current_stream().wait_stream(aside)
             return result
         if self._graph is None:
-            self._drawn, self._graph = [tensor.clone() for tensor in drawn], torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):  # which records, and does nothing yet
+            self._drawn, graph = [tensor.clone() for tensor in drawn], torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):  # which records, and does nothing yet
                 self._result = self._step(*self._drawn)
+            self._graph = graph  # now that it is whole
         torch._foreach_copy_(self._drawn, list(drawn))
         self._graph.replay()
         return self._result
