@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import json
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,9 @@ class Bench:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.out, self.seed = args.out, args.seed
+        self.asked = {
+            name: str(getattr(args, name)) for name in ("model", "dtype", "held_out", "sampler_steps", "first")
+        }
         self.backbone = backbones.load(args.model, "cpu", args.dtype)
         folders = sorted(path.parent for path in args.concepts.glob("*/spec.json"))
         self.subjects = [Subject.read(folder) for folder in folders][: args.first]
@@ -113,14 +117,18 @@ class Bench:
             name, arm = f"{name}@{steps}", dataclasses.replace(arm, steps=steps)
         file = self.out / f"{name}-s{self.seed}.json"
         if file.exists():
-            return dict(json.loads(file.read_text()))
+            kept = dict(json.loads(file.read_text()))
+            if (kept["asked"], kept["concepts"]) != (self.asked, [s.name for s in self.subjects]):
+                sys.exit(f"{file} was measured otherwise ({kept['asked']}); give another --out")
+            return kept
         began, found = time.process_time(), {}
         if name == "start":
             found = {0: self.measure(self.starts, name)}
         else:
             concepts = learned(self.backbone, arm, self.starts, self.subjects, self.seed)
             found = {step: self.measure(own, name if step == arm.steps else None) for step, own in concepts.items()}
-        result = {"concepts": [s.name for s in self.subjects], "cpu": time.process_time() - began, "steps": found}
+        told = {"asked": self.asked, "concepts": [s.name for s in self.subjects]}
+        result = {**told, "cpu": time.process_time() - began, "steps": found}
         files.make_folder(self.out)
         files.write_json(file, result)
         return dict(json.loads(file.read_text()))

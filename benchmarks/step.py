@@ -149,6 +149,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4, help="samples a step (default: 4)")
     parser.add_argument("--rounds", type=int, default=2, help="turns of each arm (default: 2)")
     parser.add_argument("--side", type=int, help="pixels of a picture's side (default: the model's own)")
+    parser.add_argument(
+        "--dtype", choices=("bf16", "fp32"), help="this precision alone (default: fp32, and bf16 where it is fast)"
+    )
     for hidden, kind in (("--folder", Path), ("--serve", str)):
         parser.add_argument(hidden, type=kind, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -175,7 +178,8 @@ def compare(args: argparse.Namespace, folder: Path, side: int) -> None:
     from photowords.backbones import choose_device, choose_dtype
 
     # Where bf16 is not the device's own, a step in it can take a hundred times as long.
-    dtypes = ("fp32",) if choose_dtype(choose_device()) == torch.float32 else ("bf16", "fp32")
+    fast = ("fp32",) if choose_dtype(choose_device()) == torch.float32 else ("bf16", "fp32")
+    dtypes = (args.dtype,) if args.dtype else fast
     arms = [f"{who} {dtype}" for who in ("ours", *(["script"] if args.script else [])) for dtype in dtypes]
     taken: dict[str, list[dict[str, Any]]] = {arm: [] for arm in arms}
     given = ["--steps", args.steps, "--batch", args.batch, "--folder", folder, "--side", side]
@@ -189,7 +193,7 @@ def compare(args: argparse.Namespace, folder: Path, side: int) -> None:
             taken[arm].append(json.loads(run.stdout.splitlines()[-1]))
     ms = {arm: statistics.median(itertools.chain(*(turn["ms"] for turn in turns))) for arm, turns in taken.items()}
     cpu = {arm: statistics.median(itertools.chain(*(turn["cpu"] for turn in turns))) for arm, turns in taken.items()}
-    beside = [arm for arm in arms if arm.startswith("script")] or ["ours fp32"]
+    beside = [arm for arm in arms if arm.startswith("script")] or arms[-1:]
     for arm, turns in taken.items():
         rate, peak = args.batch / ms[arm] * 1e3, max(turn["MB"] for turn in turns)
         ratios = min(ms[one] for one in beside) / ms[arm], min(cpu[one] for one in beside) / cpu[arm]
