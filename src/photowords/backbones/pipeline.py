@@ -105,6 +105,7 @@ class PipelineBackbone(Backbone):
         }
         for name, encoder in self.text_encoders.items():
             encoder.recomputes, encoder.layers = moved != "none", self.text_parts[name].layers
+            encoder.cuts = encoder.context < max(other.context for other in self.text_encoders.values())  # CLIP by T5
         if moved == "sequential":  # autograd would keep every layer's weights on the device, once they had come
             self.spare_memory()
         digest = hashlib.sha256()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from photowords.concept import Embeddings, WordRef
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.prompts import Piece
 
 
@@ -32,12 +33,15 @@ class TextEncoder(ABC):
         recomputes: whether the backward pass runs it once more instead of keeping what it computed: it has to where the
             weights leave the device when it has run, and saves their memory. False at first.
         layers: whether the states of all layers are answered as well. False at first.
+        cuts: whether it reads the beginning of a prompt that is too long for it, with a warning, since another one
+            reads all of it. False at first: such a prompt is refused.
     """
 
     begin: tuple[int, ...]
     end: tuple[int, ...]
     recomputes: bool = False
     layers: bool = False
+    cuts: bool = False
 
     def __init__(
         self, name: str, model: Any, tokenizer: Any, table: Tensor, context: int, device: torch.device
@@ -103,7 +107,7 @@ class TextEncoder(ABC):
         """transformers' output for the prompts: states (prompts, context, width), of every layer if ``layers``.
 
         ``embeddings[word][name]`` takes the place of a word's tokens and is differentiable. Raises UserError when a
-        prompt is longer than the context.
+        prompt is longer than the context, or, where it is cut, when a learned word would be.
         """
         ids, places, rows = self._lay_out(prompts, embeddings)
         spliced: tuple[Tensor, ...] = ()
@@ -153,14 +157,31 @@ class TextEncoder(ABC):
                     rows[piece], below = below, below + tokens
                 places += [(number, len(line) + k, rows[piece] + k) for k in range(tokens)]
                 line.extend([self._stand_in] * tokens)
+            if len(line) + len(self.end) > self.context:
+                self._cut(line, max((place for prompt, place, _ in places if prompt == number), default=0))
             line.extend(self.end)
-            if len(line) > self.context:
-                raise UserError(
-                    f"the prompt has {len(line) - self.special} tokens, but the model's text encoder reads at most "
-                    f"{self.context - self.special}; shorten the prompt or use a concept of fewer words"
-                )
             ids[number, : len(line)] = torch.tensor(line)
         return ids, places, rows
+
+    def _cut(self, line: list[int], last: int) -> None:
+        """Take off what an encoder that ``cuts`` does not read; ``last`` is where the last learned row stands."""
+        told, most = len(line) - len(self.begin), self.context - self.special
+        if not self.cuts:
+            raise UserError(
+                f"the prompt has {told} tokens, but the model's text encoder reads at most {most}; shorten the prompt "
+                "or use a concept of fewer words"
+            )
+        if last >= most + len(self.begin):
+            raise UserError(
+                f"the prompt has {told} tokens, of which {self.name} reads the first {most}, and the concept stands "
+                "behind them; move it to the front"
+            )
+        warnings.warn(
+            f"{self.name} reads the first {most} of the prompt's {told} tokens; the other text encoder reads all",
+            PhotowordsWarning,
+            stacklevel=4,
+        )
+        del line[most + len(self.begin) :]
 
     @property
     def _stand_in(self) -> int:
