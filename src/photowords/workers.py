@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from photowords import threads
-from photowords.errors import UserError, reason
+from photowords.errors import PhotowordsWarning, UserError, reason
 
 PATIENCE = 60.0
 """Seconds that jobs have to end where they said that they would: a step of a large model, and a checkpoint."""
@@ -185,13 +186,17 @@ def on_ray(jobs: Sequence[Job], address: str) -> Generator[Event, None, None]:
                 f"no Ray cluster answers at {address!r} ({reason(error)}); start one with: ray start --head"
             ) from error
     gpus = 1 if jobs and jobs[0].device.startswith("cuda") else 0
+    kind = "GPU" if gpus else "CPU"
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_work)
     waiting = deque((index, 1) for index in range(len(jobs)))
     busy: dict[Any, tuple[int, int]] = {}
     try:
         while waiting or busy:
             # The cluster may grow and shrink; more tasks than it has room for would only wait there.
-            room = int(ray.cluster_resources().get("GPU" if gpus else "CPU", 0))
+            room = int(ray.cluster_resources().get(kind, 0))
+            if not room:  # Ray itself would say nothing
+                said = f"the Ray cluster has no {kind}, so all waits until one joins it; `device` says on what to work"
+                warnings.warn(said, PhotowordsWarning, stacklevel=2)
             while waiting and len(busy) < max(room, 1):
                 index, attempt = waiting.popleft()
                 busy[task.remote(jobs[index])] = (index, attempt)
