@@ -12,9 +12,11 @@ from safetensors.torch import save_file
 import photowords as pw
 from photowords import files, formats, jobs, learning
 from photowords.backbones import Backbone
+from photowords.initializers import start
 from photowords.inversion import Run
 from photowords.jobs import Job
 from photowords.segmentation import Selection
+from photowords.starts import Words
 from tests.small_models import FEW
 
 
@@ -77,3 +79,10 @@ def test_a_jobs_words_are_learned_as_they_were_written(
     run = learning.begin_job(tiny, tmp_path)
     assert [text for text, _ in run.about["words"]] == words.split() and run.about["name"] == "cup"
     assert "start" not in run.about
+
+
+def test_a_start_says_what_kind_of_model_it_is_for(tiny: Backbone, tiny_v: Backbone) -> None:
+    for model, predicts in ((tiny, "epsilon"), (tiny_v, "v_prediction")):
+        told = start(Words(words="mug"), [], model).provenance
+        kept = [told[key] for key in ("pipeline", "prediction_type", "picture_size", "fingerprint", "step")]
+        assert kept == ["StableDiffusionPipeline", predicts, model.picture_size, model.fingerprint, 0]

@@ -56,6 +56,17 @@ def test_generate_swaps_and_seeds(
         assert status == 0 and len(list(tmp_path.glob("*.png"))) == 2 * number
 
 
+def test_pictures_of_other_settings_or_of_other_vectors_are_other_files(
+    learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = learned
+    asked = ([folder], [folder, "--guidance", 2], [f"mug={folder / 'start.safetensors'}"], [folder])
+    for concept, *other in asked:
+        told = ("--concept", concept, "--steps", 1, "--out", tmp_path, "--json", *other)
+        assert run(capsys, "generate", "a photo of {mug}", *told)[0] == 0
+    assert len(list(tmp_path.glob("*.png"))) == 3
+
+
 def test_the_prompt_may_stand_after_the_concepts(
     learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,8 +22,10 @@ def photo() -> Path:
 
 
 def test_mask_writes_the_mask_and_shows_it(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = run(capsys, "mask", photo, "--click", "120,170", "--out", tmp_path / "m.png", "--json")
+    clicks = ("--click", "120,170", "--not", "5,5")
+    status, out, _ = run(capsys, "mask", photo, *clicks, "--out", tmp_path / "m.png", "--json")
     result = json.loads(out)
+    assert (result["clicks"]["on"], result["clicks"]["off"]) == ([[120, 170]], [[5, 5]])
     assert status == 0 and Path(result["overlay"]).name == "m-overlay.png"
     mask = np.asarray(Image.open(tmp_path / "m.png"))
     assert mask.shape == (256, 256) and set(np.unique(mask)) == {0, 255}

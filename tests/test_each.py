@@ -171,3 +171,11 @@ def test_a_model_that_cannot_be_loaded_is_said_of_each_photo(tasks: list[Task], 
 def test_ray_is_asked_for_by_name(tasks: list[Task], tiny_folder: Path) -> None:
     with pytest.raises(UserError, match="Ray"):
         list(each(tasks, share(tiny_folder), ray="127.0.0.1:1"))
+
+
+@pytest.mark.usefixtures("here")
+def test_pictures_are_drawn_at_the_steps_that_a_share_asks_for(tasks: list[Task], tiny_folder: Path) -> None:
+    how = dataclasses.replace(share(tiny_folder, samples=1), samples_at="checkpoints")
+    assert dict(each(tasks[:1], how)) == {tasks[0]: None}
+    names = sorted(path.name for path in (tasks[0].folder / "samples").iterdir())
+    assert names == ["step_000000.png", "step_000002.png", "step_000004.png"]

@@ -77,6 +77,8 @@ def test_the_registry_says_all_of_each_metric_and_keeps_published_names_free() -
         assert metric.arrow == ("↑" if metric.direction == "higher" else "↓")
     for name in ("pocket-lpips", "pocket-sifid", "pocket-clip-reconstruction", "pocket-clip-editability"):
         assert "pocket" in METRICS[name].protocol
+    losses_of_runs = {name: metric.direction for name, metric in METRICS.items() if metric.measure == "run"}
+    assert losses_of_runs == {"training-loss": "lower", "held-out-loss": "lower", "held-out-gain": "higher"}
 
 
 # --- losses ---
@@ -115,6 +117,14 @@ def test_psnr_and_ssim_agree_with_torchmetrics(views: Any) -> None:
 def test_psnr_in_numbers() -> None:
     black, grey = -torch.ones(1, 3, 16, 16), torch.zeros(1, 3, 16, 16)
     assert pixels.psnr(black, grey, 2.0).item() == pytest.approx(10 * np.log10(4))
+
+
+@pytest.mark.parametrize(("name", "value"), [("psnr", 6.0206), ("ssim", 3.9984e-4)])
+def test_what_is_scored_lies_between_minus_one_and_one(name: str, value: float) -> None:
+    """SSIM of flat pictures is its luminance alone: (0.01 * 2)^2 beside 1 + (0.01 * 2)^2."""
+    black, grey = -torch.ones(1, 3, 16, 16), torch.zeros(1, 3, 16, 16)
+    load = METRICS[name].load
+    assert load and load(None, torch.device("cpu"))(black, grey).item() == pytest.approx(value, rel=1e-4)
 
 
 # --- LPIPS ---

@@ -20,7 +20,7 @@ from photowords.inversion import Diverged, Run
 from photowords.inversion.rule import Tangent
 from photowords.settings import InvertSettings
 from photowords.starts import Words
-from tests.small_models import FEW
+from tests.small_models import FEW, words_concept
 
 
 def learn(backbone: Backbone, out: Path, photo: Path, settings: InvertSettings) -> dict[str, Any]:
@@ -217,3 +217,9 @@ def test_a_folder_in_use_is_never_overwritten(tiny: Backbone, photo: Path, tmp_p
     with pytest.raises(UserError, match="not a run of photowords"):
         Run.open(tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_photos_keep_their_order_beyond_ten(tiny: Backbone, tmp_path: Path) -> None:
+    photos = [Image.new("RGB", (8, 8), (number, 0, 0)) for number in range(11)]
+    run = Run.create(tmp_path / "run", FEW, {"model": "tiny"}, photos, words_concept(tiny))
+    assert [photo.getpixel((0, 0)) for photo in run.photos()] == [(number, 0, 0) for number in range(11)]

@@ -79,6 +79,21 @@ def test_sam_encodes_once_and_answers_with_its_best_mask(
     assert (np.asarray(pieces[1]) > 0).tolist() == best.tolist()
 
 
+def test_clicks_and_boxes_are_asked_in_the_pixels_that_sam_sees(
+    sam: Any, two_discs: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sees the photo of 160 x 128 at 64 x 51."""
+    asked: list[dict[str, torch.Tensor]] = []
+    forward = sam._model.forward
+    monkeypatch.setattr(sam._model, "forward", lambda **told: asked.append(told) or forward(**told))
+    monkeypatch.setattr("photowords.segmentation.sam.clean", lambda mask, clicks: mask)
+    sam.open(two_discs)(Clicks(((45, 60),), ((115, 60),), (20, 30, 70, 90)))
+    across, down = 64 / SIZE[0], 51 / SIZE[1]
+    box, points = (asked[0][name].flatten().tolist() for name in ("input_boxes", "input_points"))
+    assert box == pytest.approx([20 * across, 30 * down, 70 * across, 90 * down])
+    assert points == pytest.approx([45 * across, 60 * down, 115 * across, 60 * down])
+
+
 def test_sam_says_when_nothing_is_found(sam: Any, two_discs: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = sam.open(two_discs)
     monkeypatch.setattr(

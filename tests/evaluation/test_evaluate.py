@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -162,3 +163,36 @@ def test_likeness_to_the_true_views_is_to_them_alone(
         evaluate(pocket_model, mug_concept, [photo], ["clip-views"], FAST)
     others = [images.load_photo(pocket.view("clock", k)) for k in range(1, 5)]
     assert evaluate(pocket_model, mug_concept, [photo], ["clip-views"], FAST, others)["pocket-clip-views"].value < 0.5
+
+
+class ByColour:
+    """A scorer that knows three colours of pictures, and which pattern a text names."""
+
+    def images(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        known: dict[Any, Any] = {
+            (255, 0, 0): (1.0, 0.2, 3.0),
+            (0, 255, 0): (0.0, 1.0, 3.0),
+            (0, 0, 255): (1.0, 0.0, 0.0),
+        }
+        rows = [known[picture.getpixel((0, 0))] for picture in pictures]
+        return torch.nn.functional.normalize(torch.tensor(rows), dim=-1)
+
+    def texts(self, texts: Sequence[str]) -> torch.Tensor:
+        known = {"a photo of a teal and white striped mug": (1.0, 0.0, 0.0)}
+        known["a photo of a teal and white checkered mug"] = (0.0, 1.0, 0.0)
+        return torch.tensor([known[text] for text in texts])
+
+
+def test_a_swapped_word_that_shows_and_leaves_the_rest_counts_in_every_picture(
+    pocket_model: Backbone, mug_concept: Any, mug: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colours = {"{it:checkered=striped}": "#f00", "{it}": "#0f0", "striped": "#00f"}
+
+    def generate(backbone: Any, prompt: str, concepts: Any, seeds: range, settings: Any) -> list[Image.Image]:
+        colour = colours[prompt.removeprefix("a photo of a ")]
+        return [Image.new("RGB", (8, 8), colour) for _ in seeds]
+
+    monkeypatch.setattr(measures, "generate", generate)
+    protocol = dataclasses.replace(FAST, swap="checkered=striped")
+    drawn = measures.Drawn(pocket_model, mug_concept, [mug], protocol, ())
+    assert measures.values(drawn, METRICS["pocket-word-swap"], ByColour()).tolist() == [[1, 1]]

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageFilter
 
+from photowords import formats
 from photowords.backbones import Backbone
+from photowords.concept import Concept
 from photowords.evaluation import evaluate_run, measures
-from tests.evaluation.fast import FAST
+from photowords.inversion import Run
+from photowords.inversion.views import framed
+from photowords.settings import InvertSettings
+from tests.evaluation.fast import FAST, call
 
 
 def test_a_runs_held_out_loss_is_the_loops_own(pocket_model: Backbone, run: Any) -> None:
@@ -57,3 +64,38 @@ def test_a_run_is_measured_in_the_suite_asked_for(pocket_model: Backbone, run: A
     found = evaluate_run(pocket_model, run, ["sifid"], FAST, sources=sources, suite="published")
     assert list(found["start"]) == list(found["learned"]) == list(found["difference"]) == ["sifid"]
     assert "192 features" in found["learned"]["sifid"].how
+
+
+def made(folder: Path, photo: Image.Image, concept: Concept, masks: Sequence[Image.Image] = (), **told: Any) -> Run:
+    """A run that has learned nothing yet, and whose concept is its start."""
+    facts: dict[str, Any] = {**concept.provenance, "masks": [{"segmenter": "file"} for _ in masks]} if masks else {}
+    start = dataclasses.replace(concept, provenance=facts)
+    settings = InvertSettings(steps=2, held_out=6, **told)
+    run = Run.create(folder, settings, {"model": "pocket"}, [photo], start, masks)
+    formats.write(start, run.concept_file)
+    return run
+
+
+def test_pictures_of_what_is_marked_are_compared_with_the_square_around_it(
+    pocket_model: Backbone, mug_concept: Concept, mug: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = Image.new("L", mug.size)
+    mask.paste(255, (60, 60, 160, 160))
+    marked = framed(mug, mask)
+    assert marked.width < mug.width
+    monkeypatch.setattr(measures, "generate", lambda *told: [marked for _ in told[3]])
+    found = evaluate_run(pocket_model, made(tmp_path / "run", mug, mug_concept, [mask]), ["pocket-lpips"], FAST)
+    assert [found[which]["pocket-lpips"].value for which in ("start", "learned")] == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_the_run_of_a_style_is_measured_by_the_prompts_of_styles(
+    pocket_model: Backbone, mug_concept: Concept, mug: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(measures, "generate", lambda *told: drawn.append(told[1]) or [mug for _ in told[3]])
+    run = made(tmp_path / "run", mug, mug_concept, learnable_property="style")
+    evaluate_run(pocket_model, run, ["pocket-lpips"])
+    assert set(drawn) == {"a painting in the style of {it}"}
+    (row,) = call(run.folder, "--metrics", "pocket-lpips", "--samples", 1)["runs"]
+    assert row["protocol"]["prompts"] == ["a painting in the style of {}"]
+    assert row["protocol"]["edits"][0] == "a cat in the style of {}"

@@ -8,13 +8,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 
 from photowords import backbones, clip, pocket, pretrained, study
 from photowords.backbones import Backbone
 from photowords.errors import UserError
-from photowords.evaluation import Protocol
+from photowords.evaluation import EDITS, Protocol
 from photowords.study import grid, measured, plan
-from photowords.study.trial import work
+from photowords.study.sources import ConceptSource, Photo
+from photowords.study.trial import Job, begin, work
 from tests.study.small_study import SMALL, prepare, write
 
 
@@ -116,3 +119,32 @@ def test_ids_hold_the_weights_of_the_scorers(tmp_path: Path, tiny: Backbone, mon
     monkeypatch.setattr(pretrained, "_folder_digest", lambda path: "0" * 16)
     monkeypatch.setattr(clip, "load", pretrained.Kept(clip.Clip))  # as another process would load it
     assert grid.trials(read, tiny, {})[0].id != first.id
+
+
+def test_another_concepts_picture_is_never_its_own_and_is_another_for_another_seed() -> None:
+    concepts = [ConceptSource(name, (Photo(Path(f"{name}.png")),)) for name in "abc"]
+    found = [[concepts.index(grid._other(concepts, n, seed) or concepts[n]) for n in range(3)] for seed in (0, 1, 2)]
+    assert found == [[1, 2, 0], [2, 0, 1], [1, 2, 0]]
+    assert grid._other(concepts[:1], 0, 0) is None
+
+
+def test_the_class_of_a_concept_is_what_class_text_says(tmp_path: Path, tiny: Backbone) -> None:
+    text = SMALL.replace('"mug", "cup"', '{photo = "mug", class = "coffee mug"}, "cup"')
+    mug, _, cup, _ = grid.trials(plan.read(write(tmp_path, text)), tiny, {})
+    assert (mug.protocol.class_word, cup.protocol.class_word) == ("coffee mug", "")
+
+
+def test_what_learns_a_style_is_drawn_in_the_prompts_of_styles(tmp_path: Path, tiny: Backbone) -> None:
+    text = SMALL.replace("held_out = 6", 'held_out = 6\nlearnable_property = "style"')
+    for trial in grid.trials(plan.read(write(tmp_path, text)), tiny, {}):
+        assert trial.protocol.prompts == trial.picture_prompts == ("a painting in the style of {}",)
+        assert trial.protocol.edits == EDITS["style"]
+
+
+def test_a_random_start_is_another_for_another_noise(tmp_path: Path, tiny: Backbone, mug: Image.Image) -> None:
+    text = SMALL.replace('init = "star"', 'init = "random"\nnum_vectors = 2')
+    trial = grid.trials(plan.read(write(tmp_path, text)), tiny, {})[0]
+    trials = [dataclasses.replace(trial, noise_seed=seed) for seed in (1, 1, 2)]
+    jobs = [Job(trial, [mug], [None], None, [], {}, tiny.source, "cpu", "fp32") for trial in trials]
+    first, again, other = (begin(job, tiny).vectors("clip_l") for job in jobs)
+    assert torch.equal(first, again) and not torch.equal(first, other)

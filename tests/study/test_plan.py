@@ -201,6 +201,7 @@ def test_what_scores_is_named_in_the_study(tmp_path: Path, tiny_folder: Path) ->
     assert "a dino of patch" in trial.spec["scorers"]["dino"]
     outcome = prepared.job(trial).work()
     assert outcome.record is not None and outcome.record["checkpoints"][0]["scores"]["dino"]["value"] > -1
+    assert "with 4 true views" in outcome.record["how"]["dino"]
     with pytest.raises(UserError, match="dinov2 scores none of the study's metrics; take it out"):
         prepare(write(tmp_path / "b", f'dinov2 = "{dino}"{SMALL}'), tiny_folder)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photowords import images, pocket, segmentation, study
+from photowords import evaluation, images, pocket, segmentation, study
 from photowords.errors import UserError
 from photowords.report.blocks import BLOCKS
 from photowords.segmentation import Clicks
@@ -80,6 +80,7 @@ def test_photos_masks_and_clicks_are_read(file: Path) -> None:
 def test_views_of_the_bank_are_photos_too_and_no_true_views_then(file: Path) -> None:
     (mug,) = plan.read(changed(file, TEXT[TEXT.index("concepts") : TEXT.index("metrics")], VIEWS)).concepts
     assert mug.name == "mug" and [photo.path for photo in mug.photos] == [pocket.view("mug", n) for n in (0, 2)]
+    assert mug.photos[1].clicks == Clicks(((128.0, 128.0), (100.0, 100.0)), ((2.0, 2.0),))
     assert [path.name for path in mug.truth] == ["view_1.png", "view_3.png", "view_4.png"]
 
 
@@ -188,3 +189,16 @@ def test_every_key_of_a_studys_file_is_explained_and_the_example_can_be_read(tmp
     (tmp_path / "kettle.jpg").write_bytes(pocket.view("teapot").read_bytes())
     (tmp_path / "kettles.toml").write_text(page.split("```toml\n")[1].split("```")[0])
     assert [concept.name for concept in plan.read(tmp_path / "kettles.toml").concepts] == ["mug", "kettle"]
+
+
+def test_pictures_are_compared_with_the_squares_around_the_objects(
+    file: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = study.prepare(file, str(tiny_folder), "cpu", "fp32")
+    compared: list[Image.Image] = []
+    monkeypatch.setattr(evaluation, "evaluate", lambda model, concept, squares, *told: compared.extend(squares) or {})
+    assert work(prepared.job(prepared.trials[0])).failure is None
+    whole, masked, clicked = compared
+    assert whole.size == (256, 256)
+    for square in (masked, clicked):
+        assert square.width == square.height == pytest.approx(101 / 0.78, abs=5), "a disc of radius 50 and its margin"

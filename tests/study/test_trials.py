@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from photowords import evaluation, pocket, study
 from photowords.backbones import Backbone
 from photowords.backbones.pipeline import PipelineBackbone
+from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.study.trial import _backbone, work
 from tests.study.small_study import SMALL, prepare, results, write
@@ -138,3 +139,21 @@ def test_a_diverged_trial_is_a_result(prepared: study.Prepared) -> None:
     outcome = work(prepared.job(dataclasses.replace(trial, arm=arm)))
     assert outcome.failure is None and outcome.record is not None
     assert "the loss became" in outcome.record["diverged"] and outcome.record["checkpoints"][0]["step"] == 0
+
+
+def test_what_is_scored_and_drawn_is_the_concept_at_that_step(
+    prepared: study.Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[int] = []
+    drawn: list[int] = []
+
+    def generate(model: Backbone, prompt: str, concepts: list[Concept], seeds: range) -> list[Image.Image]:
+        drawn.append(concepts[0].provenance["step"])
+        return [Image.new("RGB", (8, 8))] * len(seeds)
+
+    monkeypatch.setattr(
+        evaluation, "evaluate", lambda model, concept, *told: scored.append(concept.provenance["step"]) or {}
+    )
+    monkeypatch.setattr("photowords.study.trial.generate", generate)
+    assert work(prepared.job(prepared.trials[1])).failure is None
+    assert (scored, drawn) == ([0, 2], [2])
