@@ -102,7 +102,7 @@ def test_bad_selections_get_one_sentence(
         (("--reranker", "somewhere"), "--reranker chooses among candidates; add --candidates"),
         (("--init", "multi-star", "--num-vectors", "2", "--budget", "3"), "--budget is about the caption"),
         (("--refiner", "", "--refiner-model", "small"), "the refiner's URL must look like"),
-        (("--refiner", "http://localhost:1", "--refiner-model", " "), "the refiner's model has no name"),
+        (("--refiner", "http://localhost:1", "--refiner-model", " "), "names nothing"),
     ],
 )
 def test_bad_options_leave_nothing(

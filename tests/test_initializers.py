@@ -44,7 +44,7 @@ def test_stars(tiny: Backbone) -> None:
     many = start(MultiStar(num_vectors=3), [], tiny)
     assert many.texts == ("*", "*", "*")
     assert torch.equal(many.vectors("clip_l")[0], many.vectors("clip_l")[2])
-    with pytest.raises(UserError, match="`num_vectors` is 0, but it must be a whole number of at least 1"):
+    with pytest.raises(UserError, match="`num_vectors` is 0, but it must be a whole number from 1 to 10,000"):
         MultiStar(num_vectors=0)
 
 

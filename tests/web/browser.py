@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,6 +147,12 @@ class Server:
             assert time.monotonic() < end, str(told)[:1500]
             time.sleep(0.1)
         return told
+
+
+def apart(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Its result, from a thread of its own: a browser that other tests opened keeps a loop of events in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 def harmless(answer: Answer) -> None:

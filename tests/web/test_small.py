@@ -16,7 +16,7 @@ from photowords.web.asked import prompt
 from photowords.web.config import Config, prepare
 from photowords.web.pictures import Pictures
 from photowords.web.runs import Runs
-from tests.web.browser import Server
+from tests.web.browser import Server, apart
 
 
 def waiting(runs: Path, photo: bytes) -> Path:
@@ -64,5 +64,5 @@ def test_pictures_that_no_process_can_draw_have_failed(tmp_path: Path) -> None:
         await asyncio.sleep(0.1)
         return pictures.shown(pictures.find(name))
 
-    told = asyncio.run(draw())
+    told = apart(draw())
     assert told is not None and told["state"] == "failed" and "Cannot allocate memory" in told["error"]

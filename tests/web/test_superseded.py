@@ -17,6 +17,7 @@ from photowords.web.answers import Refused
 from photowords.web.config import Config, prepare
 from photowords.web.making import Making
 from photowords.web.runs import Runs
+from tests.web.browser import apart
 
 
 class SlowWorker:
@@ -62,7 +63,7 @@ def test_of_sentences_that_wait_only_those_are_read_whose_asker_is_still_there(t
         assert worker.asked == ["first", "third"]
         return answers
 
-    first, second, third = asyncio.run(three())
+    first, second, third = apart(three())
     assert first.status_code == third.status_code == 200
     with pytest.raises(Refused, match="nobody waits"):
         raise second
