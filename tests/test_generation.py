@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -14,6 +15,7 @@ from PIL import Image
 
 from photowords import backbones, formats, pocket
 from photowords.backbones import Backbone
+from photowords.backbones.pipeline import PipelineBackbone
 from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.generation import generate
@@ -101,10 +103,21 @@ def test_two_concepts_and_a_concept_in_the_negative_prompt(tiny: Backbone) -> No
     assert not np.array_equal(pixels(generate(tiny, "{mug}", [mug, hat], [0], negative)[0]), pixels(both))
 
 
+SOLVERS = {
+    "ddim": diffusers.DDIMScheduler,
+    "euler": diffusers.EulerDiscreteScheduler,
+    "euler-a": diffusers.EulerAncestralDiscreteScheduler,
+    "dpm++": diffusers.DPMSolverMultistepScheduler,
+    "pndm": diffusers.PNDMScheduler,
+    "unipc": diffusers.UniPCMultistepScheduler,
+}
+
+
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_scheduler_draws(tiny: Backbone, scheduler: str) -> None:
+def test_every_scheduler_draws_with_the_solver_of_its_name(tiny: Backbone, scheduler: str) -> None:
     picture = generate(tiny, "a mug", [], [0], dataclasses.replace(QUICK, scheduler=scheduler, steps=3))[0]
     assert picture.size == (64, 64) and pixels(picture).std() > 0
+    assert isinstance(tiny, PipelineBackbone) and type(tiny._pipe.scheduler) is SOLVERS[scheduler]
 
 
 def test_v_prediction_models_draw(tiny_v: Backbone) -> None:

@@ -191,3 +191,13 @@ def test_two_studies_do_not_share_a_folder(prepared: study.Prepared, half: Path)
         assert "\n" not in str(caught.value) and results(half) == before
         other.kill()  # which lets the folder go
     assert study.run(prepared, half, Silent())["done"] == 4
+
+
+@pytest.mark.parametrize("key", ["name", "threads", "photowords", "torch"])
+def test_a_study_of_another_version_or_name_does_not_go_on(key: str, half: Path, prepared: study.Prepared) -> None:
+    plan = json.loads((half / "plan.json").read_text())
+    (half / "plan.json").write_text(json.dumps({**plan, key: "another"}))
+    before = results(half)
+    with pytest.raises(UserError, match=f"is a study with other {key}; go on with the same model and versions"):
+        study.run(prepared, half, Silent())
+    assert results(half) == before
