@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -51,24 +48,17 @@ def test_latents_are_kept_by_shard_and_follow_the_pictures(shards: list[Path]) -
     assert torch.equal(again, torch.cat([latents[:8], latents[:8], latents[8:]]))
 
 
-TWO = """
-import sys, torch
-from recipes.pocket128 import captions
-from recipes.pocket128.training import workers
-from recipes.pocket128.world import Picture, Thing
-torch.save(captions.caption_all([Picture((Thing("mug", 120.0),))] * 3), f"{sys.argv[1]}-{workers()[0]}.pt")
-"""
-
-
-def test_two_workers_read_the_same_captions_that_one_writes(tmp_path: Path) -> None:
-    alone = captions.caption_all([Picture((Thing("mug", 120.0),))] * 3)
+def test_the_other_workers_take_the_captions_that_the_first_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = [Picture((Thing("mug", 120.0),))] * 3
+    alone, sent = captions.caption_all(specs), list[torch.Tensor]()
     assert alone.dtype == torch.int16 and alone.shape == (3, captions.COUNT, 32)
-    (tmp_path / "two.py").write_text(TWO)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    told = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "OMP_NUM_THREADS": "1"}
-    subprocess.run([*launch, tmp_path / "two.py", tmp_path / "ids"], check=True, env=told, capture_output=True)
-    for rank in (0, 1):
-        assert torch.equal(torch.load(tmp_path / f"ids-{rank}.pt", weights_only=True), alone)
+    monkeypatch.setattr(captions, "workers", lambda: (0, 2))
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda told, source: sent.append(told.clone()))
+    assert torch.equal(captions.caption_all(specs), alone) and sent[0].dtype == torch.uint8
+    monkeypatch.setattr(captions, "workers", lambda: (1, 2))
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda told, source: told.copy_(sent[0]))
+    monkeypatch.setattr(data, "on_all_cores", lambda *_: pytest.fail("only the first writes"))
+    assert torch.equal(captions.caption_all(specs), alone)
 
 
 def test_what_is_learnt_last_is_drawn_more_often() -> None:
