@@ -23,7 +23,7 @@ def shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     (tmp_path / "data").mkdir()
     for shard in ((3, False), (0, True)):
         data._draw_shard(shard)
-    return data.drawn("*.npy")
+    return data.drawn(pairs=True)
 
 
 def test_more_pictures_of_two_objects_are_the_diffusion_models_alone(shards: list[Path]) -> None:
@@ -44,7 +44,7 @@ def test_latents_are_kept_by_shard_and_follow_the_pictures(shards: list[Path]) -
     kept = sorted((data.BUILD / "latents").rglob("*.pt"))
     assert [file.name for file in kept] == ["03.pt", "pairs-00.pt"]
     (data.BUILD / "data" / "04.npy").write_bytes(shards[0].read_bytes())  # another comes between them
-    again = diffusion.encode_all(checkpoints, data.drawn("*.npy"))
+    again = diffusion.encode_all(checkpoints, data.drawn(pairs=True))
     assert torch.equal(again, torch.cat([latents[:8], latents[:8], latents[8:]]))
 
 

@@ -2,7 +2,7 @@
 
 ``python -m recipes.pocket128.data`` fills ``data`` of the build folder with shards of 5,000 pictures (128 px, uint8)
 and their specs; finished shards are kept. ``--pairs`` draws more of two objects alone, which only the diffusion model
-sees: it draws them in half of its batches and would know those of the even shards by heart. 100,000 pictures take 4 to
+sees: they are most of its batches, and it would know those of the even shards by heart. 100,000 pictures take 4 to
 9 minutes on 2 cores, and 4.9 GB.
 
 The build folder is ``build/pocket128``, or what the environment variable POCKET128_BUILD says.
@@ -71,9 +71,9 @@ class Pictures:
         return np.stack(chosen) if chosen else np.zeros((0, SIZE, SIZE, 3), np.uint8)
 
 
-def drawn(kinds: str = "[0-9]*.npy") -> list[Path]:
-    """The finished shards; with ``kinds`` "*.npy" those of two objects alone as well, behind the others."""
-    files = sorted((BUILD / "data").glob(kinds))
+def drawn(pairs: bool = False) -> list[Path]:
+    """The finished shards; with ``pairs`` those of two objects alone as well, behind the others."""
+    files = sorted((BUILD / "data").glob("*.npy" if pairs else "[0-9]*.npy"))
     if not files:
         raise FileNotFoundError("no pictures drawn yet: run python -m recipes.pocket128.data")
     return files

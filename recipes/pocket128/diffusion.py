@@ -144,7 +144,7 @@ def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
     folder = data.BUILD / "pipeline"
-    files = data.drawn("*.npy")
+    files = data.drawn(pairs=True)
     _, specs = data.load(files)
     ids_of = captions.caption_all(specs).to(device())
     latents = encode_all(autoencoder.trained(), files).to(device())
