@@ -50,7 +50,7 @@ def drawing(pair: tuple[Thing, Thing], seed: int) -> Image.Image:
     """Both things at random places on the beach, where they do not touch."""
     rng = np.random.default_rng([seed, 3])
     while True:
-        one, other = (placed(rng, thing.moved(size=rng.uniform(*PAIR_SIZES)), "beach") for thing in pair)
+        one, other = (placed(rng, thing.moved(size=float(rng.choice(PAIR_SIZES))), "beach") for thing in pair)
         if apart(one, other):
             return draw(Picture((one, other), "beach", seed % VARIANTS), SIZE)
 

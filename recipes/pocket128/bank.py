@@ -10,34 +10,35 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from recipes.pocket128.world import Picture, Thing, caption, describe, draw, hue_distance, masks
+from recipes.pocket128.world import PLACES, SIZES, Picture, Thing, caption, describe, draw, hue_distance, masks
 
 PICTURE = 256  # side of the bank's pictures, in pixels
 PAIRS = 2  # pictures with a second thing, for each concept
 
 BANK: dict[str, tuple[str, str, Thing]] = {
-    "mug": ("coffee mug", "table", Thing("mug", 198, "checkered", "white", 0.235)),
-    "cup": ("cup", "beach", Thing("cup", 14, "two-tone", 197.0, 0.56, tilt=4)),
+    "mug": ("coffee mug", "table", Thing("mug", 198, "checkered", "white", 0.24)),
+    "cup": ("cup", "beach", Thing("cup", 14, "two-tone", 197.0, 0.58)),
     "sunglasses": ("sunglasses", "white", Thing("sunglasses", 300, "striped", 40.0, 0.19)),
-    "backpack": ("backpack", "grass", Thing("backpack", 84, "star", "white", tilt=-4)),
-    "sneaker": ("sneaker", "brick", Thing("sneaker", 342, "dotted", "white", 0.21)),
+    "backpack": ("backpack", "grass", Thing("backpack", 84, "star", "white")),
+    "sneaker": ("sneaker", "brick", Thing("sneaker", 342, "dotted", "white", 0.24)),
     "teddy_bear": ("teddy bear", "snow", Thing("teddy bear", 40, "heart", 342.0)),
-    "bird": ("bird", "desert", Thing("bird", 146, "striped", "black", 0.30, tilt=-5)),
+    "bird": ("bird", "desert", Thing("bird", 146, "striped", "black", 0.30)),
     "racing_car": ("go-kart", "grass", Thing("racing car", 247, "two-tone", 14.0, 0.50)),
-    "maracas": ("maraca", "table", Thing("maracas", 14, "checkered", 84.0, 0.22, tilt=3)),
+    "maracas": ("maraca", "table", Thing("maracas", 14, "checkered", 84.0, 0.24)),
     "clock": ("analog clock", "brick", Thing("clock", 300, "square", 84.0)),
-    "teapot": ("teapot", "beach", Thing("teapot", 84, "dotted", 300.0, 0.31, tilt=-3)),
-    "elephant": ("ocarina", "night", Thing("elephant", 197, "two-tone", 52.0, 0.60)),
+    "teapot": ("teapot", "beach", Thing("teapot", 84, "dotted", 300.0, 0.30)),
+    "elephant": ("ocarina", "night", Thing("elephant", 197, "two-tone", 52.0, 0.58)),
 }
 """Folder name -> (the class in the paper's Table A.1, the scene of view 0, the instance)."""
 
 OTHER_SCENES = ("underwater", "snow", "night", "desert", "brick", "grass", "beach", "table", "white")
-SIDES = (0.78, 0.70, 0.62, 0.74, 0.56)  # of the instance in its views: not always the same
+SIDES = tuple(SIZES[k] for k in (5, 4, 3, 5, 2))  # of the instance in its views: not always the same
 
 
 def is_held_out(thing: Thing) -> bool:
@@ -58,22 +59,20 @@ def views(name: str) -> list[Picture]:
 
 
 def views_of(instance: Thing, scene: str, index: int) -> list[Picture]:
-    """Five drawings of an instance: view 0 and four other scenes, at other sizes and places, slightly tilted; of
-    another index other scenes."""
+    """Five drawings of an instance: view 0 and four other scenes, at other sizes and places; of another index other
+    scenes."""
     scenes = [OTHER_SCENES[(index + k) % len(OTHER_SCENES)] for k in range(len(OTHER_SCENES))]
     scenes = [scene, *[other for other in scenes if other != scene][:4]]
     pictures = []
     for k, (place, size) in enumerate(zip(scenes, SIDES, strict=True)):
-        tilt = instance.tilt + (0, 3, -3, 3, -3)[k]
-        x = 0.5 + (0.0, 0.06, -0.08, 0.04, 0.12)[k]
-        thing = instance.moved(size=size, tilt=tilt, x=x, y=0.55)
-        pictures.append(Picture((_inside(thing, 0.92),), place, index + k))
+        thing = instance.moved(size=size, x=0.5 + (0, 1, -1, 1, 2)[k] / PLACES)
+        pictures.append(Picture((_standing(thing, 0.93),), place, index + k))
     return pictures
 
 
-def _inside(thing: Thing, foot: float) -> Thing:
-    """The thing moved down or up until it stands at ``foot``, a fraction of the picture."""
-    return thing.moved(y=thing.y + foot - thing.box()[3])
+def _standing(thing: Thing, foot: float) -> Thing:
+    """The thing moved to the lowest place where it stands not below ``foot``, a fraction of the picture."""
+    return thing.moved(y=math.floor((thing.y + foot - thing.box()[3]) * PLACES) / PLACES)
 
 
 def pairs(name: str) -> list[Picture]:

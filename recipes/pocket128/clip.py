@@ -6,7 +6,7 @@ tokenizer and image processor.
 Two losses. The contrastive one matches texts, with attributes left out at random, to pictures, of one object or two,
 and to squares around one object. The other lays the image space out: the cosine of two pictures is to be what
 ``layout`` says of what they show, so that it falls smoothly with the hue and the pattern's scale and does not see
-place, size and tilt.
+place and size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,17 @@ from recipes.pocket128.regions import REGION, Regions, held_out, left_to_right
 from recipes.pocket128.scenes import SCENES, STYLES
 from recipes.pocket128.sprites import EMBLEMS, LOOKS, OBJECTS, PATTERNS, TONES, Colour
 from recipes.pocket128.training import Plan, device, options, train, warm_start
-from recipes.pocket128.world import COLOURS, PATTERN_SCALES, SIZE, Picture, Thing, article, caption, colour_name
+from recipes.pocket128.world import (
+    COLOURS,
+    PATTERN_SCALES,
+    SIZE,
+    TWO_TONES,
+    Picture,
+    Thing,
+    article,
+    caption,
+    colour_name,
+)
 
 PLAN = Plan(steps=1_000, batch=128, lr=2.5e-3, weight_decay=0.02, ema=0.995)
 SHARES = (0.75, 0.25, 0.0)  # whole pictures, regions, cut-outs
@@ -62,8 +72,10 @@ def layout(picture: Picture, things: tuple[Thing, ...]) -> list[float]:
 
 
 def _layout(picture: Picture, thing: Thing) -> list[float]:
-    low, high = (0.42, 0.65) if thing.look == "two-tone" else PATTERN_SCALES
-    share = min(max((thing.scale - low) / (high - low), 0.0), 1.0) if thing.look in (*PATTERNS, "two-tone") else 0.5
+    share = 0.5
+    if thing.look in (*PATTERNS, "two-tone"):
+        low, *_, high = TWO_TONES if thing.look == "two-tone" else PATTERN_SCALES
+        share = min(max((thing.scale - low) / (high - low), 0.0), 1.0)
     look = _one_hot(LOOKS.index(thing.look), len(LOOKS))
     turn = (math.cos(share * math.pi / 2), math.sin(share * math.pi / 2))
     parts = {

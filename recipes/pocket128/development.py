@@ -13,14 +13,14 @@ from recipes.pocket128.bank import pairs_of, save, views_of
 from recipes.pocket128.world import Thing, describe
 
 DEVELOPMENT = {
-    "owl": ("snow", Thing("owl", 198, "striped", "white", 0.22)),
-    "vase": ("table", Thing("vase", 84, "dotted", 300.0, 0.25, tilt=3)),
+    "owl": ("snow", Thing("owl", 198, "striped", "white", 0.24)),
+    "vase": ("table", Thing("vase", 84, "dotted", 300.0, 0.24)),
     "shirt": ("beach", Thing("shirt", 300, "checkered", "white", 0.24)),
-    "house": ("grass", Thing("house", 14, "two-tone", 197.0, 0.52)),
-    "guitar": ("brick", Thing("guitar", 40, "star", "white", tilt=-4)),
-    "umbrella": ("white", Thing("umbrella", 247, "dotted", 52.0, 0.20)),
+    "house": ("grass", Thing("house", 14, "two-tone", 197.0, 0.50)),
+    "guitar": ("brick", Thing("guitar", 40, "star", "white")),
+    "umbrella": ("white", Thing("umbrella", 247, "dotted", 52.0, 0.19)),
     "cat": ("night", Thing("cat", 145, "striped", "black", 0.30)),
-    "rocket": ("desert", Thing("rocket", 342, "two-tone", 84.0, 0.55, tilt=5)),
+    "rocket": ("desert", Thing("rocket", 342, "two-tone", 84.0, 0.58)),
 }
 """Folder name -> (the scene of view 0, the instance)."""
 

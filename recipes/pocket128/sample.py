@@ -10,10 +10,10 @@ import numpy as np
 from recipes.pocket128.bank import is_held_out
 from recipes.pocket128.scenes import GROUND, SCENES, STYLES, VARIANTS
 from recipes.pocket128.sprites import LOOKS, OBJECTS, TONES, Colour
-from recipes.pocket128.world import HUES, PATTERN_SCALES, SIZES, Picture, Thing, colour_name
+from recipes.pocket128.world import HUES, PATTERN_SCALES, PLACES, SIZES, TWO_TONES, Picture, Thing, colour_name
 
 PAIRS = 0.25  # the share of pictures with two objects
-PAIR_SIZES = (0.35, 0.56)
+PAIR_SIZES = SIZES[:3]
 LOOK_SHARES = (0.40, 0.13, 0.13, 0.13, 0.09, 0.04, 0.04, 0.04)
 STYLE_SHARES = (0.85, 0.05, 0.05, 0.05)
 MARGIN = 0.015  # between an object and the frame, and twice that between two objects
@@ -30,9 +30,9 @@ def random_colour(rng: np.random.Generator, tones: float) -> Colour:
 
 
 def random_size(rng: np.random.Generator) -> float:
-    """A size of ``SIZES``, large ones more often (the density rises linearly): what is small is hardest to draw."""
-    low, high = SIZES
-    return low + (high - low) * math.sqrt(rng.uniform())
+    """A size of ``SIZES``, large ones more often (their chance rises linearly): what is small is hardest to draw."""
+    chance = np.arange(1, len(SIZES) + 1)
+    return float(rng.choice(SIZES, p=chance / chance.sum()))
 
 
 def random_thing(rng: np.random.Generator, **fixed: Any) -> Thing:
@@ -41,16 +41,14 @@ def random_thing(rng: np.random.Generator, **fixed: Any) -> Thing:
         main, second = random_colour(rng, 0.2), random_colour(rng, 0.4)
         look, size = str(rng.choice(LOOKS, p=LOOK_SHARES)), random_size(rng)
         # A small object's pattern is coarse, or else it would drown in the pixels.
-        finest = PATTERN_SCALES[0] if fixed.get("size", size) > 0.55 else 0.27
-        scale = rng.uniform(0.42, 0.65) if look == "two-tone" else rng.uniform(finest, PATTERN_SCALES[1])
+        patterns = PATTERN_SCALES if fixed.get("size", size) > 0.55 else PATTERN_SCALES[2:]
         drawn = {
             "object": str(rng.choice(list(OBJECTS))),
             "colour": main,
             "look": look,
             "second": second,
-            "scale": float(scale),
+            "scale": float(rng.choice(TWO_TONES if look == "two-tone" else patterns)),
             "size": size,
-            "tilt": float(rng.uniform(-8, 8)),
         }
         thing = Thing(**{**drawn, **fixed})
         if colour_name(thing.colour) != colour_name(thing.second) and not is_held_out(thing):
@@ -66,7 +64,10 @@ def placed(rng: np.random.Generator, thing: Thing, scene: str) -> Thing:
 
 
 def _between(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(rng.uniform(low, high)) if low < high else (low + high) / 2
+    """A random one of the ``PLACES`` from ``low`` to ``high``; the nearest to both if there is none."""
+    first, last = math.ceil(low * PLACES - 1e-9), math.floor(high * PLACES + 1e-9)
+    place = rng.integers(first, last + 1) if first <= last else round((low + high) / 2 * PLACES)
+    return float(place) / PLACES
 
 
 def apart(one: Thing, other: Thing) -> bool:
@@ -97,7 +98,7 @@ def beside(rng: np.random.Generator, thing: Thing | None = None, **fixed: Any) -
     """A picture of two things that do not touch, the first of them like ``thing`` if one is given."""
     drawn: dict[str, Any] = {"scene": str(rng.choice(list(SCENES))), "scene_seed": int(rng.integers(VARIANTS)), **fixed}
     while True:
-        first, second = (float(rng.uniform(*PAIR_SIZES)) for _ in range(2))
+        first, second = (float(rng.choice(PAIR_SIZES)) for _ in range(2))
         one = random_thing(rng, size=first) if thing is None else thing.moved(size=first)
         other = random_thing(rng, size=second)
         if one.object == other.object or colour_name(one.colour) == colour_name(other.colour):

@@ -91,7 +91,7 @@ def families(rng: np.random.Generator, count: int) -> list[Thing]:
 def view(rng: np.random.Generator, thing: Thing) -> Picture:
     """The thing in a random scene, size and place, as a photo."""
     scene = random_picture(rng, 1, style="photo")
-    moved = thing.moved(size=float(rng.uniform(*SIZES)), tilt=float(rng.uniform(-8, 8)))
+    moved = thing.moved(size=float(rng.choice(SIZES)))
     return scene.moved(things=(placed(rng, moved, scene.scene),))
 
 

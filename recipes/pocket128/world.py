@@ -3,8 +3,8 @@
 One picture: ``python -m recipes.pocket128.world --spec SPEC.json --out x.png``
 
 A picture says everything that a drawing depends on, so that the same thing (object and look) can be drawn again in any
-other scene. Objects are the emoji of the Debian package ``fonts-noto-color-emoji`` (SIL OFL 1.1), recoloured; hue,
-pattern scale, place, size and tilt are continuous.
+other scene. Objects are the emoji of the Debian package ``fonts-noto-color-emoji`` (SIL OFL 1.1), recoloured; the hue
+is continuous, sizes, places and pattern scales are of a few steps: what has so few outlines can be learnt sharply.
 """
 
 from __future__ import annotations
@@ -32,9 +32,13 @@ HUES = {
 """Named hue -> degrees."""
 COLOURS = (*HUES, *TONES)
 SIZE = 128  # the model's picture side, in pixels
-SIZES = (0.35, 0.86)  # of an object's longer side, as fractions of the picture
-PATTERN_SCALES = (0.19, 0.36)
-"""Period of a pattern as a fraction of the object's drawing, smallest and largest."""
+SIZES = (0.35, 0.435, 0.52, 0.605, 0.69, 0.775, 0.86)
+"""Of an object's longer side, as fractions of the picture."""
+PLACES = 16  # steps of an object's centre across the picture, and down it: half of a cell of the latents each
+PATTERN_SCALES = (0.19, 0.24, 0.30, 0.36)
+"""Period of a pattern as a fraction of the object's drawing."""
+TWO_TONES = (0.42, 0.50, 0.58, 0.65)
+"""Share of the upper part of what is two-tone."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Thing:
     ``colour`` and ``second`` are hues in degrees or "black" / "white". ``look`` says what the second colour does:
     "plain" (nothing), a pattern of ``PATTERNS``, "two-tone" (the lower part) or an emblem of ``EMBLEMS``. ``scale`` is
     the pattern's period, or the share of the two-tone's upper part. ``size`` is the object's longer side;
-    ``x`` and ``y`` its centre, all as fractions of the picture; ``tilt`` is in degrees.
+    ``x`` and ``y`` its centre, all as fractions of the picture.
     """
 
     object: str
@@ -52,10 +56,9 @@ class Thing:
     look: str = "plain"
     second: Colour = "white"
     scale: float = 0.25
-    size: float = 0.78
+    size: float = SIZES[5]
     x: float = 0.5
-    y: float = 0.52
-    tilt: float = 0.0
+    y: float = 0.5
 
     def __post_init__(self) -> None:
         _check("object", self.object, OBJECTS)
@@ -66,15 +69,14 @@ class Thing:
                 raise ValueError(f"{field} {value!r} must be a hue in degrees, 'black' or 'white'")
 
     def moved(self, **changes: Any) -> Thing:
-        """The same concept elsewhere: a copy with another size, place or tilt."""
+        """The same concept elsewhere: a copy with another size or place."""
         return dataclasses.replace(self, **changes)
 
     def box(self) -> tuple[float, float, float, float]:
         """Left, top, right and bottom of its drawing, as fractions of the picture."""
-        shape, angle = sprite(self.object), abs(math.radians(self.tilt))
-        k, cos, sin = self.size / 2 / max(shape.width, shape.height), math.cos(angle), math.sin(angle)
-        across = k * (shape.width * cos + shape.height * sin)
-        down = k * (shape.height * cos + shape.width * sin)
+        shape = sprite(self.object)
+        k = self.size / 2 / max(shape.width, shape.height)
+        across, down = k * shape.width, k * shape.height
         return self.x - across, self.y - down, self.x + across, self.y + down
 
 
@@ -147,9 +149,8 @@ def _place(thing: Thing, size: int) -> tuple[NDArray[Any], tuple[slice, slice]]:
     # Image.transform wants the inverse map: from a pixel, drawn at twice the size, to a pixel of the sprite.
     shape = sprite(thing.object)
     k = SPRITE * max(shape.width, shape.height) / (thing.size * 2 * size)
-    cos, sin = math.cos(math.radians(thing.tilt)) * k, math.sin(math.radians(thing.tilt)) * k
     cx, cy = 2 * (thing.x * size - x0), 2 * (thing.y * size - y0)
-    inverse = (cos, sin, SPRITE / 2 - cos * cx - sin * cy, -sin, cos, SPRITE / 2 + sin * cx - cos * cy)
+    inverse = (k, 0, SPRITE / 2 - k * cx, 0, k, SPRITE / 2 - k * cy)
     bands = [
         band.transform((2 * (x1 - x0), 2 * (y1 - y0)), Image.Transform.AFFINE, inverse, Image.Resampling.BICUBIC)
         for band in paint(*look).split()
