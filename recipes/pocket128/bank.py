@@ -38,7 +38,7 @@ BANK: dict[str, tuple[str, str, Thing]] = {
 """Folder name -> (the class in the paper's Table A.1, the scene of view 0, the instance)."""
 
 OTHER_SCENES = ("underwater", "snow", "night", "desert", "brick", "grass", "beach", "table", "white")
-SIDES = tuple(SIZES[k] for k in (5, 4, 3, 5, 2))  # of the instance in its views: not always the same
+SIDES = tuple(SIZES[k] for k in (3, 2, 2, 3, 1))  # of the instance in its views: not always the same
 
 
 def is_held_out(thing: Thing) -> bool:
@@ -65,7 +65,7 @@ def views_of(instance: Thing, scene: str, index: int) -> list[Picture]:
     scenes = [scene, *[other for other in scenes if other != scene][:4]]
     pictures = []
     for k, (place, size) in enumerate(zip(scenes, SIDES, strict=True)):
-        thing = instance.moved(size=size, x=0.5 + (0, 1, -1, 1, 2)[k] / PLACES)
+        thing = instance.moved(size=size, x=0.5 + (0, 1, -1, 0, 1)[k] / PLACES)
         pictures.append(Picture((_standing(thing, 0.93),), place, index + k))
     return pictures
 

@@ -13,7 +13,7 @@ from recipes.pocket128.sprites import LOOKS, OBJECTS, TONES, Colour
 from recipes.pocket128.world import HUES, PATTERN_SCALES, PLACES, SIZES, TWO_TONES, Picture, Thing, colour_name
 
 PAIRS = 0.25  # the share of pictures with two objects
-PAIR_SIZES = SIZES[:3]
+PAIR_SIZES = SIZES[:2]
 LOOK_SHARES = (0.40, 0.13, 0.13, 0.13, 0.09, 0.04, 0.04, 0.04)
 STYLE_SHARES = (0.85, 0.05, 0.05, 0.05)
 MARGIN = 0.015  # between an object and the frame, and twice that between two objects

@@ -32,9 +32,9 @@ HUES = {
 """Named hue -> degrees."""
 COLOURS = (*HUES, *TONES)
 SIZE = 128  # the model's picture side, in pixels
-SIZES = (0.35, 0.435, 0.52, 0.605, 0.69, 0.775, 0.86)
+SIZES = (0.35, 0.4775, 0.605, 0.7325, 0.86)
 """Of an object's longer side, as fractions of the picture."""
-PLACES = 16  # steps of an object's centre across the picture, and down it: half of a cell of the latents each
+PLACES = 8  # steps of an object's centre across the picture, and down it: a cell of the latents each
 PATTERN_SCALES = (0.19, 0.24, 0.30, 0.36)
 """Period of a pattern as a fraction of the object's drawing."""
 TWO_TONES = (0.42, 0.50, 0.58, 0.65)
@@ -56,7 +56,7 @@ class Thing:
     look: str = "plain"
     second: Colour = "white"
     scale: float = 0.25
-    size: float = SIZES[5]
+    size: float = SIZES[3]
     x: float = 0.5
     y: float = 0.5
 
