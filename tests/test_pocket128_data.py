@@ -65,4 +65,4 @@ def test_what_is_learnt_last_is_drawn_more_often() -> None:
     plain, hard = Thing("mug", 200.0), Thing("mug", 200.0, "star", 20.0)
     specs = [Picture((plain,)), Picture((plain,)), Picture((hard,)), Picture((plain, plain)), Picture((plain, hard))]
     chances = diffusion.how_often(specs)
-    assert torch.allclose(chances, torch.tensor([0.1, 0.1, 0.2, 0.2, 0.4]))
+    assert torch.allclose(chances, torch.tensor([0.125, 0.125, 0.25, 1 / 6, 1 / 3]))
