@@ -13,6 +13,7 @@ from PIL import Image
 from photowords import backbones, images, pocket
 from photowords.backbones import Backbone, automatic
 from photowords.backbones.objective import Denoising
+from photowords.backbones.world import distances
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.initializers import start
 from photowords.starts import Words
@@ -151,6 +152,14 @@ def test_the_bank_is_familiar_to_the_pocket_and_noise_is_not(pocket_model: Backb
         assert pocket_model.is_familiar(images.to_tensor(images.load_photo(pocket.view(name)), pocket.SIDE)), name
     assert not pocket_model.is_familiar(torch.rand(1, 3, pocket.SIDE, pocket.SIDE) * 2 - 1)
     assert not pocket_model.is_familiar(images.to_tensor(landscape(), pocket.SIDE))
+
+
+def test_what_never_varies_in_a_world_tells_others_apart() -> None:
+    own = torch.rand(20, 14, generator=torch.Generator().manual_seed(0))
+    own[:, 6] = -6.2
+    other = own[:1].clone()
+    other[0, 6] += 1
+    assert distances(own[:1], own)[0, 0] == 0 and distances(other, own)[0, 0] > 10
 
 
 def landscape() -> Image.Image:

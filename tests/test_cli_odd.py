@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from photowords import backbones, files, formats, word_report
+from photowords import backbones, files, formats, pocket, word_report
 from photowords.backbones import Backbone, single_file
 from photowords.errors import UserError
 from photowords.learning import each
@@ -79,7 +79,7 @@ def test_of_many_photos_no_more_is_kept_than_the_model_is_chosen_by(
     monkeypatch.setattr("photowords.cli.each.model_for", look)
     Image.effect_noise((900, 600), 90).convert("RGB").save(tmp_path / "large.png")
     assert "enough" in refused(capsys, "invert", "--each", tmp_path / "large.png", "--out", tmp_path / "runs", *FEW)
-    assert sizes == [(64, 64)]
+    assert sizes == [(pocket.SIDE, pocket.SIDE)]
 
 
 def test_a_model_that_does_not_fit_fails_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
