@@ -104,6 +104,16 @@ def test_random_pictures_fit_and_a_quarter_has_two_things() -> None:
 
 
 @needs_font
+@pytest.mark.parametrize("scene", ["white", "night"])
+def test_every_object_fits_somewhere_in_every_size(scene: str) -> None:
+    rng = np.random.default_rng(0)
+    for name in sprites.OBJECTS:
+        for size in world.SIZES:
+            left, top, right, bottom = sample.placed(rng, Thing(name, 120.0, size=size), scene).box()
+            assert min(left, top, 1 - right, 1 - bottom) >= sample.MARGIN - 1e-9, (name, size)
+
+
+@needs_font
 def test_true_masks_of_two_things_are_apart_and_hold_their_hues() -> None:
     rng = np.random.default_rng(1)
     for _ in range(8):
@@ -134,7 +144,8 @@ def test_the_bank_has_five_scenes_and_two_pairs_that_fit() -> None:
             for thing in picture.things:
                 left, top, right, bottom = thing.box()
                 assert min(left, top, 1 - right, 1 - bottom) > 0, (name, picture)
-                assert thing.size in world.SIZES and (world.PLACES * thing.x).is_integer()
+                assert thing.size in world.SIZES
+                assert all((world.PLACES * place).is_integer() for place in (thing.x, thing.y))
 
 
 def test_captions_say_what_is_drawn() -> None:

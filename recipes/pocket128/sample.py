@@ -64,10 +64,8 @@ def placed(rng: np.random.Generator, thing: Thing, scene: str) -> Thing:
 
 
 def _between(rng: np.random.Generator, low: float, high: float) -> float:
-    """A random one of the ``PLACES`` from ``low`` to ``high``; the nearest to both if there is none."""
-    first, last = math.ceil(low * PLACES - 1e-9), math.floor(high * PLACES + 1e-9)
-    place = rng.integers(first, last + 1) if first <= last else round((low + high) / 2 * PLACES)
-    return float(place) / PLACES
+    """A random one of the ``PLACES`` from ``low`` to ``high``; each of ``SIZES`` leaves at least one."""
+    return float(rng.integers(math.ceil(low * PLACES), math.floor(high * PLACES) + 1)) / PLACES
 
 
 def apart(one: Thing, other: Thing) -> bool:
