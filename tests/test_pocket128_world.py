@@ -145,6 +145,8 @@ def test_the_bank_has_five_scenes_and_two_pairs_that_fit() -> None:
                 left, top, right, bottom = thing.box()
                 assert min(left, top, 1 - right, 1 - bottom) > 0, (name, picture)
                 assert thing.size in world.SIZES
+                if thing.look in sprites.PATTERNS:
+                    assert thing.scale in sample.pattern_scales(thing.size), thing
                 assert all((world.PLACES * place).is_integer() for place in (thing.x, thing.y))
 
 

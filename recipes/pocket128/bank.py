@@ -22,15 +22,15 @@ PICTURE = 256  # side of the bank's pictures, in pixels
 PAIRS = 2  # pictures with a second thing, for each concept
 
 BANK: dict[str, tuple[str, str, Thing]] = {
-    "mug": ("coffee mug", "table", Thing("mug", 198, "checkered", "white", 0.24)),
+    "mug": ("coffee mug", "table", Thing("mug", 198, "checkered", "white", 0.30)),
     "cup": ("cup", "beach", Thing("cup", 14, "two-tone", 197.0, 0.58)),
-    "sunglasses": ("sunglasses", "white", Thing("sunglasses", 300, "striped", 40.0, 0.19)),
+    "sunglasses": ("sunglasses", "white", Thing("sunglasses", 300, "striped", 40.0, 0.30)),
     "backpack": ("backpack", "grass", Thing("backpack", 84, "star", "white")),
-    "sneaker": ("sneaker", "brick", Thing("sneaker", 342, "dotted", "white", 0.24)),
+    "sneaker": ("sneaker", "brick", Thing("sneaker", 342, "dotted", "white", 0.30)),
     "teddy_bear": ("teddy bear", "snow", Thing("teddy bear", 40, "heart", 342.0)),
     "bird": ("bird", "desert", Thing("bird", 146, "striped", "black", 0.30)),
     "racing_car": ("go-kart", "grass", Thing("racing car", 247, "two-tone", 14.0, 0.50)),
-    "maracas": ("maraca", "table", Thing("maracas", 14, "checkered", 84.0, 0.24)),
+    "maracas": ("maraca", "table", Thing("maracas", 14, "checkered", 84.0, 0.30)),
     "clock": ("analog clock", "brick", Thing("clock", 300, "square", 84.0)),
     "teapot": ("teapot", "beach", Thing("teapot", 84, "dotted", 300.0, 0.30)),
     "elephant": ("ocarina", "night", Thing("elephant", 197, "two-tone", 52.0, 0.58)),

@@ -13,12 +13,12 @@ from recipes.pocket128.bank import pairs_of, save, views_of
 from recipes.pocket128.world import Thing, describe
 
 DEVELOPMENT = {
-    "owl": ("snow", Thing("owl", 198, "striped", "white", 0.24)),
-    "vase": ("table", Thing("vase", 84, "dotted", 300.0, 0.24)),
-    "shirt": ("beach", Thing("shirt", 300, "checkered", "white", 0.24)),
+    "owl": ("snow", Thing("owl", 198, "striped", "white", 0.30)),
+    "vase": ("table", Thing("vase", 84, "dotted", 300.0, 0.30)),
+    "shirt": ("beach", Thing("shirt", 300, "checkered", "white", 0.30)),
     "house": ("grass", Thing("house", 14, "two-tone", 197.0, 0.50)),
     "guitar": ("brick", Thing("guitar", 40, "star", "white")),
-    "umbrella": ("white", Thing("umbrella", 247, "dotted", 52.0, 0.19)),
+    "umbrella": ("white", Thing("umbrella", 247, "dotted", 52.0, 0.30)),
     "cat": ("night", Thing("cat", 145, "striped", "black", 0.30)),
     "rocket": ("desert", Thing("rocket", 342, "two-tone", 84.0, 0.58)),
 }

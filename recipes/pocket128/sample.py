@@ -35,13 +35,18 @@ def random_size(rng: np.random.Generator) -> float:
     return float(rng.choice(SIZES, p=chance / chance.sum()))
 
 
+def pattern_scales(size: float) -> tuple[float, ...]:
+    """The scales that a pattern has on a thing of this size: a small one's is coarse, or else it would drown in the
+    pixels."""
+    return PATTERN_SCALES if size > 0.55 else PATTERN_SCALES[2:]
+
+
 def random_thing(rng: np.random.Generator, **fixed: Any) -> Thing:
     """A random thing in the middle that is no concept of the bank; ``fixed`` fields are kept as given."""
     while True:
         main, second = random_colour(rng, 0.2), random_colour(rng, 0.4)
         look, size = str(rng.choice(LOOKS, p=LOOK_SHARES)), random_size(rng)
-        # A small object's pattern is coarse, or else it would drown in the pixels.
-        patterns = PATTERN_SCALES if fixed.get("size", size) > 0.55 else PATTERN_SCALES[2:]
+        patterns = pattern_scales(fixed.get("size", size))
         drawn = {
             "object": str(rng.choice(list(OBJECTS))),
             "colour": main,
