@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
-from photowords import follow, learning
+from photowords import backbones, follow, learning
 from photowords.backbones import Backbone
 from photowords.cli import main
 from photowords.errors import UserError
@@ -78,6 +80,22 @@ def test_a_runs_own_model_may_be_repeated_in_any_form(
         assert main(["invert", "--out", str(run.folder), "--resume", "--model", model, "--lr", "rho:0.3"]) == 0
     assert main(["invert", "--out", str(run.folder), "--resume", "--model", "sdxl"]) == 2
     assert f"was made with --model {tiny_folder}, not sdxl" in capsys.readouterr().err
+
+
+def test_a_model_whose_words_have_changed_is_not_learned_on_with(
+    tiny_folder: Path, mug: Image.Image, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    mug.save(tmp_path / "mug.png")
+    before = backbones.load(str(folder))
+    run = learning.begin(before, [tmp_path / "mug.png"], tmp_path / "run", Words(words="red mug"), "it", SETTINGS, 0)
+    stop_at(4, run, before)
+    kept = {path: path.read_bytes() for path in run.folder.rglob("*.safetensors")}
+    weights = folder / "text_encoder" / "model.safetensors"
+    save_file({key: value + 0.01 for key, value in load_file(weights).items()}, weights)
+    with pytest.raises(UserError, match="begun when the word vectors of model were others"):
+        learning.go_on(Run.open(run.folder), backbones.load(str(folder)))
+    assert kept == {path: path.read_bytes() for path in run.folder.rglob("*.safetensors")}
 
 
 def test_a_line_that_is_none_costs_a_run_nothing_but_itself(run: Run, tiny: Backbone, tmp_path: Path) -> None:

@@ -40,8 +40,9 @@ def course(
     threads, and others are warned about; on a GPU sums of gradients are taken in any order, and bits differ. However
     this ends, what was reached is kept. ``inverting`` makes the steps, as ``invert`` does.
 
-    Raises UserError when another process works on the run, when the backbone is another one or in another precision,
-    and when the run already has more than ``steps``; Stopped when it is asked to stop through its folder.
+    Raises UserError when another process works on the run, when the backbone is another one, has other word vectors
+    than it had, or is in another precision, and when the run already has more than ``steps``; Stopped when it is asked
+    to stop through its folder.
     """
     with follow.hold(run.folder), closing(taken(run, backbone, steps, inverting)) as found:
         yield found
@@ -81,6 +82,11 @@ def _check_same(run: Run, backbone: Backbone) -> None:
         raise UserError(
             f"{run.folder} was made with `model` {made[0]} in {made[1]}, not {backbone.source} in {now['dtype']}; "
             "resume with the same"
+        )
+    if run.start().provenance.get("fingerprint", backbone.fingerprint) != backbone.fingerprint:
+        raise UserError(
+            f"{run.folder} was begun when the word vectors of {backbone.name} were others; to learn on, begin again in "
+            "another folder"
         )
     both = {what: (run.about[what], now[what]) for what in ("device", "torch")}
     was, are = run.about.get("threads"), now["threads"]  # older runs do not say
