@@ -48,6 +48,7 @@ docs: setup  ## write docs/cli.md from the commands' own options
 
 pocket: setup  ## train everything that ships in src/photowords/pocket (hours; see recipes/pocket/README.md)
 	$(PY) -m recipes.pocket.build
+	$(PY) -m recipes.pocket.install
 
 clean:  ## remove .venv, caches and the demo's pictures; not build/, where the pocket's training lives
 	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache

@@ -73,17 +73,19 @@ MORE = {
 
 def drawn(pairs: int) -> Iterator[tuple[str, str, Image.Image, Mask, str]]:
     """Which set, a name, the picture, the true mask and the object's word; the bank first, then ``pairs`` pairs."""
-    from recipes.pocket.bank import BANK, views
-    from recipes.pocket.two import draw_pair
-    from recipes.pocket.world import object_alpha
+    from recipes.pocket.bank import BANK, PICTURE, views
+    from recipes.pocket.regions import left_to_right
+    from recipes.pocket.sample import beside
+    from recipes.pocket.world import draw, masks
 
-    for name, (_, spec) in BANK.items():
+    for name, (_, _, thing) in BANK.items():
         picture = load_photo(pocket.view(name))
-        yield "bank", name, picture, object_alpha(views(spec)[0], picture.width) >= 0.5, spec.object
+        yield "bank", name, picture, masks(views(name)[0], picture.width)[0], thing.object
     for seed in range(pairs):
-        pair, which = draw_pair(seed), seed % 2
-        spec = pair.specs[which]
-        yield "two objects", f"{seed} {spec.object}", pair.picture, pair.masks[which], spec.object
+        spec = beside(np.random.default_rng([seed, 2]))
+        which = spec.things.index(left_to_right(spec)[seed % 2])
+        thing = spec.things[which]
+        yield "two objects", f"{seed} {thing.object}", draw(spec, PICTURE), masks(spec, PICTURE)[which], thing.object
 
 
 def deepest(mask: Mask) -> tuple[float, float]:
@@ -192,7 +194,7 @@ def main() -> None:
     if args.photos:
         on_photos(segmenter, args.photos, args.out or Path("build/click"))
         return
-    from recipes.pocket.world import FONT, FONT_HELP
+    from recipes.pocket.sprites import FONT, FONT_HELP
 
     if not FONT.exists():
         raise SystemExit(FONT_HELP)

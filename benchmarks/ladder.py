@@ -31,7 +31,7 @@ from photowords.inversion import Problem
 from photowords.inversion.loss import Batch, denoising_loss
 from photowords.settings import InvertSettings
 from photowords.starts import Words
-from recipes.pocket128.graph import Graphed
+from recipes.pocket.graph import Graphed
 
 FLOOR = {"sd15": 1.669e12 / 790e12}
 """Seconds a sample that the network's operations take at an H200's 790 dense TFLOP/s in bf16, forward and backward."""

@@ -24,6 +24,7 @@ from photowords.metrics import similarity
 from photowords.metrics.perceptual import PocketLPIPS
 from photowords.prompts import parse
 from photowords.settings import GenerateSettings
+from recipes.pocket import scorer
 
 PATTERNS, COLOURS = ("striped", "dotted", "checkered"), ("red", "green", "blue", "yellow", "purple", "orange")
 SEEDS, VIEWS = range(4), (1, 2)
@@ -65,17 +66,17 @@ class Judge:
 
     def __init__(self, backbone: Backbone, subjects: Sequence[Subject], sampler: GenerateSettings) -> None:
         self.backbone, self.subjects, self.sampler = backbone, subjects, backbone.settle(sampler)
-        self.clip, self.lpips = Clip(backbone.readers["clip"]), PocketLPIPS()
+        self.clip, self.lpips, self.second = Clip(backbone.readers["clip"]), PocketLPIPS(), scorer.load()
         self._views = [self.clip.images(subject.views) for subject in subjects]
         self._alone: dict[tuple[str, ...], list[list[Image]]] = {}
 
     def score(self, concepts: Sequence[Concept]) -> tuple[list[dict[str, float]], list[list[Image]]]:
         """For each concept, one for each subject, its scores and the pictures that they are of.
 
-        photo, photo_lpips: "a photo of a {}" against the photo; views, views_lpips: the same scene as a true view's
-        against that view; edits: the pictures in other scenes and as a sketch against the text without the concept;
-        swap: share of seeds in which a swapped word shows and the rest stays. CLIP's cosines, the higher the better;
-        LPIPS the lower.
+        photo, photo_lpips: "a photo of a {}" against the photo; views, views_lpips, views_second: the same scene as a
+        true view's against that view, by CLIP, LPIPS and the recipe's independent scorer; edits: the pictures in other
+        scenes and as a sketch against the text without the concept; swap: share of seeds in which a swapped word shows
+        and the rest stays. CLIP's and the scorer's are cosines, the higher the better; LPIPS the lower.
         """
         swaps = [swap(concept.sentence) for concept in concepts]
         asked = [self._prompts(c, s, *pair) for c, s, pair in zip(concepts, self.subjects, swaps, strict=True)]
@@ -124,11 +125,13 @@ class Judge:
         words = self.clip.texts([PHOTO.format(text) for text in (sentence.replace(*pair), sentence)])
         tensors = torch.cat([images.to_tensor(picture, size) for picture in drawn])
         real = torch.cat([images.to_tensor(subject.views[k], size) for k in (0, *VIEWS)])
+        seconds = self.second(torch.cat([tensors[4:8], real[1:]]))
         return {
             "photo": float((photo @ views[0]).mean()),
             "photo_lpips": float(self.lpips(tensors[:4], real[:1]).mean()),
             "views": float((elsewhere * truth).sum(1).mean()),
             "views_lpips": float(self.lpips(tensors[4:8], real[1:].repeat_interleave(2, 0)).mean()),
+            "views_second": float((seconds[:4] * seconds[4:].repeat_interleave(2, 0)).sum(1).mean()),
             "edits": float((torch.cat([elsewhere, sketch]) * texts.repeat_interleave(2, 0)).sum(1).mean()),
             "swap": float(similarity.word_swap(swapped, photo, self.clip.images(alone), *words).float().mean()),
         }

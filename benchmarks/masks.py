@@ -8,9 +8,7 @@ crop      the square around the object, and the plain loss: what the weights add
 whole     the whole photo, and the mask's weights in the loss: what the square adds
 sentence  the whole photo, and the plain loss: what the mask adds beyond the words
 
-Each concept is drawn with four seeds in each of two prompts, and the recipe's judge says which objects it sees. The
-model is the pocket at 128 pixels, ``--model FOLDER/pipeline`` after ``recipes.pocket128.install --to FOLDER``: it
-draws objects of every size.
+Each concept is drawn with four seeds in each of two prompts, and the recipe's judge says which objects it sees.
 """
 
 from __future__ import annotations
@@ -33,10 +31,10 @@ from photowords.images import side_by_side, to_tensor
 from photowords.initializers import start
 from photowords.inversion import invert
 from photowords.settings import InvertSettings
-from recipes.pocket128 import judge
-from recipes.pocket128.bank import PICTURE
-from recipes.pocket128.sample import beside
-from recipes.pocket128.world import SIZE, draw, masks
+from recipes.pocket import judge
+from recipes.pocket.bank import PICTURE
+from recipes.pocket.sample import beside
+from recipes.pocket.world import SIZE, draw, masks
 
 ARMS: dict[str, dict[str, Any]] = {
     "mask": {},
@@ -83,7 +81,7 @@ def trial(job: tuple[int, str, argparse.Namespace]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="folder of the model's pipeline, its readers beside it")
+    parser.add_argument("--model", default="pocket", help="or a pipeline's folder, its readers beside it")
     parser.add_argument("--pictures", type=int, default=30, help="photos of two objects (default: 30)")
     parser.add_argument(
         "--steps", type=int, default=InvertSettings.steps, help="optimiser steps (default: %(default)s)"

@@ -1,11 +1,9 @@
 """Two learned concepts in one prompt: are both there, each with its own colour?
 
-``python -m benchmarks.pairs --model FOLDER/pipeline`` learns the bank's twelve concepts from one photo each, with the
+``python -m benchmarks.pairs`` learns the bank's twelve concepts from one photo each, with the
 defaults, and draws each beside another: "a photo of a {mug} and a {bird} on the beach". The recipe's judge reads the
 pictures. Beside them, with the same seeds: the sentences that the concepts began with, as plain words, which show what
 the model itself can do; and the drawn pictures of such pairs, which show how well the judge reads.
-
-The model is the pocket at 128 pixels, as ``recipes.pocket128.install --to FOLDER`` leaves it.
 """
 
 from __future__ import annotations
@@ -27,11 +25,11 @@ from photowords.images import side_by_side, to_tensor
 from photowords.initializers import start
 from photowords.inversion import invert
 from photowords.settings import InvertSettings
-from recipes.pocket128 import judge
-from recipes.pocket128.bank import BANK, PICTURE, views
-from recipes.pocket128.sample import PAIR_SIZES, apart, placed
-from recipes.pocket128.scenes import VARIANTS
-from recipes.pocket128.world import SIZE, Picture, Thing, draw
+from recipes.pocket import judge
+from recipes.pocket.bank import BANK, PICTURE, views
+from recipes.pocket.sample import PAIR_SIZES, apart, placed
+from recipes.pocket.scenes import VARIANTS
+from recipes.pocket.world import SIZE, Picture, Thing, draw
 
 PROMPT = "a photo of a {} and a {} on the beach"
 SEEDS = (100, 101, 102, 103)
@@ -68,7 +66,7 @@ def both(readings: list[judge.Reading], pair: tuple[Thing, Thing]) -> dict[str, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="folder of the model's pipeline, its readers beside it")
+    parser.add_argument("--model", default="pocket", help="or a pipeline's folder, its readers beside it")
     parser.add_argument(
         "--steps", type=int, default=InvertSettings.steps, help="of each concept (default: %(default)s)"
     )

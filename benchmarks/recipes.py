@@ -30,7 +30,7 @@ from photowords.inversion import Inversion, Problem, Rule, together
 from photowords.settings import GenerateSettings, InvertSettings
 
 AT = (5, 25, 50, 100)
-SCORED = ("photo", "photo_lpips", "views", "views_lpips", "edits", "swap")
+SCORED = ("photo", "photo_lpips", "views", "views_lpips", "views_second", "edits", "swap")
 
 
 class Guided:
@@ -134,7 +134,7 @@ class Bench:
         return dict(json.loads(file.read_text()))
 
 
-def sheet(photos: list[Image.Image], drawn: list[list[Image.Image]], side: int = 64) -> Image.Image:
+def sheet(photos: list[Image.Image], drawn: list[list[Image.Image]], side: int = 128) -> Image.Image:
     """A row for each concept: its photo, then its pictures."""
     rows = [[photo, *pictures] for photo, pictures in zip(photos, drawn, strict=True)]
     whole = Image.new("RGB", (len(rows[0]) * (side + 2), len(rows) * (side + 2)), "white")

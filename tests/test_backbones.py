@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, StableDiffusionPipeline
 from PIL import Image
 
 from photowords import backbones, images, pocket
@@ -145,6 +145,9 @@ def test_the_pocket_is_an_ordinary_folder_that_says_what_it_knows(pocket_model: 
     assert Path(pocket_model.readers["captioner"]).resolve() == pocket.CAPTIONER.resolve()
     weights = sum(path.stat().st_size for path in pocket.HERE.rglob("*.safetensors"))
     assert weights <= 60e6 and pocket_model.picture_size == pocket.SIDE
+    with warnings.catch_warnings():  # diffusers finds nothing outdated in it
+        warnings.simplefilter("error", FutureWarning)
+        StableDiffusionPipeline.from_pretrained(pocket.PIPELINE, safety_checker=None)
 
 
 def test_the_bank_is_familiar_to_the_pocket_and_noise_is_not(pocket_model: Backbone) -> None:

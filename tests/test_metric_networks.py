@@ -158,7 +158,7 @@ def test_the_pockets_features_are_the_judges_trunk() -> None:
     x = torch.rand(2, 3, pocket.SIDE, pocket.SIDE) * 2 - 1
     for ours, judges in zip(net.maps(x), judge.load().maps(x), strict=True):
         assert torch.equal(ours, judges)
-    assert [tuple(m.shape[1:]) for m in net.maps(x)] == [(32, 32, 32), *[(64, 16, 16)] * 2, *[(128, 8, 8)] * 2]
+    assert [tuple(m.shape[1:]) for m in net.maps(x)] == [*[(64, 32, 32)] * 2, *[(128, 16, 16)] * 3]
     assert images.sha256(pocket.FEATURES)[:8] in about
 
 

@@ -14,10 +14,10 @@ from photowords import pocket, segmentation
 from photowords.errors import UserError
 from photowords.images import load_photo
 from photowords.segmentation import Clicks
-from recipes.pocket import bank, two, world
+from recipes.pocket import bank, sample, sprites, world
 from tests.discs import LEFT, RIGHT, SIZE, noisy, overlap
 
-needs_font = pytest.mark.skipif(not world.FONT.exists(), reason=world.FONT_HELP)
+needs_font = pytest.mark.skipif(not sprites.FONT.exists(), reason=sprites.FONT_HELP)
 
 
 @pytest.fixture(scope="module")
@@ -107,11 +107,10 @@ def test_one_click_on_the_concepts_of_the_bank_and_on_two_objects() -> None:
     """A few of what benchmarks/click.py measures; the mean over all 42 is 0.93."""
     scores = []
     for name in ("mug", "bird", "clock", "sunglasses"):
-        _, spec = bank.BANK[name]
-        truth = world.object_alpha(bank.views(spec)[0], 256) >= 0.5
+        (truth,) = world.masks(bank.views(name)[0], bank.PICTURE)
         scores.append(score(load_photo(pocket.view(name)), truth))
-    pair = two.draw_pair(3)
-    scores += [score(pair.picture, truth) for truth in pair.masks]
+    pair = sample.beside(np.random.default_rng([3, 2]), style="photo")
+    scores += [score(world.draw(pair, bank.PICTURE), truth) for truth in world.masks(pair, bank.PICTURE)]
     assert min(scores) > 0.75 and np.mean(scores) > 0.9, scores
 
 
@@ -119,14 +118,3 @@ def score(picture: Image.Image, truth: np.ndarray) -> float:
     rows, columns = np.nonzero(truth)
     middle = np.hypot(rows - rows.mean(), columns - columns.mean()).argmin()
     return overlap(segmentation.load().open(picture)(Clicks(on=((columns[middle], rows[middle]),))), truth)
-
-
-@needs_font
-def test_a_pair_is_two_objects_apart_and_the_seed_says_which() -> None:
-    pair, again = two.draw_pair(5, 128), two.draw_pair(5, 128)
-    assert pair.picture.tobytes() == again.picture.tobytes() and pair.specs == again.specs
-    assert pair.picture.tobytes() != two.draw_pair(6, 128).picture.tobytes()
-    left, right = pair.masks
-    assert not (left & right).any() and min(left.sum(), right.sum()) > 500
-    assert np.nonzero(left)[1].mean() < 64 < np.nonzero(right)[1].mean()
-    assert pair.specs[0].object != pair.specs[1].object and not any(map(bank.is_held_out, pair.specs))

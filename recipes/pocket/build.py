@@ -1,80 +1,105 @@
-"""Makes the whole pocket model, from the font to the package.
+"""Makes the whole pocket model, part after part; each part goes on where it was killed.
 
-``python -m recipes.pocket.build`` runs every part in order (each continues where it was killed) and then
-installs what ships into ``src/photowords/pocket``; ``--install`` only installs what is already built.
+``python -m recipes.pocket.build`` runs every part in order. ``--parts autoencoder diffusion`` runs some of them,
+``--minutes 60`` trains each of them for no more than an hour now, and ``--finish 1500`` ends a training without end.
+On a GPU ``--within 8`` trains all but the autoencoder at once, ended within eight minutes.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
+import os
 import subprocess
 import sys
 import time
 
 import torch
-from diffusers import AutoencoderKL
-from safetensors.torch import load_file, save_file
 
-from photowords.backbones.world import NEIGHBOURS, distances, traits
-from recipes.pocket import autoencoder, data, judge, words
-from recipes.pocket.bank import PACKAGE
+PARTS = ("data", "autoencoder", "diffusion", "judge", "captioner", "clip", "classifier", "scorer", "sharpen")
+OPEN = {"autoencoder": (6_000, 1_000), "diffusion": (6_000, 2_000), "sharpen": (2_000, 500)}
+"""Parts that are trained as long as there is time; by default so many steps at a constant rate, so many of its fall."""
 
-PARTS = ("bank", "data", "autoencoder", "diffusion", "judge", "clip", "captioner", "classifier")
-SHIPPED = ("pipeline", "captioner", "classifier", "clip")
+GPU = {
+    "diffusion": (1.0, "--batch 256 --lr 1.5e-3 --decay-share 0.8"),
+    "judge": (0.55, "--batch 192"),
+    "captioner": (0.55, "--batch 192"),
+    "clip": (0.55, "--batch 256"),
+    "classifier": (0.4, "--batch 192"),
+    "scorer": (0.55, "--batch 256"),
+    "sharpen": (0.6, "--batch 128 --decay-share 0.5"),
+}
+"""What each part gets of the time where all are trained at once on a GPU, and its options there."""
 
-
-def install() -> None:
-    """Copy what ships, and write down what the model knows."""
-    missing = [name for name in SHIPPED if not (data.BUILD / name / "config.json").exists() and name != "pipeline"]
-    missing += ["pipeline"] * (not (data.BUILD / "pipeline" / "model_index.json").exists())
-    if missing:
-        sys.exit(f"not built yet: {', '.join(missing)}; what the package holds is left as it is")
-    for name in SHIPPED:
-        target = PACKAGE / name
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(data.BUILD / name, target)
-    trunk = {key: value for key, value in load_file(judge.WEIGHTS).items() if key.startswith(("conv_in.", "blocks."))}
-    (PACKAGE / "features").mkdir(exist_ok=True)
-    save_file(trunk, PACKAGE / "features" / "model.safetensors")
-    own, farthest = familiar()
-    save_file({"traits": own}, PACKAGE / "pipeline" / "world.safetensors")
-    world = {
-        "known_words": words.known_words(),
-        "farthest": round(farthest, 4),
-        "readers": {"captioner": "../captioner", "classifier": "../classifier", "clip": "../clip"},
-    }
-    (PACKAGE / "pipeline" / "world.json").write_text(json.dumps(world, indent=1) + "\n")
-    for path in PACKAGE.rglob("*.safetensors"):
-        path.chmod(0o644)  # safetensors writes for its owner alone
-    total = sum(path.stat().st_size for path in PACKAGE.rglob("*.safetensors"))
-    print(f"installed in {PACKAGE}: {total / 1e6:.1f} MB of weights")
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
+"""glibc keeps the memory of large tensors instead of giving it back at every step: a tenth faster."""
 
 
-@torch.no_grad()
-def familiar(count: int = 1500) -> tuple[torch.Tensor, float]:
-    """Traits of unseen drawings, and how far their neighbours may be: hardly a drawing's own are farther.
+def command(part: str, workers: int, extra: list[str]) -> list[str]:
+    """The command line that runs a part; trainers run on ``workers`` processes."""
+    module = f"recipes.pocket.{part}"
+    if part == "data":
+        return [sys.executable, "-m", module, "--workers", str(workers)]
+    if workers == 1:
+        return [sys.executable, "-m", module, *extra]
+    launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={workers}", "-m"]
+    return [sys.executable, "-m", *launcher, module, *extra]
 
-    The distance is that which 1 % of as many other drawings exceed.
+
+def timed(part: str, within: float, warm: str) -> list[str]:
+    """The command line that trains a part on a GPU beside the others, ended within its share of the minutes."""
+    share, own = GPU[part]
+    until = ["--within", f"{share * within:.3f}", "--steps", "1000000", "--save-every", "1000000", "--warm", warm]
+    return command(part, 1, [*until, *own.split()])
+
+
+def side_by_side(parts: list[str], within: float, warm: str, environment: dict[str, str]) -> None:
+    """Train parts at once on one GPU.
+
+    The small ones have a part of the time, and leave the device to the diffusion model for the rest.
     """
-    pictures, _ = data.load(1)
-    x = autoencoder.tensor(pictures[: 2 * count]).float()
-    vae = AutoencoderKL.from_pretrained(PACKAGE / "pipeline" / "vae").to(x.device).float().eval()
-    rebuilt = torch.cat([vae.decode(vae.encode(part).latent_dist.mean).sample for part in x.split(50)])
-    own, others = traits(x.cpu(), rebuilt.cpu()).split(count)
-    return own.half(), float(distances(others, own.half().float())[:, NEIGHBOURS - 1].quantile(0.99))
+    own = {**environment, "OMP_NUM_THREADS": "2"}
+    running = [(part, subprocess.Popen(timed(part, within, warm), env=own)) for part in parts]
+    failed = [part for part, process in running if process.wait() != 0]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--install", action="store_true", help="only install what is built")
-    if not parser.parse_args().install:
-        for part in PARTS:
-            began = time.time()
-            subprocess.run([sys.executable, "-m", f"recipes.pocket.{part}"], check=True)
-            print(f"== {part}: {(time.time() - began) / 60:.1f} minutes", flush=True)
-    install()
+    parser.add_argument("--parts", nargs="+", choices=PARTS, help="default: all, in order")
+    usual = 1 if torch.cuda.is_available() else os.cpu_count()
+    parser.add_argument(
+        "--workers", type=int, default=usual, help="processes of one thread (default: cores; on a GPU one)"
+    )
+    parser.add_argument("--minutes", default="0", help="train each part for so many minutes now; 0: to its end")
+    parser.add_argument("--warm", default="", help="folder of a trained pocket model to start from (default: none)")
+    parser.add_argument(
+        "--finish", default="0", help="only let an open-ended part's rate fall to zero, over so many steps"
+    )
+    parser.add_argument("--within", type=float, default=0.0, help="on a GPU: train all at once, within so many minutes")
+    parser.add_argument("--batch", default="", help="pictures a step, all workers together (default: the part's own)")
+    parser.add_argument("--lr", default="", help="the rate, which a warm start wants small (default: the part's own)")
+    args = parser.parse_args()
+    environment = {**MEMORY, **os.environ, "OMP_NUM_THREADS": "1"}
+    if args.within:
+        if args.minutes != "0" or args.finish != "0" or args.batch or args.lr or "autoencoder" in (args.parts or ()):
+            parser.error("--within has batches of its own, ends by itself and leaves the autoencoder as it is")
+        if args.parts is None or "data" in args.parts:
+            subprocess.run(command("data", args.workers, []), check=True, env=environment)
+        parts = [part for part in args.parts or PARTS if part in GPU]
+        return side_by_side(parts, args.within, args.warm, environment)
+    for part in args.parts or PARTS:
+        began = time.time()
+        extra = ["--minutes", args.minutes, "--warm", args.warm] + (["--batch", args.batch] if args.batch else [])
+        extra += ["--lr", args.lr] if args.lr else []
+        runs = [extra]
+        if part in OPEN and args.finish != "0":
+            runs = [[*extra, "--finish", args.finish]]
+        elif part in OPEN and args.minutes == "0":
+            runs = [[*extra, flag, str(steps)] for flag, steps in zip(("--steps", "--finish"), OPEN[part], strict=True)]
+        for options in runs:
+            subprocess.run(command(part, args.workers, options), check=True, env=environment)
+        print(f"== {part}: {(time.time() - began) / 60:.1f} minutes", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 """Trains the pocket's CLIP: pictures and texts in one space, apart from the diffusion model's text encoder.
 
-``python -m recipes.pocket.clip`` writes ``build/pocket/clip``: an ordinary ``CLIPModel`` folder with its
+``python -m recipes.pocket.clip`` writes ``clip`` of the build folder: an ordinary ``CLIPModel`` folder with its
 tokenizer and image processor.
 
-Two losses. The contrastive one matches texts, with attributes left out at random, to pictures. The
-other lays the image space out: the cosine of two pictures is to be what ``layout`` says of their specs,
-so that it falls smoothly with the hue and the pattern's scale and does not see place, size and tilt.
+Two losses. The contrastive one matches texts, with attributes left out at random, to pictures, of one object or two,
+and to squares around one object. The other lays the image space out: the cosine of two pictures is to be what
+``layout`` says of what they show, so that it falls smoothly with the hue and the pattern's scale and does not see
+place and size.
 """
 
 from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,33 +22,33 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
 from photowords.templates import OBJECT
 from recipes.pocket import data, words
-from recipes.pocket.autoencoder import tensor
+from recipes.pocket.regions import REGION, Regions, held_out, left_to_right
 from recipes.pocket.scenes import SCENES, STYLES
-from recipes.pocket.training import Plan, device, options, train
+from recipes.pocket.sprites import EMBLEMS, LOOKS, OBJECTS, PATTERNS, TONES, Colour
+from recipes.pocket.training import Plan, device, options, train, warm_start
 from recipes.pocket.world import (
     COLOURS,
-    EMBLEMS,
-    OBJECTS,
-    PATTERN_SCALES,
-    PATTERNS,
-    TONES,
-    Colour,
-    Spec,
+    SCALES,
+    SIZE,
+    Picture,
+    Thing,
     article,
     caption,
     colour_name,
 )
 
-PLAN = Plan(steps=900, batch=128, lr=2.5e-3, weight_decay=0.02, ema=0.995)
+PLAN = Plan(steps=1_000, batch=128, lr=2.5e-3, weight_decay=0.02, ema=0.995)
+SHARES = (0.75, 0.25, 0.0)  # whole pictures, regions, cut-outs
 LAYOUT_WEIGHT = 6.0  # of the layout loss, against the contrastive one
-HELD_OUT = 500
 
-LOOKS = ("plain", *PATTERNS, "two-tone", *EMBLEMS)
-FIELDS = (tuple(OBJECTS), COLOURS, LOOKS, COLOURS, tuple(SCENES), tuple(STYLES))
-"""What a text can say: object, colour, look, second colour, scene, style."""
+FIELDS = (tuple(OBJECTS), COLOURS, LOOKS, COLOURS)
+"""What a text can say of a thing: object, colour, look, second colour."""
+AROUND = (tuple(SCENES), tuple(STYLES))
 ANY = -1  # the text does not say
 KEPT = (0.85, 0.6, 0.6, 0.8, 0.5, 0.5)  # how often a text with some left out still says each
-SHARES = {"object": 0.28, "colour": 0.26, "second": 0.15, "look": 0.14, "scene": 0.12, "style": 0.05}
+BARE = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)  # says what things there are and no more, as a choice among classes does
+TEXTS = {None: 0.5, KEPT: 0.35, BARE: 0.15}  # their shares; None: texts that say all
+SHARE = {"object": 0.28, "colour": 0.26, "second": 0.15, "look": 0.14, "scene": 0.12, "style": 0.05}
 """How much of two pictures' cosine each attribute decides."""
 
 
@@ -62,45 +64,78 @@ def _colour_features(colour: Colour | None) -> list[float]:
     return waves + [0.0] * 3
 
 
-def layout(spec: Spec) -> list[float]:
-    """The place of a drawing in the image space, a unit vector."""
-    low, high = (0.42, 0.65) if spec.look == "two-tone" else PATTERN_SCALES
-    share = min(max((spec.scale - low) / (high - low), 0.0), 1.0) if spec.look in (*PATTERNS, "two-tone") else 0.5
-    look = _one_hot(LOOKS.index(spec.look), len(LOOKS))
+def layout(picture: Picture, things: tuple[Thing, ...]) -> list[float]:
+    """The place in the image space of a drawing that shows these things: a unit vector, of two things their mean."""
+    rows = [_layout(picture, thing) for thing in things]
+    mean = [sum(values) for values in zip(*rows, strict=True)]
+    length = math.sqrt(sum(value**2 for value in mean))
+    return [value / length for value in mean]
+
+
+def _layout(picture: Picture, thing: Thing) -> list[float]:
+    share = 0.5
+    if thing.look in SCALES:
+        low, *_, high = SCALES[thing.look]
+        share = min(max((thing.scale - low) / (high - low), 0.0), 1.0)
+    look = _one_hot(LOOKS.index(thing.look), len(LOOKS))
     turn = (math.cos(share * math.pi / 2), math.sin(share * math.pi / 2))
     parts = {
-        "object": _one_hot(FIELDS[0].index(spec.object), len(OBJECTS)),
-        "colour": _colour_features(spec.colour),
-        "second": _colour_features(None if spec.look == "plain" else spec.second),
+        "object": _one_hot(FIELDS[0].index(thing.object), len(OBJECTS)),
+        "colour": _colour_features(thing.colour),
+        "second": _colour_features(None if thing.look == "plain" else thing.second),
         "look": [value * part for value in look for part in turn],
-        "scene": _one_hot(FIELDS[4].index(spec.scene), len(SCENES)),
-        "style": _one_hot(FIELDS[5].index(spec.style), len(STYLES)),
+        "scene": _one_hot(list(SCENES).index(picture.scene), len(SCENES)),
+        "style": _one_hot(list(STYLES).index(picture.style), len(STYLES)),
     }
-    return [value * math.sqrt(SHARES[name]) for name, part in parts.items() for value in part]
+    return [value * math.sqrt(SHARE[name]) for name, part in parts.items() for value in part]
 
 
-def codes(spec: Spec) -> list[int]:
-    """The attributes as numbers, in the order of FIELDS; a plain drawing has no second colour."""
-    second = "" if spec.look == "plain" else colour_name(spec.second)
-    values = (spec.object, colour_name(spec.colour), spec.look, second, spec.scene, spec.style)
-    return [field.index(value) if value else len(field) for field, value in zip(FIELDS, values, strict=True)]
+def codes(picture: Picture, things: tuple[Thing, ...]) -> list[int]:
+    """What is true of a picture of these things, as numbers: FIELDS of the first and of the second thing, AROUND.
+
+    A plain thing has no second colour, and a picture of one thing no second thing: both are the number after the last.
+    """
+    found: list[int] = []
+    for thing in (*things, None)[:2]:
+        if thing is None:
+            found += [len(field) for field in FIELDS]
+            continue
+        second = "" if thing.look == "plain" else colour_name(thing.second)
+        values = (thing.object, colour_name(thing.colour), thing.look, second)
+        found += [field.index(value) if value else len(field) for field, value in zip(FIELDS, values, strict=True)]
+    return [*found, AROUND[0].index(picture.scene), AROUND[1].index(picture.style)]
 
 
-def drop(code: list[int], draw: random.Random) -> list[int]:
-    """The attributes that one text says: half of the time all of them, else some are ANY."""
-    if draw.random() < 0.5:
-        return code
-    said = [value if draw.random() < keep else ANY for value, keep in zip(code, KEPT, strict=True)]
-    if said[2] in (ANY, 0):  # without a look there is no second colour to speak of
-        said[2:4] = [ANY, ANY]
+def drop(code: list[int], draw: random.Random, region: bool = False) -> list[int]:
+    """The attributes that one text says: all of them, some, or the objects alone; the others are ANY. Of a region no
+    scene."""
+    said, keep = list(code), draw.choices(list(TEXTS), list(TEXTS.values()))[0]
+    if keep:
+        kept = [value if draw.random() < share else ANY for value, share in zip(code, (*keep[:4], *keep), strict=True)]
+        for first in (0, 4):
+            if kept[first + 2] in (ANY, 0):  # without a look there is no second colour to speak of
+                kept[first + 2 : first + 4] = [ANY, ANY]
+        said = kept[:4] + (kept[4:8] if code[4] < len(FIELDS[0]) else code[4:8]) + kept[8:]
+    if region:
+        said[8] = ANY
     return said
 
 
 def text_of(said: list[int], draw: random.Random) -> str:
     """A text that says these attributes and no others."""
-    name, colour, look, second, scene, style = (
-        field[value] if 0 <= value < len(field) else "" for field, value in zip(FIELDS, said, strict=True)
-    )
+    phrases = [_phrase(said[:4], draw)] + ([_phrase(said[4:8], draw)] if said[4] < len(FIELDS[0]) else [])
+    phrase = " and ".join([phrases[0], *map(article, phrases[1:])])
+    scene, style = (field[value] if value >= 0 else "" for field, value in zip(AROUND, said[8:], strict=True))
+    if style:
+        text = f"{STYLES[style]} {article(phrase)}"
+    else:
+        text = draw.choice(OBJECT).format(phrase) if draw.random() < 0.5 else phrase
+    return f"{text} {SCENES[scene]}" if scene else text
+
+
+def _phrase(said: list[int], draw: random.Random) -> str:
+    values = (field[value] if 0 <= value < len(field) else "" for field, value in zip(FIELDS, said, strict=True))
+    name, colour, look, second = values
     name = name or draw.choice(("thing", "object"))
     both = f"{colour} and {second}" if colour and second else colour or second
     if look in PATTERNS:
@@ -111,21 +146,16 @@ def text_of(said: list[int], draw: random.Random) -> str:
         phrase = f"{colour} {name} with {article(second)} base" if second else f"two-tone {colour} {name}"
     else:
         phrase = f"{colour} {name}"
-    phrase = " ".join(phrase.split())
-    if style:
-        text = f"{STYLES[style]} {article(phrase)}"
-    else:
-        text = draw.choice(OBJECT).format(phrase) if draw.random() < 0.5 else phrase
-    return f"{text} {SCENES[scene]}" if scene else text
+    return " ".join(phrase.split())
 
 
 def build(width: int) -> CLIPModel:
-    """The untrained model, about 2.1M parameters; ``width`` is that of the common space."""
+    """The untrained model, about 2.2M parameters; ``width`` is that of the common space."""
     vocabulary = words.tokenizer()
     ids = {name: getattr(vocabulary, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     common = {"projection_dim": width, "intermediate_size": 480, "hidden_act": "gelu"}
     text = {"vocab_size": len(vocabulary), "hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4}
-    vision = {"image_size": data.SIZE, "patch_size": 8, "hidden_size": 160}
+    vision = {"image_size": SIZE, "patch_size": 16, "hidden_size": 160}
     config = CLIPConfig(
         text_config={**common, **ids, **text, "max_position_embeddings": words.CONTEXT},
         vision_config={**common, **vision, "num_hidden_layers": 5, "num_attention_heads": 5},
@@ -150,42 +180,53 @@ def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
     folder = data.BUILD / "clip"
-    pictures, specs = data.load()
-    true = torch.tensor([codes(spec) for spec in specs[HELD_OUT:]])
-    places = torch.tensor([layout(spec) for spec in specs[HELD_OUT:]])
+    draws = Regions(*data.load(data.drawn()), SHARES)
     vocabulary = words.tokenizer()
-    model = build(places.shape[1])
+    model = build(len(layout(draws.specs[0], draws.specs[0].things)))
+    if plan.warm:
+        warm_start(model, CLIPModel.from_pretrained(Path(plan.warm) / "clip").state_dict())
 
     def loss(generator: torch.Generator, batch: int) -> Tensor:
-        index = torch.randint(len(true), (batch,), generator=generator)
-        draw = random.Random(int(index[0]) * 1_000_003 + int(index[-1]))
-        said = [drop(code, draw) for code in true[index].tolist()]
-        tokens = vocabulary([text_of(code, draw) for code in said], padding=True, return_tensors="pt").to(device())
-        out = model(pixel_values=tensor(pictures[HELD_OUT + index.numpy()]), **tokens)
+        shown = draws.batch(generator, batch)
+        draw = random.Random(int(torch.randint(1 << 30, (), generator=generator)))
+        pairs = list(zip(shown.sources, shown.things, strict=True))
+        true = [codes(source, things) for source, things in pairs]
+        said = [drop(code, draw, kind == REGION) for code, kind in zip(true, shown.kinds, strict=True)]
+        places = torch.tensor([layout(source, things) for source, things in pairs]).to(device())
+        how = {"padding": True, "truncation": True, "max_length": words.CONTEXT, "return_tensors": "pt"}
+        tokens = vocabulary([text_of(code, draw) for code in said], **how).to(device())
+        out = model(pixel_values=shown.pictures, **tokens)
         image, text = F.normalize(out.image_embeds.float(), dim=-1), F.normalize(out.text_embeds.float(), dim=-1)
         logits = model.logit_scale.float().exp().clamp(max=100) * text @ image.T
-        away = (1 - (image * places[index].to(device())).sum(-1)).mean()
-        return contrastive(logits, torch.tensor(said).to(device()), true[index].to(device())) + LAYOUT_WEIGHT * away
+        away = (1 - (image * places).sum(-1)).mean()
+        matched = contrastive(logits, torch.tensor(said).to(device()), torch.tensor(true).to(device()))
+        return matched + LAYOUT_WEIGHT * away
 
-    weights = train("clip", model, loss, plan)
+    weights, done = train("clip", model, loss, plan)
+    if not done:
+        return
     model.float().load_state_dict(weights, strict=False)
     model.half().save_pretrained(folder)
     vocabulary.save_pretrained(folder)
-    size = {"height": data.SIZE, "width": data.SIZE}
+    size = {"height": SIZE, "width": SIZE}
     CLIPImageProcessorPil(
-        size={"shortest_edge": data.SIZE}, crop_size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3
+        size={"shortest_edge": SIZE}, crop_size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3
     ).save_pretrained(folder)
 
     saved = CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
-    first = list({caption(spec): number for number, spec in reversed(list(enumerate(specs[:HELD_OUT])))}.items())
+    pictures, specs = held_out(None)
+    first = list({caption(spec): number for number, spec in reversed(list(enumerate(specs)))}.items())
+    rows = [number for _, number in first]
     tokens = vocabulary([text for text, _ in first], padding=True, return_tensors="pt")
     with torch.no_grad():
-        out = saved(pixel_values=tensor(pictures[[number for _, number in first]]).float().cpu(), **tokens)
-    hits = (out.logits_per_text.argmax(-1) == torch.arange(len(first))).float().mean()
-    wanted = torch.tensor([layout(specs[number]) for _, number in first])
+        out = saved(pixel_values=pictures[rows], **tokens)
+    hits = (out.logits_per_text.argmax(-1) == torch.arange(len(first))).float()
+    wanted = torch.tensor([layout(specs[number], left_to_right(specs[number])) for number in rows])
     pairs = torch.triu_indices(len(first), len(first), 1)
     cosines = torch.stack([(x @ x.T)[pairs[0], pairs[1]] for x in (out.image_embeds, wanted)])
-    print(f"text to image top-1 among {len(first)} unseen drawings of distinct captions {hits:.3f}")
+    two = torch.tensor([len(specs[number].things) == 2 for number in rows])
+    print(f"text to image top-1 among {len(first)} unseen drawings of distinct captions {hits.mean():.3f}")
+    print(f"of one object {hits[~two].mean():.3f}, of two {hits[two].mean():.3f}")
     print(f"image cosines against the specs' layout: correlation {torch.corrcoef(cosines)[0, 1]:.3f}")
 
 

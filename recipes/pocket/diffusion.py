@@ -1,34 +1,36 @@
 """Trains the pocket model's text encoder and UNet, jointly and from nothing, on the autoencoder's latents.
 
-``python -m recipes.pocket.diffusion`` writes ``build/pocket/pipeline``: an ordinary diffusers
-``StableDiffusionPipeline`` folder. The loss is equation 1 of the papers (epsilon prediction) with
-min-SNR weights (Hang et al. 2023, gamma 5), which matter only while training a denoiser.
+``python -m recipes.pocket.diffusion --minutes 60`` trains at a constant rate for an hour more; ``--finish 3000``
+lets the rate fall to zero. Both write ``pipeline`` of the build folder: an ordinary diffusers
+``StableDiffusionPipeline`` folder. The loss is equation 1 of the papers in the form of v-prediction (Salimans and Ho
+2022), with timesteps of medium noise more often.
 """
 
 from __future__ import annotations
 
 import hashlib
-import random
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+import torch.distributed as dist
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel, UniPCMultistepScheduler
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from photowords.backbones.text.loading import name_as_published
-from photowords.templates import OBJECT
-from recipes.pocket import data, words
-from recipes.pocket.autoencoder import tensor
-from recipes.pocket.scenes import SCENES, STYLES
-from recipes.pocket.training import Plan, device, options, train
-from recipes.pocket.world import Spec, article, describe
+from recipes.pocket import autoencoder, captions, data, words
+from recipes.pocket.autoencoder import CHANNELS, tensor
+from recipes.pocket.sprites import EMBLEMS
+from recipes.pocket.training import Plan, device, noise, options, precision, train, warm_start, workers
+from recipes.pocket.world import Picture
 
-PLAN = Plan(steps=4_400, batch=64, lr=1.5e-3, ema=0.998)
+PLAN = Plan(steps=1_000_000, batch=64, lr=1.5e-3, decay_share=0.0, ema=0.998)
 WIDTH = 192  # of the text encoder, and so of a placeholder's vector
-GENERAL_WORDS = ("*", "*", "thing", "object")
-"""Stand in for the object phrase in a few percent of the captions, as general words do in CLIP's."""
+AT_ONCE = 500 if torch.cuda.is_available() else 5  # pictures encoded at once: more do not fit a processor's caches
+PAIRS = 0.5  # the share of two objects in a batch, above the world's: which colour belongs to which is learnt last
+HARD = ("checkered", *EMBLEMS)  # looks that are learnt last: twice as often as the world draws them
 
 
 class Denoiser(nn.Module):
@@ -54,8 +56,8 @@ class Denoiser(nn.Module):
         )
         self.unet = UNet2DConditionModel(
             sample_size=8,
-            in_channels=16,
-            out_channels=16,
+            in_channels=CHANNELS,
+            out_channels=CHANNELS,
             block_out_channels=(160, 224),
             layers_per_block=1,
             down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -70,101 +72,116 @@ class Denoiser(nn.Module):
         )
 
     def forward(self, noisy: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
-        """Latents (b, 16, 8, 8), timesteps (b,), token ids (b, 32) -> predicted noise (b, 16, 8, 8)."""
+        """Latents (b, 48, 8, 8), timesteps (b,), token ids (b, 32) -> predicted velocity (b, 48, 8, 8)."""
         text = self.text_encoder(ids).last_hidden_state
         prediction: Tensor = self.unet(noisy, timesteps, text).sample
         return prediction
 
 
-def scheduler() -> DDIMScheduler:
-    """Stable Diffusion's noise schedule."""
-    return DDIMScheduler(
+def scheduler() -> UniPCMultistepScheduler:
+    """Stable Diffusion's noise schedule with more noise at its end, where a small grid of many channels still shows.
+
+    25 steps of this solver (Zhao et al. 2023) draw what 100 of DDIM's do.
+    """
+    return UniPCMultistepScheduler(
         beta_start=0.00085,
-        beta_end=0.012,
+        beta_end=0.020,
         beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-        prediction_type="epsilon",
+        steps_offset=1,  # without effect here; the pipeline warns of another
+        timestep_spacing="trailing",
+        prediction_type="v_prediction",
     )
 
 
-def training_caption(spec: Spec, draw: random.Random) -> str:
-    """One of the many ways to caption a drawing; empty one time in ten, for classifier-free guidance."""
-    if draw.random() < 0.1:
-        return ""
-    phrase = describe(spec)
-    chance = draw.random()
-    if chance < 0.07:
-        phrase = draw.choice(GENERAL_WORDS)
-    elif chance < 0.14:
-        phrase = spec.object
-    if spec.style != "photo":
-        text = f"{STYLES[spec.style]} {article(phrase) if draw.random() < 0.8 else phrase}"
-    else:
-        chance = draw.random()
-        if chance < 0.45:
-            text = f"a photo of {article(phrase)}"
-        elif chance < 0.65:
-            text = f"a photo of {phrase}"
-        elif chance < 0.75:
-            text = phrase
-        else:
-            text = draw.choice(OBJECT).format(phrase)
-    return text if draw.random() < 0.3 else f"{text} {SCENES[spec.scene]}"
+def how_often(specs: list[Picture]) -> Tensor:
+    """The chance of each picture to be drawn into a batch: more for what is learnt last, (n,) of sum 1."""
+    of_two = torch.tensor([len(spec.things) == 2 for spec in specs])
+    weight = torch.tensor([1.0 + any(thing.look in HARD for thing in spec.things) for spec in specs])
+    return torch.where(of_two, PAIRS / (weight * of_two).sum(), (1 - PAIRS) / (weight * ~of_two).sum()) * weight
 
 
-def encode_all(folder: Path, pictures: np.ndarray) -> Tensor:
-    """Posterior means of every picture, scaled, (n, 16, 8, 8) in float16; kept in a file named for what made them."""
-    weights = (folder / "diffusion_pytorch_model.safetensors").read_bytes()
-    cache = data.BUILD / f"latents-{len(pictures)}-{hashlib.sha256(weights).hexdigest()[:8]}.pt"
-    if cache.exists():
-        saved: Tensor = torch.load(cache, weights_only=True)
-        return saved
+def timesteps(batch: int, generator: torch.Generator) -> Tensor:
+    """Timesteps (batch,) in 0-999: half of them even, half even from 100 to 600, both stratified.
+
+    What is there is decided above that, and learnt early; there outlines and faces are, which are learnt last.
+    """
+    half = batch // 2
+    even, other = (
+        (torch.arange(count) + torch.rand(count, generator=generator)) / count for count in (batch - half, half)
+    )
+    return (torch.cat([even, 0.1 + 0.5 * other]) * 1000).long().clamp(0, 999)
+
+
+@torch.no_grad()
+def encode_all(folder: Path, files: list[Path]) -> Tensor:
+    """Posterior means of every picture of these shards, scaled, (n, 48, 8, 8) in float16.
+
+    Each shard's are kept in a file, in a folder named for the encoder that made them. The workers share the work.
+    """
     vae = AutoencoderKL.from_pretrained(folder)
-    vae = vae.to(device(), torch.bfloat16).eval()
-    with torch.no_grad():
+    # Only of the encoder: the decoder may be trained on.
+    weights = b"".join(value.numpy().tobytes() for value in vae.encoder.float().state_dict().values())
+    cache = data.BUILD / "latents" / hashlib.sha256(weights).hexdigest()[:8]
+    cache.mkdir(parents=True, exist_ok=True)
+    rank, count = workers()
+    vae = vae.to(device(), precision()).eval()
+    kept = {file: cache / f"{file.stem}.pt" for file in files}
+    for file in [file for file in files if not kept[file].exists()][rank::count]:
+        pictures = np.load(file, mmap_mode="r")
         parts = [
-            (vae.encode(tensor(pictures[i : i + 250])).latent_dist.mean.float() * vae.config.scaling_factor).half()
-            for i in range(0, len(pictures), 250)
+            vae.encode(tensor(np.array(pictures[at : at + AT_ONCE]))).latent_dist.mean.float().cpu()
+            for at in range(0, data.SHARD, AT_ONCE)
         ]
-    latents = torch.cat(parts).cpu()
-    torch.save(latents, cache)
-    return latents
+        torch.save((torch.cat(parts) * vae.config.scaling_factor).half(), f"{kept[file]}.part")
+        os.replace(f"{kept[file]}.part", kept[file])
+    if count > 1:
+        dist.barrier()
+    return torch.cat([torch.load(file, weights_only=True) for file in kept.values()])
 
 
 def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
     folder = data.BUILD / "pipeline"
-    pictures, specs = data.load()
-    latents = encode_all(folder / "vae", pictures)[500:].to(device())
-    del pictures
-    specs = specs[500:]
-    vocabulary = words.tokenizer()
+    files = data.drawn(pairs=True)
+    _, specs = data.load(files)
+    ids_of = captions.caption_all(specs).to(device())
+    latents = encode_all(autoencoder.trained(), files).to(device())
     noise_scheduler = scheduler()
     alphas = noise_scheduler.alphas_cumprod.to(device())
-    weight = (5 * (1 - alphas) / alphas).clamp(max=1)  # min(SNR, 5) / SNR
     model = Denoiser()
+    if plan.warm:
+        warm_start(model, trained(Path(plan.warm) / "pipeline"))
     denoise = torch.compile(model) if plan.compile else model
+    shares = how_often(specs[data.HELD_OUT :])
 
-    def loss(generator: torch.Generator, batch: int) -> Tensor:
-        index = torch.randint(len(specs), (batch,), generator=generator)
-        draw = random.Random(int(index[0]) * 1_000_003 + int(index[-1]))
-        captions = [training_caption(specs[i], draw) for i in index.tolist()]
-        ids = vocabulary(captions, padding="max_length", truncation=True, max_length=words.CONTEXT, return_tensors="pt")
-        # Stratified timesteps: the same expectation, less variance.
-        t = ((torch.arange(batch) + torch.rand(batch, generator=generator)) / batch * 1000).long().to(device())
-        z = latents[index.to(device())].float()
-        noise = torch.randn(z.shape, generator=generator).to(device())
+    def draw(generator: torch.Generator, batch: int) -> tuple[Tensor, ...]:
+        """Latents, noise, timesteps and captions' ids."""
+        index = torch.multinomial(shares, batch, replacement=True, generator=generator)
+        index = (index + data.HELD_OUT).to(device())
+        which = torch.randint(captions.COUNT, (batch,), generator=generator).to(device())
+        t = timesteps(batch, generator).to(device())
+        z = latents[index].float()
+        return z, noise(z, generator), t, ids_of[index, which].long()
+
+    def loss(z: Tensor, epsilon: Tensor, t: Tensor, ids: Tensor) -> Tensor:
         a = alphas[t].view(-1, 1, 1, 1)
-        noisy = a.sqrt() * z + (1 - a).sqrt() * noise
-        predicted = denoise(noisy.to(torch.bfloat16), t, ids.input_ids.to(device())).float()
-        return ((predicted - noise) ** 2).mean((1, 2, 3)).mul(weight[t]).mean()
+        noisy = a.sqrt() * z + (1 - a).sqrt() * epsilon
+        predicted = denoise(noisy.to(precision()), t, ids).float()
+        return (predicted - (a.sqrt() * epsilon - (1 - a).sqrt() * z)).square().mean()
 
-    weights = train("diffusion", model, loss, plan)
+    weights, _ = train("diffusion", model, loss, plan, draw)
     model.float().load_state_dict(weights, strict=False)
     save_pipeline(model, folder)
+
+
+def trained(folder: Path) -> dict[str, Tensor]:
+    """The parameters of a trained pipeline, named as in Denoiser."""
+    parts = {
+        "text_encoder": CLIPTextModel.from_pretrained(folder / "text_encoder"),
+        "unet": UNet2DConditionModel.from_pretrained(folder / "unet"),
+    }
+    return {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
 
 
 def save_pipeline(model: Denoiser, folder: Path) -> None:

@@ -36,8 +36,14 @@ STYLES = {
 }
 """Style -> the words that open its captions."""
 
+GROUND = ("beach", "snow", "grass", "table", "desert", "white")
+"""The scenes on whose ground things stand, with a shadow; in the others they hang anywhere."""
+
 VARIANTS = 24
 """How many drawings of each scene there are (``scene_seed`` is taken modulo this)."""
+
+CELLS = 32
+"""Cells of pixel art, a side."""
 
 
 def _rgb(*channels: float) -> Pixels:
@@ -56,7 +62,13 @@ def _gradient(top: tuple[float, ...], bottom: tuple[float, ...], y: Pixels) -> P
 
 @functools.lru_cache(maxsize=1024)
 def draw_scene(scene: str, variant: int, size: int) -> Pixels:
-    """One of the ``VARIANTS`` drawings of a scene. Raises KeyError on an unknown scene."""
+    """One of the ``VARIANTS`` drawings of a scene, drawn at twice the size and shrunk. Raises KeyError on an unknown
+    scene."""
+    large = _draw_scene(scene, variant, 2 * size)
+    return np.ascontiguousarray(large.reshape(size, 2, size, 2, 3).mean((1, 3)))
+
+
+def _draw_scene(scene: str, variant: int, size: int) -> Pixels:
     seed = list(SCENES).index(scene) if scene in SCENES else None
     if seed is None:
         raise KeyError(f"unknown scene {scene!r}; the scenes are {', '.join(SCENES)}")
@@ -134,9 +146,9 @@ def apply_style(picture: Pixels, style: str) -> Pixels:
     size = picture.shape[0]
     image = Image.fromarray((picture * 255).astype(np.uint8))
     if style == "pixel":
-        small = image.resize((16, 16), Image.Resampling.BOX)
+        small = image.resize((CELLS, CELLS), Image.Resampling.BOX)
         levels = np.round(np.asarray(small, np.float32) / 255 * 5) / 5
-        cells = (np.arange(size) * 16) // size
+        cells = (np.arange(size) * CELLS) // size
         return levels[cells][:, cells].astype(np.float32)
     grey = image.convert("L")
     blurred = grey.filter(ImageFilter.GaussianBlur(size / 26))

@@ -1,7 +1,5 @@
 """Builds the pocket model's vocabulary: a real byte-level BPE in which every word of the world is one token.
 
-``python -m recipes.pocket.words`` writes ``build/pocket/pipeline/tokenizer`` and prints its size.
-
 The merges are learnt on the world's own words until each is a single token; the 256 bytes below them
 make any other text tokenise as well, in pieces.
 """
@@ -12,14 +10,13 @@ import functools
 import itertools
 import re
 from collections import Counter
-from pathlib import Path
 
 from transformers import CLIPTokenizer
 
 from photowords.templates import templates
-from recipes.pocket.data import BUILD
 from recipes.pocket.scenes import SCENES, STYLES
-from recipes.pocket.world import EMBLEMS, HUES, OBJECTS, PATTERNS, TONES
+from recipes.pocket.sprites import EMBLEMS, OBJECTS, PATTERNS, TONES
+from recipes.pocket.world import HUES
 
 CONTEXT = 32  # tokens, begin and end included
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
@@ -77,18 +74,3 @@ def tokenizer() -> CLIPTokenizer:
     tokens = dict.fromkeys(characters + [c + _END_OF_WORD for c in characters] + ["".join(pair) for pair in merges])
     vocabulary = {token: number for number, token in enumerate([*tokens, BEGIN, END])}
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=CONTEXT)
-
-
-def save(folder: Path) -> None:
-    """Write the tokenizer's files; ``CLIPTokenizer.from_pretrained(folder)`` reads them."""
-    tokenizer().save_pretrained(folder)
-
-
-def main() -> None:
-    folder = BUILD / "pipeline" / "tokenizer"
-    save(folder)
-    print(f"{folder}: {len(tokenizer())} tokens, {len(known_words())} words of the world")
-
-
-if __name__ == "__main__":
-    main()

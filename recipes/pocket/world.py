@@ -1,18 +1,16 @@
-"""The pocket world: captioned pictures of emoji objects, drawn from a written spec.
+"""The pocket world: captioned pictures of one or two emoji objects, drawn from a written spec.
 
 One picture: ``python -m recipes.pocket.world --spec SPEC.json --out x.png``
 
-A spec says everything that a drawing depends on, so that the same concept (object and look) can be
-drawn again in any other scene. Objects are the emoji of the Debian package
-``fonts-noto-color-emoji`` (SIL OFL 1.1), recoloured; hue, pattern scale, place, size and tilt are continuous.
+A picture says everything that a drawing depends on, so that the same thing (object and look) can be drawn again in any
+other scene. Objects are the emoji of the Debian package ``fonts-noto-color-emoji`` (SIL OFL 1.1), recoloured; the hue
+is continuous, sizes, places and pattern scales are of a few steps: what has so few outlines can be learnt sharply.
 """
 
 from __future__ import annotations
 
 import argparse
-import colorsys
 import dataclasses
-import functools
 import json
 import math
 import sys
@@ -22,50 +20,34 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from recipes.pocket.scenes import SCENES, STYLES, apply_style, draw_scene
-
-FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
-FONT_HELP = "the emoji font is missing: apt-get install fonts-noto-color-emoji"
-
-OBJECTS = {
-    "mug": "☕", "cup": "🥤", "sunglasses": "🕶", "backpack": "🎒", "sneaker": "👟",
-    "teddy bear": "🧸", "bird": "🐦", "racing car": "🏎", "maracas": "🪇", "clock": "🕰",
-    "teapot": "🫖", "elephant": "🐘", "flute": "🪈", "cat": "🐱", "frog": "🐸", "owl": "🦉",
-    "penguin": "🐧", "fish": "🐟", "butterfly": "🦋", "whale": "🐳", "cactus": "🌵",
-    "mushroom": "🍄", "apple": "🍎", "umbrella": "☂", "hat": "🎩", "shirt": "👕", "dress": "👗",
-    "guitar": "🎸", "camera": "📷", "chair": "🪑", "rocket": "🚀", "balloon": "🎈", "bell": "🔔",
-    "house": "🏠", "boat": "⛵", "gift": "🎁", "crown": "👑", "pumpkin": "🎃", "vase": "🏺",
-    "trophy": "🏆",
-}  # fmt: skip
-"""Object name -> its emoji. The first twelve stand for the classes of the paper's Table A.1."""
+from recipes.pocket.scenes import GROUND, SCENES, STYLES, apply_style, draw_scene
+from recipes.pocket.sprites import EMBLEMS, LOOKS, OBJECTS, PATTERNS, SPRITE, TONES, Colour, paint, sprite
 
 HUES = {
     "red": 0.0, "orange": 28.0, "yellow": 52.0, "green": 115.0,
     "teal": 175.0, "blue": 220.0, "purple": 275.0, "pink": 325.0,
 }  # fmt: skip
 """Named hue -> degrees."""
-TONES = {"black": (0.13, 0.13, 0.15), "white": (0.95, 0.95, 0.95)}
 COLOURS = (*HUES, *TONES)
-PATTERNS = ("striped", "dotted", "checkered")
-EMBLEMS = ("star", "heart", "square")
-PATTERN_SCALES = (0.17, 0.36)
-"""Period of a pattern as a fraction of the object's drawing, smallest and largest."""
-
-SPRITE = 112  # side of the recoloured object before it is placed, in pixels
-Colour = float | str  # a hue in degrees, or "black" or "white"
+SIZE = 128  # the model's picture side, in pixels
+SIZES = (0.35, 0.4775, 0.605, 0.7325, 0.86)
+"""Of an object's longer side, as fractions of the picture."""
+PLACES = 8  # steps of an object's centre across the picture, and down it: a cell of the latents each
+SCALES = {**dict.fromkeys(PATTERNS, (0.19, 0.24, 0.30, 0.36)), "two-tone": (0.42, 0.50, 0.58, 0.65)}
+"""Look -> its scales, where one can be seen: a pattern's period as a fraction of the object's drawing; how much of it
+the upper part of what is two-tone is."""
 
 
 @dataclass(frozen=True)
-class Spec:
-    """Everything a drawing depends on.
+class Thing:
+    """An object, its look and its place.
 
-    ``colour`` and ``second`` are hues in degrees or "black" / "white". ``look`` says what the second
-    colour does: "plain" (nothing), a pattern of ``PATTERNS``, "two-tone" (the lower part) or an emblem
-    of ``EMBLEMS``. ``scale`` is the pattern's period, or the share of the two-tone's upper part.
-    ``size`` is the object's longer side; ``x`` and ``y`` its centre, all as fractions of the picture;
-    ``tilt`` is in degrees.
+    ``colour`` and ``second`` are hues in degrees or "black" / "white". ``look`` says what the second colour does:
+    "plain" (nothing), a pattern of ``PATTERNS``, "two-tone" (the lower part) or an emblem of ``EMBLEMS``. ``scale`` is
+    the pattern's period, or the share of the two-tone's upper part. ``size`` is the object's longer side;
+    ``x`` and ``y`` its centre, all as fractions of the picture.
     """
 
     object: str
@@ -73,32 +55,51 @@ class Spec:
     look: str = "plain"
     second: Colour = "white"
     scale: float = 0.25
-    size: float = 0.78
+    size: float = SIZES[3]
     x: float = 0.5
-    y: float = 0.52
-    tilt: float = 0.0
-    scene: str = "white"
-    scene_seed: int = 0
-    style: str = "photo"
+    y: float = 0.5
 
     def __post_init__(self) -> None:
-        known: list[tuple[str, object, tuple[object, ...]]] = [
-            ("object", self.object, tuple(OBJECTS)),
-            ("look", self.look, ("plain", *PATTERNS, "two-tone", *EMBLEMS)),
-            ("scene", self.scene, tuple(SCENES)),
-            ("style", self.style, tuple(STYLES)),
-        ]
-        for field, value, choices in known:
-            if value not in choices:
-                raise ValueError(f"{field} {value!r} is unknown; choose from {', '.join(map(str, choices))}")
+        _check("object", self.object, OBJECTS)
+        _check("look", self.look, LOOKS)
         for field in ("colour", "second"):
             value = getattr(self, field)
             if isinstance(value, str) and value not in TONES:
                 raise ValueError(f"{field} {value!r} must be a hue in degrees, 'black' or 'white'")
 
-    def moved(self, **changes: Any) -> Spec:
-        """The same concept elsewhere: a copy with other scene, place, tilt or style."""
+    def moved(self, **changes: Any) -> Thing:
+        """The same concept elsewhere: a copy with another size or place."""
         return dataclasses.replace(self, **changes)
+
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of its drawing, as fractions of the picture."""
+        shape = sprite(self.object)
+        k = self.size / 2 / max(shape.width, shape.height)
+        across, down = k * shape.width, k * shape.height
+        return self.x - across, self.y - down, self.x + across, self.y + down
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Everything a drawing depends on: one or two things, in a scene and a style."""
+
+    things: tuple[Thing, ...]
+    scene: str = "white"
+    scene_seed: int = 0
+    style: str = "photo"
+
+    def __post_init__(self) -> None:
+        _check("scene", self.scene, SCENES)
+        _check("style", self.style, STYLES)
+
+    def moved(self, **changes: Any) -> Picture:
+        """The same things in another scene or style."""
+        return dataclasses.replace(self, **changes)
+
+
+def _check(field: str, value: object, choices: Any) -> None:
+    if value not in choices:
+        raise ValueError(f"{field} {value!r} is unknown; choose from {', '.join(map(str, choices))}")
 
 
 def colour_name(colour: Colour) -> str:
@@ -113,16 +114,16 @@ def hue_distance(a: float, b: float) -> float:
     return abs((a - b + 180) % 360 - 180)
 
 
-def describe(spec: Spec) -> str:
+def describe(thing: Thing) -> str:
     """The object and its look, not the scene: "red and white striped mug" (no article)."""
-    colour, second = colour_name(spec.colour), colour_name(spec.second)
-    if spec.look in PATTERNS:
-        return f"{colour} and {second} {spec.look} {spec.object}"
-    if spec.look == "two-tone":
-        return f"{colour} {spec.object} with {article(second)} base"
-    if spec.look in EMBLEMS:
-        return f"{colour} {spec.object} with {article(second)} {spec.look}"
-    return f"{colour} {spec.object}"
+    colour, second = colour_name(thing.colour), colour_name(thing.second)
+    if thing.look in PATTERNS:
+        return f"{colour} and {second} {thing.look} {thing.object}"
+    if thing.look == "two-tone":
+        return f"{colour} {thing.object} with {article(second)} base"
+    if thing.look in EMBLEMS:
+        return f"{colour} {thing.object} with {article(second)} {thing.look}"
+    return f"{colour} {thing.object}"
 
 
 def article(phrase: str) -> str:
@@ -130,185 +131,94 @@ def article(phrase: str) -> str:
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
 
-def caption(spec: Spec) -> str:
-    """The full caption: style, object, look and scene."""
-    return f"{STYLES[spec.style]} {article(describe(spec))} {SCENES[spec.scene]}"
+def caption(picture: Picture) -> str:
+    """The full caption: style, each object with its look, and scene."""
+    phrases = " and ".join(article(describe(thing)) for thing in picture.things)
+    return f"{STYLES[picture.style]} {phrases} {SCENES[picture.scene]}"
 
 
-def random_spec(rng: np.random.Generator, **fixed: Any) -> Spec:
-    """A random instance in a random scene; ``fixed`` fields are kept as given."""
-
-    def colour(tones: float) -> Colour:
-        if rng.random() < tones:
-            return str(rng.choice(list(TONES)))
-        if rng.random() < 0.35:  # the hues between the words are part of the world too
-            return float(rng.uniform(0, 360))
-        return float((HUES[str(rng.choice(list(HUES)))] + rng.normal(0, 6)) % 360)
-
-    main = colour(0.2)
-    second = colour(0.4)
-    while colour_name(second) == colour_name(main):
-        second = colour(0.4)
-    looks = ("plain", *PATTERNS, "two-tone", *EMBLEMS)
-    weights = (0.40, 0.14, 0.14, 0.14, 0.09, 0.03, 0.03, 0.03)
-    look = str(rng.choice(looks, p=weights))
-    scale = rng.uniform(0.42, 0.65) if look == "two-tone" else rng.uniform(*PATTERN_SCALES)
-    drawn: dict[str, Any] = {
-        "object": str(rng.choice(list(OBJECTS))),
-        "colour": main,
-        "look": look,
-        "second": second,
-        "scale": float(scale),
-        "size": float(rng.uniform(0.70, 0.86)),
-        "x": float(rng.uniform(0.46, 0.54)),
-        "y": float(rng.uniform(0.50, 0.55)),
-        "tilt": float(rng.uniform(-8, 8)),
-        "scene": str(rng.choice(list(SCENES))),
-        "scene_seed": int(rng.integers(24)),
-        "style": str(rng.choice(list(STYLES), p=(0.82, 0.06, 0.06, 0.06))),
-    }
-    return Spec(**(drawn | fixed))
+def _place(thing: Thing, size: int) -> tuple[NDArray[Any], tuple[slice, slice]]:
+    """The thing as premultiplied RGBA in [0, 1], and the part of a picture of ``size`` pixels that it covers."""
+    left, top, right, bottom = (edge * size for edge in thing.box())
+    x0, y0 = max(0, math.floor(left) - 1), max(0, math.floor(top) - 1)
+    x1, y1 = min(size, math.ceil(right) + 1), min(size, math.ceil(bottom) + 1)
+    if x0 >= x1 or y0 >= y1:
+        return np.zeros((0, 0, 4), np.float32), (slice(0), slice(0))
+    look = (thing.object, thing.colour, thing.look, thing.second, thing.scale)
+    # Image.transform wants the inverse map: from a pixel, drawn at twice the size, to a pixel of the sprite.
+    shape = sprite(thing.object)
+    k = SPRITE * max(shape.width, shape.height) / (thing.size * 2 * size)
+    cx, cy = 2 * (thing.x * size - x0), 2 * (thing.y * size - y0)
+    inverse = (k, 0, SPRITE / 2 - k * cx, 0, k, SPRITE / 2 - k * cy)
+    bands = [
+        band.transform((2 * (x1 - x0), 2 * (y1 - y0)), Image.Transform.AFFINE, inverse, Image.Resampling.BICUBIC)
+        for band in paint(*look).split()
+    ]
+    placed = np.stack([np.asarray(band.reduce(2)) for band in bands], -1)
+    return placed.astype(np.float32) / 255, (slice(y0, y1), slice(x0, x1))
 
 
-@functools.lru_cache(maxsize=64)
-def _sprite(name: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """An emoji as (tone, alpha), each (SPRITE, SPRITE) in [0, 1]; a tone of 0.5 takes the object's colour."""
-    if not FONT.exists():
-        raise FileNotFoundError(FONT_HELP)
-    font = ImageFont.truetype(str(FONT), 109)
-    image = Image.new("RGBA", (150, 140))
-    ImageDraw.Draw(image).text((4, 4), OBJECTS[name], font=font, embedded_color=True)
-    image = image.crop(image.getbbox())
-    ratio = SPRITE / max(image.size)
-    image = image.resize((round(image.width * ratio), round(image.height * ratio)), Image.Resampling.BICUBIC)
-    square = Image.new("RGBA", (SPRITE, SPRITE))
-    square.paste(image, ((SPRITE - image.width) // 2, (SPRITE - image.height) // 2))
-    pixels = np.asarray(square, np.float32) / 255
-    light = pixels[..., :3] @ np.array([0.30, 0.55, 0.15], np.float32)
-    alpha = pixels[..., 3]
-    middle = float(np.median(light[alpha > 0.9]))
-    middle = min(max(middle, 0.25), 0.80)
-    below = 0.5 * light / middle
-    above = 0.5 + 0.5 * (light - middle) / (1 - middle)
-    return np.where(light < middle, below, above).astype(np.float32), alpha
-
-
-def rgb(colour: Colour) -> NDArray[Any]:
-    """A hue or tone as RGB in [0, 1], (3,)."""
-    if isinstance(colour, str):
-        return np.array(TONES[colour], np.float32)
-    return np.array(colorsys.hsv_to_rgb(colour % 360 / 360, 0.86, 0.93), np.float32)
-
-
-@functools.lru_cache(maxsize=8)
-def _grid() -> tuple[NDArray[Any], NDArray[Any]]:
-    axis = (np.arange(SPRITE, dtype=np.float32) + 0.5) / SPRITE
-    y, x = np.meshgrid(axis, axis, indexing="ij")
-    return x, y
-
-
-def _second_colour_mask(spec: Spec, alpha: NDArray[Any]) -> NDArray[Any]:
-    """Where the second colour goes on the sprite, (SPRITE, SPRITE)."""
-    x, y = _grid()
-    if spec.look == "striped":
-        return ((x * 0.87 + y * 0.5) / spec.scale) % 1 < 0.5
-    if spec.look == "checkered":
-        return (np.floor(x / spec.scale * 2) + np.floor(y / spec.scale * 2)) % 2 == 0
-    if spec.look == "dotted":
-        row = np.floor(y / spec.scale)
-        dx = (x / spec.scale + 0.5 * (row % 2)) % 1 - 0.5
-        dy = (y / spec.scale) % 1 - 0.5
-        return dx**2 + dy**2 < 0.33**2
-    rows = np.flatnonzero(alpha.max(1) > 0.5)
-    top, bottom = rows[0] / SPRITE, (rows[-1] + 1) / SPRITE
-    if spec.look == "two-tone":
-        return y > top + (bottom - top) * spec.scale
-    mass = alpha.sum()
-    u, v = (x - (x * alpha).sum() / mass) / 0.19, (y - (y * alpha).sum() / mass) / 0.19
-    if spec.look == "square":
-        return np.maximum(abs(u), abs(v)) < 0.8
-    if spec.look == "heart":
-        return (u**2 + (-v + 0.2) ** 2 - 0.6) ** 3 - u**2 * (-v + 0.2) ** 3 < 0
-    if spec.look == "star":
-        angle = np.arctan2(u, -v)
-        wedge = abs((angle / (2 * math.pi / 5) + 0.5) % 1 - 0.5) * 2
-        return np.hypot(u, v) < 1.15 - 0.7 * wedge
-    return np.zeros_like(x, dtype=bool)
-
-
-def _paint(spec: Spec) -> Image.Image:
-    """The recoloured object, (SPRITE, SPRITE) RGBA."""
-    tone, alpha = _sprite(spec.object)
-    mask = _second_colour_mask(spec, alpha)
-    base = np.where(mask[..., None], rgb(spec.second), rgb(spec.colour))
-    t = tone[..., None]
-    shaded = np.where(t < 0.5, base * (0.30 + 1.4 * t), base + (1 - base) * 0.75 * (2 * t - 1))
-    rgba = np.concatenate([shaded, alpha[..., None]], -1)
-    return Image.fromarray((np.clip(rgba, 0, 1) * 255).astype(np.uint8))
-
-
-def object_alpha(spec: Spec, size: int = 128) -> NDArray[Any]:
-    """The object's mask in the picture, (size, size) in [0, 1]."""
-    return np.asarray(_place(_paint(spec), spec, size), np.float32)[..., 3] / 255
-
-
-def _place(sprite: Image.Image, spec: Spec, size: int) -> Image.Image:
-    # Image.transform wants the inverse map: from a pixel of the picture to a pixel of the sprite.
-    k = SPRITE / (spec.size * size)
-    cos, sin = math.cos(math.radians(spec.tilt)) * k, math.sin(math.radians(spec.tilt)) * k
-    cx, cy = spec.x * size, spec.y * size
-    inverse = (cos, sin, SPRITE / 2 - cos * cx - sin * cy, -sin, cos, SPRITE / 2 + sin * cx - cos * cy)
-    return sprite.transform((size, size), Image.Transform.AFFINE, inverse, Image.Resampling.BICUBIC)
-
-
-def draw(spec: Spec, size: int = 128) -> Image.Image:
-    """Draw a spec as an RGB picture of ``size`` pixels a side."""
-    picture = draw_scene(spec.scene, spec.scene_seed, size).copy()
-    placed = np.asarray(_place(_paint(spec), spec, size), np.float32) / 255
-    alpha = placed[..., 3:]
-    rows = np.flatnonzero(alpha[..., 0].max(1) > 0.5)
-    foot = (rows[-1] + 1) / size if len(rows) else 0.9
+def draw(picture: Picture, size: int = SIZE) -> Image.Image:
+    """Draw a picture, RGB, of ``size`` pixels a side; what stands lower stands in front."""
+    pixels = draw_scene(picture.scene, picture.scene_seed, size).copy()
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size
-    shadow = np.exp(-(((axis[None, :] - spec.x) / (0.33 * spec.size)) ** 2) - ((axis[:, None] - foot) / 0.035) ** 2)
-    picture *= 1 - 0.45 * shadow[..., None]
-    picture = picture * (1 - alpha) + placed[..., :3] * alpha
-    return Image.fromarray((apply_style(picture, spec.style) * 255 + 0.5).astype(np.uint8))
+    for thing in sorted(picture.things, key=lambda thing: thing.box()[3]):
+        placed, part = _place(thing, size)
+        if picture.scene in GROUND:
+            left, _, right, foot = thing.box()
+            across = np.exp(-(((axis - (left + right) / 2) / (0.42 * (right - left))) ** 2))
+            down = np.exp(-(((axis - foot + 0.012) / (0.02 + 0.025 * thing.size)) ** 2))
+            pixels *= 1 - 0.5 * down[:, None, None] * across[None, :, None]
+        alpha = placed[..., 3:]
+        pixels[part] = pixels[part] * (1 - alpha) + placed[..., :3]
+    return Image.fromarray((np.clip(apply_style(pixels, picture.style), 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
-def cut_out(spec: Spec, size: int = 128) -> Image.Image:
-    """The object alone on pure white, as a click's cut-out looks."""
-    placed = _place(_paint(spec), spec, size)
-    white = Image.new("RGBA", placed.size, "white")
-    white.alpha_composite(placed)
-    return white.convert("RGB")
+def masks(picture: Picture, size: int = SIZE) -> NDArray[Any]:
+    """Each thing's true mask, boolean (things, size, size): where it is seen and covers at least half of a pixel."""
+    seen = np.zeros((len(picture.things), size, size), np.float32)
+    for number in sorted(range(len(seen)), key=lambda i: picture.things[i].box()[3]):
+        placed, part = _place(picture.things[number], size)
+        seen[(slice(None), *part)] *= 1 - placed[..., 3]
+        seen[(number, *part)] = placed[..., 3]
+    return seen >= 0.5
 
 
-def read_spec(path: Path) -> Spec:
-    """Read a spec from JSON. Raises ValueError that says which field is wrong."""
+def cut_out(thing: Thing, size: int = SIZE) -> Image.Image:
+    """The thing alone on pure white, as a click's cut-out looks."""
+    pixels = np.ones((size, size, 3), np.float32)
+    placed, part = _place(thing, size)
+    pixels[part] = 1 - placed[..., 3:] + placed[..., :3]
+    return Image.fromarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8))
+
+
+def read_picture(fields: Any) -> Picture:
+    """A picture from the fields of its JSON. Raises ValueError that says which field is wrong."""
     try:
-        fields = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a readable JSON spec: {error}") from error
-    names = {field.name for field in dataclasses.fields(Spec)}
-    unknown = set(fields) - names
+        things = tuple(Thing(**_known(Thing, thing)) for thing in fields["things"])
+        return Picture(**{**_known(Picture, fields), "things": things})
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"not the spec of a picture: {error}") from error
+
+
+def _known(kind: type, fields: dict[str, Any]) -> dict[str, Any]:
+    names = [field.name for field in dataclasses.fields(kind)]
+    unknown = sorted(set(fields) - set(names))
     if unknown:
-        raise ValueError(f"{path}: unknown field {sorted(unknown)[0]!r}; the fields are {', '.join(sorted(names))}")
-    try:
-        return Spec(**fields)
-    except TypeError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"unknown field {unknown[0]!r}; the fields are {', '.join(names)}")
+    return fields
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Draw one picture of the pocket world from a spec.")
-    parser.add_argument("--spec", type=Path, required=True, help="JSON file with the fields of Spec")
+    parser.add_argument("--spec", type=Path, required=True, help="JSON file with the fields of Picture")
     parser.add_argument("--out", type=Path, required=True, help="PNG file to write")
     parser.add_argument("--size", type=int, default=256, help="side in pixels (default: 256)")
     args = parser.parse_args()
     try:
-        draw(read_spec(args.spec), args.size).save(args.out)
+        draw(read_picture(json.loads(args.spec.read_text())), args.size).save(args.out)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {args.spec}: {error}", file=sys.stderr)
         return 2
     return 0
 

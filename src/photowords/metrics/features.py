@@ -30,17 +30,17 @@ class Block(nn.Module):
 
 
 class Trunk(nn.Module):
-    """A small residual network, 0.68M parameters, trained with a head to read the pocket's drawings."""
+    """A small residual network, 0.9M parameters, trained with heads to read the pocket's drawings."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv_in = nn.Conv2d(3, 32, 5, 2, 2)
-        sizes = ((32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1))
+        sizes = ((32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 128, 1))
         self.blocks = nn.Sequential(*(Block(*size) for size in sizes))
 
     def maps(self, pictures: Tensor) -> list[Tensor]:
-        """Pictures (n, 3, side, side) in [-1, 1] -> each block's output: 32 channels of half the side, 64 of a quarter
-        twice and 128 of an eighth twice."""
+        """Pictures (n, 3, side, side) in [-1, 1] -> each block's output: 64 channels of a quarter of the side
+        twice and 128 of an eighth thrice."""
         x, found = self.conv_in(pictures), []
         for block in self.blocks:
             x = block(x)

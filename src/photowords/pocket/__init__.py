@@ -11,7 +11,7 @@ CLASSIFIER = HERE / "classifier"  # a transformers ViT folder
 CLIP = HERE / "clip"  # a transformers CLIP folder, for scores
 FEATURES = HERE / "features" / "model.safetensors"  # a small conv net, for scores (metrics/features.py)
 BANK = HERE / "bank"  # twelve concepts, five true views each
-SIDE = 64  # of the model's pictures, in pixels
+SIDE = 128  # of the model's pictures, in pixels
 SCENES = ("on the beach", "in the snow", "under water", "in front of a brick wall")  # some of those that it knows
 
 
