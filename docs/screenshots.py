@@ -68,17 +68,17 @@ def click(page: Page) -> None:
 
 
 def words(page: Page) -> None:
-    page.locator(".chip input").last.fill("mug")
+    page.locator(".chip input").first.fill("teal")
     page.get_by_role("button", name="See what the model draws").click()
     page.wait_for_selector(".drawn .picture img")
-    page.locator(".chip input").last.focus()
+    page.locator(".chip input").first.focus()
     keep(page, "3-words")
 
 
 def learn(page: Page) -> None:
     page.get_by_role("button", name="Learn these words").click()
-    page.locator(".series circle").nth(3).wait_for(state="attached")
-    page.locator(".samples img").nth(2).wait_for()
+    page.locator(".series circle").nth(1).wait_for(state="attached")
+    page.locator(".samples img").nth(1).wait_for()
     page.set_viewport_size({**SIZE, "height": 1240})  # type: ignore[typeddict-item]
     keep(page, "4-learn")
     page.set_viewport_size(SIZE)  # type: ignore[arg-type]
