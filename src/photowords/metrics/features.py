@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,9 @@ from torch.nn import functional as F
 
 from photowords import pocket
 from photowords.pretrained import digest, fill
+
+SIZES = ((32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 128, 1))
+"""Of each block: channels before it, after it, and its stride."""
 
 
 class Block(nn.Module):
@@ -30,17 +34,16 @@ class Block(nn.Module):
 
 
 class Trunk(nn.Module):
-    """A small residual network, 0.9M parameters, trained with heads to read the pocket's drawings."""
+    """A small residual network, by default of 0.9M parameters, trained with heads to read the pocket's drawings."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sequence[tuple[int, int, int]] = SIZES) -> None:
         super().__init__()
-        self.conv_in = nn.Conv2d(3, 32, 5, 2, 2)
-        sizes = ((32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 128, 1))
+        self.conv_in = nn.Conv2d(3, sizes[0][0], 5, 2, 2)
         self.blocks = nn.Sequential(*(Block(*size) for size in sizes))
 
     def maps(self, pictures: Tensor) -> list[Tensor]:
-        """Pictures (n, 3, side, side) in [-1, 1] -> each block's output: 64 channels of a quarter of the side
-        twice and 128 of an eighth thrice."""
+        """Pictures (n, 3, side, side) in [-1, 1] -> each block's output; by default 64 channels of a quarter of the
+        side twice and 128 of an eighth thrice."""
         x, found = self.conv_in(pictures), []
         for block in self.blocks:
             x = block(x)
