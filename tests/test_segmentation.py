@@ -104,7 +104,7 @@ def test_clean_keeps_what_is_clicked_and_fills_small_holes() -> None:
 
 @needs_font
 def test_one_click_on_the_concepts_of_the_bank_and_on_two_objects() -> None:
-    """A few of what benchmarks/click.py measures; the mean over all 42 is 0.93."""
+    """A few of what benchmarks/click.py measures; the mean over all 42 is 0.95."""
     scores = []
     for name in ("mug", "bird", "clock", "sunglasses"):
         (truth,) = world.masks(bank.views(name)[0], bank.PICTURE)
