@@ -7,7 +7,10 @@ of the build folder.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -116,8 +119,12 @@ def main() -> None:
 def trained() -> Path:
     """The folder of the trained autoencoder in the build folder; the package's if none has been built."""
     folder = data.BUILD / "pipeline" / "vae"
-    if not folder.exists():
-        shutil.copytree(pocket.PIPELINE / "vae", folder)
+    if not folder.exists():  # several workers may come here at once, so each copies for itself and one is renamed
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=data.BUILD) as own:
+            shutil.copytree(pocket.PIPELINE / "vae", Path(own) / "vae")
+            with contextlib.suppress(OSError):
+                os.rename(Path(own) / "vae", folder)
     return folder
 
 

@@ -214,12 +214,12 @@ def train(
             value = loss(*drawn)
         model.zero_grad(set_to_none=True)
         value.backward()
+        if count > 1:  # in what parts compute in, which is half of the bytes
+            average([grad for key in trainable if (grad := live[key].grad) is not None], count)
         for key in trainable:
             gradient = live[key].grad
             master[key].grad = None if gradient is None else gradient.float().reshape(master[key].shape)
         learnt = [master[key] for key in trainable if master[key].grad is not None]
-        if count > 1:
-            average([value.grad for value in learnt if value.grad is not None], count)
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         for optimizer in optimizers:
             optimizer.step()
