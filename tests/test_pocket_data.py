@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL
 
 from photowords import pocket
-from recipes.pocket import captions, data, diffusion, sprites
+from recipes.pocket import autoencoder, captions, data, diffusion, sprites
 from recipes.pocket.world import Picture, Thing
 
 pytestmark = pytest.mark.skipif(not sprites.FONT.exists(), reason=sprites.FONT_HELP)
@@ -47,6 +49,27 @@ def test_latents_are_kept_by_shard_and_follow_the_pictures(shards: list[Path]) -
     assert torch.equal(again, torch.cat([latents[:8], latents[:8], latents[8:]]))
 
 
+@torch.no_grad()
+def test_a_channel_counts_as_much_as_it_moves_pixels(shards: list[Path], tmp_path: Path) -> None:
+    vae = AutoencoderKL.from_pretrained(pocket.PIPELINE / "vae")
+    vae.post_quant_conv.weight[:, 7] = 0.0  # which then moves none
+    vae.save_pretrained(tmp_path / "vae")
+    latents = diffusion.encode_all(tmp_path / "vae", shards[:1])[:2]
+    weights = diffusion.how_visible(tmp_path / "vae", latents).flatten()
+    assert weights.shape == (autoencoder.CHANNELS,) and float(weights.mean()) == pytest.approx(1.0)
+    assert weights[7] == weights.min() and weights.max() > 5 * weights.min() > 0
+
+
+def test_several_workers_may_ask_for_the_autoencoder_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "BUILD", tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(
+            pool.map(lambda _: (autoencoder.trained(), len(list(autoencoder.trained().iterdir()))), range(8))
+        )
+    assert set(folders) == {(tmp_path / "pipeline" / "vae", 2)}
+    assert [path.name for path in tmp_path.iterdir()] == ["pipeline"]
+
+
 def test_the_other_workers_take_the_captions_that_the_first_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     specs = [Picture((Thing("mug", 120.0),))] * 3
     alone, sent = captions.caption_all(specs), list[torch.Tensor]()
@@ -64,4 +87,5 @@ def test_what_is_learnt_last_is_drawn_more_often() -> None:
     plain, hard = Thing("mug", 200.0), Thing("mug", 200.0, "star", 20.0)
     specs = [Picture((plain,)), Picture((plain,)), Picture((hard,)), Picture((plain, plain)), Picture((plain, hard))]
     chances = diffusion.how_often(specs)
-    assert torch.allclose(chances, torch.tensor([0.125, 0.125, 0.25, 1 / 6, 1 / 3]))
+    one, two = (1 - diffusion.PAIRS) / 4, diffusion.PAIRS / 3
+    assert torch.allclose(chances, torch.tensor([one, one, 2 * one, two, 2 * two]))

@@ -2,8 +2,8 @@
 
 ``python -m recipes.pocket.data`` fills ``data`` of the build folder with shards of 5,000 pictures (128 px, uint8)
 and their specs; finished shards are kept. ``--pairs`` draws more of two objects alone, which only the diffusion model
-sees: half of its batches are of two, and it would know those of the even shards by heart. 100,000 pictures take 4 to
-9 minutes on 2 cores, and 4.9 GB.
+sees: two fifths of its batches are of two, and it would know those of the even shards by heart. 100,000 pictures take
+4 to 9 minutes on 2 cores, and 4.9 GB.
 
 The build folder is ``build/pocket``, or what the environment variable POCKET_BUILD says.
 """
