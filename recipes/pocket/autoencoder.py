@@ -7,7 +7,6 @@ of the build folder.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -123,8 +122,11 @@ def trained() -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=data.BUILD) as own:
             shutil.copytree(pocket.PIPELINE / "vae", Path(own) / "vae")
-            with contextlib.suppress(OSError):
+            try:
                 os.rename(Path(own) / "vae", folder)
+            except OSError:
+                if not folder.exists():  # else another was first
+                    raise
     return folder
 
 

@@ -30,9 +30,7 @@ PLAN = Plan(steps=1_000_000, batch=64, lr=1.5e-3, decay_share=0.0, ema=0.998)
 WIDTH = 192  # of the text encoder, and so of a placeholder's vector
 AT_ONCE = 500 if torch.cuda.is_available() else 5  # pictures encoded at once: more do not fit a processor's caches
 PAIRS = 0.4  # the share of two objects in a batch, above the world's: which colour belongs to which is learnt last
-LEAST = (
-    0.2  # the least weight of a channel in the loss, the mean being 1: what moves no pixel stays a latent all the same
-)
+LEAST = 0.2  # of the mean: what the loss gives a channel at least; what moves no pixel stays a latent all the same
 HARD = ("checkered", *EMBLEMS)  # looks that are learnt last: twice as often as the world draws them
 
 
@@ -117,10 +115,10 @@ def timesteps(batch: int, generator: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def how_visible(folder: Path, latents: Tensor) -> Tensor:
-    """How much the pixels move with each channel of the latents, as weights (48, 1, 1) of mean 1, none below ``LEAST``.
+    """How much the pixels move with each channel of the latents, as weights (48, 1, 1) of mean 1.
 
     The channels all get the same noise, but an error in one of them costs twenty times as much in pixels (squared) as
-    the same error in another, and in a quarter of them nothing.
+    the same error in another, and in fourteen of them nothing: those are lifted to ``LEAST`` before the mean is made 1.
     """
     vae = AutoencoderKL.from_pretrained(folder).to(device()).eval()
     z, generator = latents.float() / vae.config.scaling_factor, torch.Generator().manual_seed(0)
