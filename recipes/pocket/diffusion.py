@@ -31,7 +31,7 @@ WIDTH = 192  # of the text encoder, and so of a placeholder's vector
 AT_ONCE = 500 if torch.cuda.is_available() else 5  # pictures encoded at once: more do not fit a processor's caches
 PAIRS = 0.4  # the share of two objects in a batch, above the world's: which colour belongs to which is learnt last
 LEAST = 0.2  # of the mean: what the loss gives a channel at least; what moves no pixel stays a latent all the same
-HARD = ("checkered", *EMBLEMS)  # looks that are learnt last: twice as often as the world draws them
+HARD = ("striped", "dotted", "checkered", *EMBLEMS)  # looks that are learnt last: twice as often as the world's
 
 
 class Denoiser(nn.Module):
