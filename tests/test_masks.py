@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photowords import segmentation
+from photowords import images, segmentation
 from photowords.errors import UserError
 from photowords.segmentation import Clicks
 from tests.discs import LEFT, SIZE, disc
@@ -90,3 +90,15 @@ def test_a_wrong_mask_file_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=said):
             segmentation.load_mask(tmp_path / f"{name}.png", SIZE)
+
+
+def test_a_square_that_would_be_nearly_the_picture_is_all_of_it() -> None:
+    """So that a thing is not scaled a little, and its surroundings kept: a pocket concept learned so melts less."""
+
+    def box(side: int) -> tuple[int, int, int, int]:
+        mask = Image.new("L", (400, 256))
+        mask.paste(255, (150, 30, 150 + side, 30 + side))
+        return images.square_box(mask.size, mask)
+
+    assert box(round(0.78 * 0.84 * 256)) == (126, 6, 341, 221)
+    assert box(round(0.78 * 0.87 * 256)) == (109, 0, 365, 256), "as near to the object's middle as before"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OBJECT_FROM = 128  # of a mask's grey: from here on it is the object
 OBJECT_SHARE = 0.78  # of a square's side, that an object in the middle of a photo usually takes
+NEARLY = 0.85  # of a picture's side, from which on a square is all of it: cutting so little off gains nothing
 ANIMATED = ("GIF", "PNG", "WEBP")  # not MPO: a phone's JPEG holds a second picture that nobody means
 LEAST_SIDE = 8  # pixels; less than this shows nothing
 MOST_PIXELS = 89_000_000  # just below where Pillow begins to warn; its own limit, the process's, is not ours to move
@@ -105,14 +106,16 @@ def object_box(mask: Image.Image) -> tuple[int, int, int, int] | None:
 def square_box(size: tuple[int, int], mask: Image.Image | None = None) -> tuple[int, int, int, int]:
     """The square of a picture to look at: its largest middle one, or the one around the mask's object.
 
-    The object's longer side takes ``OBJECT_SHARE`` of the square's where the picture is large enough; the square is as
-    near to the object's middle as the picture allows. Left, top, right and bottom in pixels; an empty mask is none.
+    The object's longer side takes ``OBJECT_SHARE`` of the square's where the picture is large enough, and less where
+    the square would be ``NEARLY`` the largest, which is taken then; it is as near to the object's middle as the picture
+    allows. Left, top, right and bottom in pixels; an empty mask is none.
     """
     box = object_box(mask) if mask else None
     left, top, right, bottom = box or (0, 0, *size)
     side = min(size)
     if box:
-        side = min(side, max(LEAST_SIDE, round(max(right - left, bottom - top) / OBJECT_SHARE)))
+        around = max(LEAST_SIDE, round(max(right - left, bottom - top) / OBJECT_SHARE))
+        side = around if around < NEARLY * side else side
     x = min(max((left + right - side) // 2, 0), size[0] - side)
     y = min(max((top + bottom - side) // 2, 0), size[1] - side)
     return x, y, x + side, y + side
