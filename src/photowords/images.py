@@ -106,16 +106,17 @@ def object_box(mask: Image.Image) -> tuple[int, int, int, int] | None:
 def square_box(size: tuple[int, int], mask: Image.Image | None = None) -> tuple[int, int, int, int]:
     """The square of a picture to look at: its largest middle one, or the one around the mask's object.
 
-    The object's longer side takes ``OBJECT_SHARE`` of the square's where the picture is large enough, and less where
-    the square would be ``NEARLY`` the largest, which is taken then; it is as near to the object's middle as the picture
-    allows. Left, top, right and bottom in pixels; an empty mask is none.
+    The object's longer side takes ``OBJECT_SHARE`` of the square's, unless that square would be ``NEARLY`` the largest
+    or more: then the largest is taken. Either lies as near to the object's middle as the picture allows. Left, top,
+    right and bottom in pixels; an empty mask is none.
     """
     box = object_box(mask) if mask else None
     left, top, right, bottom = box or (0, 0, *size)
     side = min(size)
     if box:
         around = max(LEAST_SIDE, round(max(right - left, bottom - top) / OBJECT_SHARE))
-        side = around if around < NEARLY * side else side
+        if around < NEARLY * side:
+            side = around
     x = min(max((left + right - side) // 2, 0), size[0] - side)
     y = min(max((top + bottom - side) // 2, 0), size[1] - side)
     return x, y, x + side, y + side
