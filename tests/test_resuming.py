@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from photowords import backbones, follow, learning
+from photowords import backbones, follow, formats, images, learning
 from photowords.backbones import Backbone
 from photowords.cli import main
 from photowords.errors import UserError
 from photowords.follow import Stopped
 from photowords.inversion import Run
+from photowords.inversion.run import FORMAT
 from photowords.settings import InvertSettings
 from photowords.starts import Words
 
@@ -96,6 +97,33 @@ def test_a_model_whose_words_have_changed_is_not_learned_on_with(
     with pytest.raises(UserError, match="begun when the word vectors of model were others"):
         learning.go_on(Run.open(run.folder), backbones.load(str(folder)))
     assert kept == {path: path.read_bytes() for path in run.folder.rglob("*.safetensors")}
+
+
+def test_a_run_that_learned_otherwise_is_read_but_not_learned_on_with(
+    run: Run, tiny: Backbone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop_at(4, run, tiny)
+    settings = run.folder / "settings.json"
+    settings.write_text(settings.read_text().replace(f'"format": {FORMAT}', f'"format": {FORMAT - 1}'))
+    kept = {path: path.read_bytes() for path in run.folder.rglob("*") if path.suffix in (".safetensors", ".jsonl")}
+    with pytest.raises(UserError, match="learned otherwise; its concept can be used"):
+        learning.go_on(Run.open(run.folder), tiny)
+    assert main(["invert", "--out", str(run.folder), "--resume"]) == 2
+    assert "begin again in another folder" in capsys.readouterr().err
+    assert (
+        all(path.read_bytes() == held for path, held in kept.items()) and follow.status(run.folder).state == "stopped"
+    )
+    assert formats.read(run.concept_file).name == "it"
+
+
+def test_a_square_by_another_rule_is_another_format_of_runs() -> None:
+    """Else a run that goes on would compare losses of two squares: who changes the one changes the other, and this."""
+    masks = [Image.new("L", (640, 512)) for _ in range(4)]
+    for mask, side in zip(masks, (20, 200, 330, 400), strict=True):
+        mask.paste(255, (100, 60, 100 + side, 60 + side * 3 // 4))
+    boxes = [images.square_box(mask.size, mask) for mask in masks]
+    rule = [(97, 54, 123, 80), (72, 7, 328, 263), (53, 0, 476, 423), (44, 0, 556, 512)]
+    assert (FORMAT, boxes) == (8, rule)
 
 
 def test_a_line_that_is_none_costs_a_run_nothing_but_itself(run: Run, tiny: Backbone, tmp_path: Path) -> None:

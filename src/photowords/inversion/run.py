@@ -37,8 +37,8 @@ from photowords.inversion.problem import Problem
 from photowords.inversion.step import Step
 from photowords.settings import InvertSettings
 
-FORMAT = 7
-"""Of a run folder. Older ones can be read, but not gone on with: their draws, rate or average were others."""
+FORMAT = 8
+"""Of a run folder. Older ones can be read, but not gone on with: their draws, rate, average or square were others."""
 
 
 class Run:

@@ -77,7 +77,7 @@ def trials(study: Study, backbone: Backbone, masks: Mapping[Photo, Image]) -> li
         },
         "metrics": [metric.name for metric in metrics],
         "scorers": {name: scorer.about for name, scorer in scorers.items()},
-        "format": FORMAT,  # of a run: it moves where the same settings come to draw or to average otherwise
+        "format": FORMAT,  # of a run: it moves where the same settings come to learn otherwise
     }
     cells = []
     for seed in study.seeds:
