@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
 from photowords import jobs, pocket
@@ -33,6 +34,20 @@ def test_a_photo_of_a_run_that_has_not_begun_can_be_taken_up(tmp_path: Path) -> 
     prepare(config)
     told = photos.keep_of_run(config, waiting(tmp_path, pocket.view("mug").read_bytes()))
     assert told["width"] == 256 and (config.photos / f"{told['photo']}.png").is_file()
+
+
+@pytest.mark.parametrize("kind", [*photos.FORMATS, "MPO"])
+def test_every_kind_of_photo_is_read(tmp_path: Path, kind: str) -> None:
+    config, data = Config(tmp_path, tmp_path), io.BytesIO()
+    prepare(config)
+    frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue")]
+    frames[0].save(data, kind, **({"save_all": True, "append_images": frames[1:]} if kind in ("GIF", "MPO") else {}))
+    told = photos.keep(config, data.getvalue())
+    assert told["warnings"] == (["the photo moves; its first picture is taken"] if kind == "GIF" else [])
+    with Image.open(config.photos / f"{told['photo']}.png") as kept:
+        (red, green, blue) = kept.convert("RGB").getpixel((20, 15))  # type: ignore[misc]
+        assert kept.size == (40, 30) and red > 240 and green < 20 and blue < 20
+    assert [path.suffix for path in config.photos.iterdir()] == [".png"]
 
 
 def test_lists_show_small_photos(server: Server) -> None:

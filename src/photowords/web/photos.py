@@ -9,20 +9,22 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from photowords import files, images, jobs, pocket
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.web.answers import missing
 from photowords.web.config import Config
 from photowords.web.worker import Worker
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""What is opened. Others that Pillow knows would be handed to programs, as PostScript is."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""What is opened, by Pillow's names of its readers (a phone's MPO is JPEG's). Others would be handed to programs, as
+PostScript is."""
 ID = re.compile(r"[0-9a-f]{16}")
 MASK = re.compile(r"([0-9a-f]{16})\.mask\.[0-9a-f]{16}")
 KEPT_DAYS = 14
@@ -49,13 +51,15 @@ def keep(config: Config, data: bytes) -> dict[str, Any]:
         upload = config.photos / f"{name}.upload"
         files.write_bytes(upload, data)
         try:
-            photo = images.load_photo(upload)
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always", PhotowordsWarning)
+                photo = images.load_photo(upload)
             images.save_png(photo, config.photos / f"{name}.png")
         except UserError as error:
             raise UserError(str(error).replace(str(upload), "the photo")) from None
         finally:
             upload.unlink(missing_ok=True)
-    return _told(name, photo)
+    return _told(name, photo, [str(one.message).replace(str(upload), "the photo") for one in said])
 
 
 def keep_bank(config: Config, concept: str) -> dict[str, Any]:
@@ -76,12 +80,13 @@ def keep_of_run(config: Config, folder: Path) -> dict[str, Any]:
     return _told(name, photo)
 
 
-def _told(name: str, photo: Image.Image) -> dict[str, Any]:
+def _told(name: str, photo: Image.Image, said: Sequence[str] = ()) -> dict[str, Any]:
     return {
         "photo": name,
         "width": photo.width,
         "height": photo.height,
         "url": f"/api/photos/{name}.png",
+        "warnings": list(said),
     }
 
 

@@ -11,7 +11,7 @@ let asked = null; // the AbortController of the mask that is on its way
 
 /** Show the draft's photo, to be clicked on. */
 export function show() {
-  const { url, width, height } = draft.photo;
+  const { url, width, height, warnings = [] } = draft.photo;
   const marks = s("g", { class: "marks" });
   const drawing = s("svg", { class: "over", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   const shade = s("g", {});
@@ -30,7 +30,7 @@ export function show() {
     h("img", { src: url, alt: "The photo to learn from", width, height, draggable: "false" }),
     drawing,
   );
-  const problem = h("p", { class: "problem", role: "alert" });
+  const problem = h("p", { class: "problem", role: "alert" }, warnings.join(" "));
   const told = h("p", { class: "hint", id: "stage-told" });
   const undo = h("button", { type: "button", onclick: takeBack }, "Undo");
   const clear = h("button", { type: "button", onclick: () => point({ clicks: [], box: null }) }, "Clear");
