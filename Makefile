@@ -46,7 +46,7 @@ format: setup  ## rewrite the code in the house format
 docs: setup  ## write docs/cli.md from the commands' own options
 	$(PY) docs/generate.py
 
-pocket: setup  ## train everything that ships in src/photowords/pocket (hours; see recipes/pocket/README.md)
+pocket: setup  ## train a pocket model from nothing, in place of the shipped one, which has seen more (hours; see recipes/pocket/README.md)
 	$(PY) -m recipes.pocket.build
 	$(PY) -m recipes.pocket.install
 

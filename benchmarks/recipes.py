@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.recipes --concepts build/development --out build/recipes`` runs the arms that have no result yet
 (``recipes.pocket.development`` draws these concepts; the bank is for judging what was chosen), and prints the table.
-All concepts are stepped and drawn in one batch. An arm is judged by its pictures first; ``sheets/ARM.png`` shows them.
+All concepts are stepped and drawn in one batch. An arm is judged by its pictures first, in ``sheets/ARM-sSEED.png``.
 """
 
 from __future__ import annotations

@@ -29,11 +29,11 @@ INSTEAD = {"FILE.toml": "kettles.toml", "DIR": "kettles", "RUN": "learned"}
 ELSEWHERE = {
     "make demo": "sets up an environment; test_demo.py runs what it calls",
     "make test": "sets up an environment; it is what runs this test",
+    "make setup": "sets up an environment; it is what this test runs in",
     "make web": "sets up an environment and answers for ever; tests/web has the server",
     "photowords web": "answers for ever; tests/web has the server",
-    "pip install torch": "installs",
-    "pip install photowords[web]": "installs",
-    "pip install photowords[ray]": "installs",
+    "pip install -e '.[web]'": "installs",
+    "pip install -e '.[ray]'": "installs",
 }
 """Command -> why no test can run it as it stands."""
 
@@ -48,7 +48,7 @@ def commands(text: str) -> Iterator[tuple[str, str]]:
             yield from ((said, "") for said in re.findall(r"`((?:photowords|python|make|pip) [^`]+)`", line))
         elif language in ("", "sh"):
             command, _, comment = line.partition(" #")
-            if re.match(r"(\.venv/bin/)?(photowords|python|make|pip) ", command):
+            if re.match(r"(\.venv/bin/)?(photowords|python|make|pip|cp) ", command):
                 yield command.strip().removeprefix(".venv/bin/"), comment.strip()
 
 

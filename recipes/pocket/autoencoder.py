@@ -30,7 +30,7 @@ KL_WEIGHT = 3e-4  # per latent element; enough to keep the latents smooth and ne
 
 
 def build() -> AutoencoderKL:
-    """The untrained autoencoder, 3.4M parameters."""
+    """The untrained autoencoder, 3.5M parameters."""
     return AutoencoderKL(
         sample_size=SIZE,
         latent_channels=CHANNELS,

@@ -150,7 +150,7 @@ def _phrase(said: list[int], draw: random.Random) -> str:
 
 
 def build(width: int) -> CLIPModel:
-    """The untrained model, about 2.2M parameters; ``width`` is that of the common space."""
+    """The untrained model, about 2.1M parameters; ``width`` is that of the common space."""
     vocabulary = words.tokenizer()
     ids = {name: getattr(vocabulary, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     common = {"projection_dim": width, "intermediate_size": 480, "hidden_act": "gelu"}

@@ -1,7 +1,7 @@
 """The pocket with longer or shorter word vectors: another parametrisation of the very same function.
 
-``python -m recipes.pocket.scaled --scale 0.31 --out build/scaled`` writes a folder for ``--model``. The pocket's word
-vectors have norms of about 1.3, CLIP-L's of 0.4: settings that shall hold for both can be tried on both. Embeddings and
+``python -m recipes.pocket.scaled --scale 0.21 --out build/scaled`` writes a folder for ``--model``. The pocket's word
+vectors have norms of about 1.9, CLIP-L's of 0.4: settings that shall hold for both can be tried on both. Embeddings and
 the output of every residual branch are multiplied alike, so the whole residual stream is; the layer norms that
 everything reads it through divide it out again, their epsilon scaled by the square.
 """
@@ -47,7 +47,10 @@ def main() -> int:
         description="Save the pocket with its word vectors multiplied, the function the same."
     )
     parser.add_argument(
-        "--scale", type=float, default=0.31, help="what they are multiplied by (default: CLIP-L's 0.31)"
+        "--scale",
+        type=float,
+        default=0.21,
+        help="what they are multiplied by (default: 0.21, which makes them as long as CLIP-L's)",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     args = parser.parse_args()

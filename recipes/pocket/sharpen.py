@@ -1,6 +1,6 @@
 """Trains the autoencoder's decoder on, alone, so that edges are sharp: a perceptual and a small adversarial term.
 
-``python -m recipes.pocket.sharpen --minutes 30`` and in the end ``--finish 600`` continue the decoder
+``python -m recipes.pocket.sharpen --minutes 30`` and in the end ``--finish 500`` continue the decoder
 in ``pipeline/vae`` of the build folder. The encoder stays as it is, so
 latents and a diffusion model trained on them stay good: this part may run before, beside or after the diffusion's.
 
@@ -26,7 +26,7 @@ NOISE = 0.15  # of the latents, at most, in units of their standard deviation
 
 
 class Critic(nn.Module):
-    """Says of each patch of 30 pixels whether it is drawn (above 0) or decoded (below)."""
+    """Says of each patch of 38 pixels whether it is drawn (above 0) or decoded (below)."""
 
     def __init__(self) -> None:
         super().__init__()

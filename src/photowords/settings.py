@@ -18,7 +18,7 @@ BACKGROUND_WEIGHT = 0.1
 """What a cell outside the mask weighs where nobody says."""
 
 RHO = {"tangent": 0.3, "adamw": 0.22}
-"""Optimiser -> rate where nobody says, AdamW's of batch 4 and with the root of a batch: 0.019 on the pocket, and on
+"""Optimiser -> rate where nobody says, AdamW's of batch 4 and with the root of a batch: 0.030 on the pocket, and on
 CLIP-L about 0.003, what practitioners use. A turn's length is no gradient's, and the same for every batch."""
 
 SCHEDULERS = {
@@ -84,7 +84,8 @@ class InvertSettings:
     draws: str = option(
         "importance",
         "a run's timesteps and templates: evenly spread over its steps, or each drawn for itself; importance spreads "
-        "them too, with more timesteps where words learn most from them, each weighing as much less",
+        "them too, in models that predict noise (not the pocket) with more timesteps where words learn most from them, "
+        "each weighing as much less",
         choices=("importance", "spread", "independent"),
         metavar="NAME",
     )

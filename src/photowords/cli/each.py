@@ -33,8 +33,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--together",
         type=number(int),
         metavar="N",
-        help="concepts in one batch of the model, fewer where there are processes for all (default: as make 16 "
-        "samples)",
+        help="concepts in one batch of the model, fewer where there are processes for all (default: so many that the "
+        "batch holds 16 samples)",
     )
     add_workers(group)
 

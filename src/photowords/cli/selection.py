@@ -26,7 +26,11 @@ def add_selection(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--box", type=_box, metavar="X0,Y0,X1,Y1", help="a box around it")
     group.add_argument(
-        "--mask", action="append", type=a_path, metavar="FILE", help="a picture that is white where it is; one a photo"
+        "--mask",
+        action="append",
+        type=a_path,
+        metavar="FILE",
+        help="a picture of the photo's size, white on the object and black elsewhere; one for each photo",
     )
     group.add_argument(
         "--segmenter",

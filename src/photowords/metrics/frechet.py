@@ -106,7 +106,7 @@ class SIFID:
 
 
 class PocketSIFID:
-    """SIFID's formula on the pocket's own feature net, first block (32 features at 32 x 32 positions).
+    """SIFID's formula on the pocket's own feature net, first block (64 features at 32 x 32 positions).
 
     Pictures (n, 3, h, w) in [-1, 1] and n or 1 are compared at the pocket's own size; returns (n,) float64, lower is
     more alike. Compares with nothing published.

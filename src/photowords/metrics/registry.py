@@ -247,7 +247,7 @@ METRICS = {
         _pockets(
             _SIFID,
             lambda _, device: frechet.PocketSIFID(device),
-            "SIFID's formula on the pocket's feature net, 32 features; compares with nothing published",
+            "SIFID's formula on the pocket's feature net, 64 features; compares with nothing published",
         ),
         *(
             _pockets(metric, _pockets_clip, f"{metric.protocol}, by the pocket's CLIP")
