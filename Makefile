@@ -46,8 +46,9 @@ format: setup  ## rewrite the code in the house format
 docs: setup  ## write docs/cli.md from the commands' own options
 	$(PY) docs/generate.py
 
-pocket: setup  ## train a pocket model from nothing, in place of the shipped one, which has seen more (hours; see recipes/pocket/README.md)
+pocket: setup  ## train a pocket model from nothing, which takes the shipped one's place if the judge passes it (hours; see recipes/pocket/README.md)
 	$(PY) -m recipes.pocket.build
+	$(PY) -m recipes.pocket.report
 	$(PY) -m recipes.pocket.install
 
 clean:  ## remove .venv, caches and the demo's pictures; not build/, where the pocket's training lives

@@ -7,8 +7,10 @@ of the build folder.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -64,8 +66,7 @@ def difference(y: Tensor, x: Tensor) -> Tensor:
 
 class Crops:
     """Draws what the autoencoder is trained on: crops that lie mostly about the objects; with ``whole``, every other
-    time
-    a quarter as many whole pictures."""
+    time a quarter as many whole pictures."""
 
     def __init__(self, pictures: data.Pictures, specs: list[Picture], whole: bool) -> None:
         self.pictures, self.specs, self.whole = pictures, specs, whole
@@ -73,7 +74,7 @@ class Crops:
     def batch(self, generator: torch.Generator, count: int) -> Tensor:
         """(count, 3, CROP, CROP), or whole pictures, in [-1, 1]; none of those held out."""
         crop = not self.whole or float(torch.rand((), generator=generator)) < 0.5
-        count = count if crop else count // 4
+        count = count if crop else max(1, count // 4)
         index = torch.randint(data.HELD_OUT, len(self.specs), (count,), generator=generator).numpy()
         chances = torch.rand(count, 4, generator=generator).tolist()
         chosen = self.pictures[index]
@@ -110,24 +111,33 @@ def main() -> None:
         return difference(y, x) + PERCEPTUAL * eyes.unlike(seen, y, x) + KL_WEIGHT * kl
 
     weights, done = train("autoencoder", model, loss, plan)
-    if done:
+    if done and plan.ends:
         model.float().load_state_dict(weights)
         save(model, data.BUILD / "pipeline" / "vae", rescale=True)
 
 
-def trained() -> Path:
-    """The folder of the trained autoencoder in the build folder; the package's if none has been built."""
+def trained(warm: str = "") -> Path:
+    """The folder of the trained autoencoder in the build folder, which is at first that of the pocket in ``warm``, by
+    default the package's. Exits where one is being trained there, but not to its end."""
     folder = data.BUILD / "pipeline" / "vae"
     if not folder.exists():  # several workers may come here at once, so each copies for itself and one is renamed
+        if (data.BUILD / "autoencoder.ckpt").exists():
+            sys.exit(f"the autoencoder in {data.BUILD} is not at its end: run recipes.pocket.autoencoder --finish 1000")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=data.BUILD) as own:
-            shutil.copytree(pocket.PIPELINE / "vae", Path(own) / "vae")
+            shutil.copytree(Path(warm or pocket.HERE) / "pipeline" / "vae", Path(own) / "vae")
             try:
                 os.rename(Path(own) / "vae", folder)
             except OSError:
                 if not folder.exists():  # else another was first
                     raise
     return folder
+
+
+def encoder_of(vae: AutoencoderKL) -> str:
+    """A name for the encoder, and so for latents: those of two encoders do not go together, whatever the decoder."""
+    weights = b"".join(value.float().numpy().tobytes() for value in vae.encoder.state_dict().values())
+    return hashlib.sha256(weights).hexdigest()[:8]
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 ``python -m recipes.pocket.build`` runs every part in order. ``--parts autoencoder diffusion`` runs some of them,
 ``--minutes 60`` trains each of them for no more than an hour now, and ``--finish 1500`` ends a training without end.
-On a GPU ``--within 8`` trains all but the autoencoder at once, ended within eight minutes.
+On a GPU ``--within 8`` trains all but the autoencoder at once, ended eight minutes after they have begun to.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ GPU = {
 }
 """What each part gets of the time where all are trained at once on a GPU, and its options there."""
 
+MOST = 8  # workers where nobody says: each holds the latents, and a batch is shared out among them
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
 """glibc keeps the memory of large tensors instead of giving it back at every step: a tenth faster."""
 
@@ -67,9 +68,10 @@ def side_by_side(parts: list[str], within: float, warm: str, environment: dict[s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, help="default: all, in order")
-    usual = 1 if torch.cuda.is_available() else os.cpu_count()
     parser.add_argument(
-        "--workers", type=int, default=usual, help="processes of one thread (default: cores; on a GPU one)"
+        "--workers",
+        type=int,
+        help=f"processes of one thread (default: cores, at most {MOST} of them for training; on a GPU one)",
     )
     parser.add_argument("--minutes", default="0", help="train each part for so many minutes now; 0: to its end")
     parser.add_argument("--warm", default="", help="folder of a trained pocket model to start from (default: none)")
@@ -80,12 +82,14 @@ def main() -> None:
     parser.add_argument("--batch", default="", help="pictures a step, all workers together (default: the part's own)")
     parser.add_argument("--lr", default="", help="the rate, which a warm start wants small (default: the part's own)")
     args = parser.parse_args()
+    trainers = args.workers or (1 if torch.cuda.is_available() else min(MOST, os.cpu_count() or 1))
+    pens = args.workers or os.cpu_count() or 1
     environment = {**MEMORY, **os.environ, "OMP_NUM_THREADS": "1"}
     if args.within:
         if args.minutes != "0" or args.finish != "0" or args.batch or args.lr or "autoencoder" in (args.parts or ()):
             parser.error("--within has batches of its own, ends by itself and leaves the autoencoder as it is")
         if args.parts is None or "data" in args.parts:
-            subprocess.run(command("data", args.workers, []), check=True, env=environment)
+            subprocess.run(command("data", pens, []), check=True, env=environment)
         parts = [part for part in args.parts or PARTS if part in GPU]
         return side_by_side(parts, args.within, args.warm, environment)
     for part in args.parts or PARTS:
@@ -98,7 +102,7 @@ def main() -> None:
         elif part in OPEN and args.minutes == "0":
             runs = [[*extra, flag, str(steps)] for flag, steps in zip(("--steps", "--finish"), OPEN[part], strict=True)]
         for options in runs:
-            subprocess.run(command(part, args.workers, options), check=True, env=environment)
+            subprocess.run(command(part, pens if part == "data" else trainers, options), check=True, env=environment)
         print(f"== {part}: {(time.time() - began) / 60:.1f} minutes", flush=True)
 
 

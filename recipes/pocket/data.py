@@ -13,9 +13,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,8 @@ def pixels(picture: Picture) -> NDArray[np.uint8]:
 
 def on_all_cores(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
     """``function`` of each item, in order, computed in as many processes as there are cores."""
-    with multiprocessing.Pool() as pool:
-        return pool.map(function, items, chunksize=50)
+    with ProcessPoolExecutor() as pool:  # which says so where a process dies; multiprocessing's pool waits for ever
+        return list(pool.map(function, items, chunksize=50))
 
 
 def _draw_shard(shard: tuple[int, bool]) -> None:
@@ -92,9 +92,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: every core)")
     args = parser.parse_args()
     (BUILD / "data").mkdir(parents=True, exist_ok=True)
-    with multiprocessing.Pool(args.workers) as pool:
+    with ProcessPoolExecutor(args.workers) as pool:
         shards = [(n, False) for n in range(args.shards)] + [(n, True) for n in range(args.pairs)]
-        pool.map(_draw_shard, shards, chunksize=1)
+        list(pool.map(_draw_shard, shards))
 
 
 if __name__ == "__main__":

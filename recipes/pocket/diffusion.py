@@ -8,7 +8,6 @@ lets the rate fall to zero. Both write ``pipeline`` of the build folder: an ordi
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -20,10 +19,11 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from photowords.backbones.text.loading import name_as_published
-from recipes.pocket import autoencoder, captions, data, words
-from recipes.pocket.autoencoder import CHANNELS, tensor
+from recipes.pocket import captions, data, words
+from recipes.pocket.autoencoder import CHANNELS, encoder_of, tensor
+from recipes.pocket.autoencoder import trained as trained_autoencoder
 from recipes.pocket.sprites import EMBLEMS
-from recipes.pocket.training import Plan, device, noise, options, precision, train, warm_start, workers
+from recipes.pocket.training import Draw, Plan, device, noise, options, precision, train, warm_start, workers
 from recipes.pocket.world import Picture
 
 PLAN = Plan(steps=1_000_000, batch=64, lr=1.5e-3, decay_share=0.0, ema=0.998)
@@ -131,6 +131,11 @@ def how_visible(folder: Path, latents: Tensor) -> Tensor:
     return (weights / weights.mean()).view(-1, 1, 1).to(device())
 
 
+def is_newer(made: Path, source: Path) -> bool:
+    """Whether a file is there, and was made of another as that is now."""
+    return made.exists() and made.stat().st_mtime >= source.stat().st_mtime
+
+
 @torch.no_grad()
 def encode_all(folder: Path, files: list[Path]) -> Tensor:
     """Posterior means of every picture of these shards, scaled, (n, 48, 8, 8) in float16.
@@ -138,14 +143,12 @@ def encode_all(folder: Path, files: list[Path]) -> Tensor:
     Each shard's are kept in a file, in a folder named for the encoder that made them. The workers share the work.
     """
     vae = AutoencoderKL.from_pretrained(folder)
-    # Only of the encoder: the decoder may be trained on.
-    weights = b"".join(value.numpy().tobytes() for value in vae.encoder.float().state_dict().values())
-    cache = data.BUILD / "latents" / hashlib.sha256(weights).hexdigest()[:8]
+    cache = data.BUILD / "latents" / encoder_of(vae)  # the decoder may be trained on
     cache.mkdir(parents=True, exist_ok=True)
     rank, count = workers()
     vae = vae.to(device(), precision()).eval()
     kept = {file: cache / f"{file.stem}.pt" for file in files}
-    for file in [file for file in files if not kept[file].exists()][rank::count]:
+    for file in [file for file in files if not is_newer(kept[file], file)][rank::count]:
         pictures = np.load(file, mmap_mode="r")
         parts = [
             vae.encode(tensor(np.array(pictures[at : at + AT_ONCE]))).latent_dist.mean.float().cpu()
@@ -158,25 +161,12 @@ def encode_all(folder: Path, files: list[Path]) -> Tensor:
     return torch.cat([torch.load(file, weights_only=True) for file in kept.values()])
 
 
-def main() -> None:
-    plan = options(__doc__, PLAN)
-    torch.manual_seed(0)
-    folder = data.BUILD / "pipeline"
-    files = data.drawn(pairs=True)
-    _, specs = data.load(files)
-    ids_of = captions.caption_all(specs).to(device())
-    latents = encode_all(autoencoder.trained(), files).to(device())
-    noise_scheduler = scheduler()
-    alphas = noise_scheduler.alphas_cumprod.to(device())
-    model = Denoiser()
-    if plan.warm:
-        warm_start(model, trained(Path(plan.warm) / "pipeline"))
-    denoise = torch.compile(model) if plan.compile else model
+def draws(latents: Tensor, ids_of: Tensor, specs: list[Picture]) -> Draw:
+    """What draws a batch: latents (b, 48, 8, 8) of pictures that are not held out, noise, timesteps (b,), and ids
+    (b, 32) of one of each picture's captions, of ``ids_of`` (n, captions, 32)."""
     shares = how_often(specs[data.HELD_OUT :])
-    visible = how_visible(autoencoder.trained(), latents[: data.HELD_OUT : 20])
 
     def draw(generator: torch.Generator, batch: int) -> tuple[Tensor, ...]:
-        """Latents, noise, timesteps and captions' ids."""
         index = torch.multinomial(shares, batch, replacement=True, generator=generator)
         index = (index + data.HELD_OUT).to(device())
         which = torch.randint(captions.COUNT, (batch,), generator=generator).to(device())
@@ -184,13 +174,33 @@ def main() -> None:
         z = latents[index].float()
         return z, noise(z, generator), t, ids_of[index, which].long()
 
+    return draw
+
+
+def main() -> None:
+    plan = options(__doc__, PLAN)
+    torch.manual_seed(0)
+    folder = data.BUILD / "pipeline"
+    files = data.drawn(pairs=True)
+    _, specs = data.load(files)
+    ids_of = captions.caption_all(specs).to(device())
+    vae = trained_autoencoder(plan.warm)
+    latents = encode_all(vae, files).to(device())
+    noise_scheduler = scheduler()
+    alphas = noise_scheduler.alphas_cumprod.to(device())
+    model = Denoiser()
+    if plan.warm:
+        warm_start(model, trained(Path(plan.warm) / "pipeline"))
+    denoise = torch.compile(model) if plan.compile else model
+    visible = how_visible(vae, latents[: data.HELD_OUT : 20])
+
     def loss(z: Tensor, epsilon: Tensor, t: Tensor, ids: Tensor) -> Tensor:
         a = alphas[t].view(-1, 1, 1, 1)
         noisy = a.sqrt() * z + (1 - a).sqrt() * epsilon
         predicted = denoise(noisy.to(precision()), t, ids).float()
         return (visible * (predicted - (a.sqrt() * epsilon - (1 - a).sqrt() * z)).square()).mean()
 
-    weights, _ = train("diffusion", model, loss, plan, draw)
+    weights, _ = train("diffusion", model, loss, plan, draws(latents, ids_of, specs))
     model.float().load_state_dict(weights, strict=False)
     save_pipeline(model, folder)
 

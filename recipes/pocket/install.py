@@ -10,6 +10,7 @@ import argparse
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,19 @@ def install(target: Path) -> None:
     missing += [] if judge.WEIGHTS.exists() else ["judge"]
     if missing:
         sys.exit(f"not built yet: {', '.join(missing)}; {target} is left as it is")
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target) as made:  # all of it, before anything takes an old part's place
+        assemble(Path(made))
+        for part in sorted(Path(made).iterdir()):
+            shutil.rmtree(target / part.name, ignore_errors=True)
+            part.rename(target / part.name)
+    total = sum(path.stat().st_size for path in target.rglob("*.safetensors"))
+    print(f"installed in {target}: {total / 1e6:.1f} MB of weights")
+
+
+def assemble(target: Path) -> None:
+    """Put the parts into an empty folder. Raises FileNotFoundError without the font or the drawings."""
     for name in SHIPPED:
-        shutil.rmtree(target / name, ignore_errors=True)
         shutil.copytree(data.BUILD / name, target / name)
     trunk = {key: value for key, value in load_file(judge.WEIGHTS).items() if key.startswith(("conv_in.", "blocks."))}
     (target / "features").mkdir(exist_ok=True)
@@ -56,8 +68,6 @@ def install(target: Path) -> None:
     (target / "pipeline" / "world.json").write_text(json.dumps(world, indent=1) + "\n")
     for path in target.rglob("*.safetensors"):
         path.chmod(0o644)  # safetensors writes for its owner alone
-    total = sum(path.stat().st_size for path in target.rglob("*.safetensors"))
-    print(f"installed in {target}: {total / 1e6:.1f} MB of weights")
 
 
 @torch.no_grad()

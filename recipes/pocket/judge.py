@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,7 +23,7 @@ from recipes.pocket import data
 from recipes.pocket.regions import REGION, Batch, Regions, held_out, soften
 from recipes.pocket.scenes import SCENES, STYLES
 from recipes.pocket.sprites import LOOKS, OBJECTS, TONES, Colour
-from recipes.pocket.training import CHECKPOINTS, Plan, options, train, warm_start
+from recipes.pocket.training import CHECKPOINTS, Plan, options, save_tracked, train, warm_start
 from recipes.pocket.world import SCALES, Picture, Thing, colour_name, hue_distance
 
 PLAN = Plan(steps=1_000, batch=96, lr=3e-3, weight_decay=0.01, ema=0.995)
@@ -217,9 +217,10 @@ def main() -> None:
     model = Judge()
     if plan.warm:
         warm_start(model, load_file(WEIGHTS))
-    weights, _ = train("judge", model, lambda generator, batch: loss_of(model, draws.batch(generator, batch)), plan)
-    save_file({key: value.cpu().half().contiguous() for key, value in weights.items()}, WEIGHTS)
-    WEIGHTS.chmod(0o644)
+    weights, done = train("judge", model, lambda generator, batch: loss_of(model, draws.batch(generator, batch)), plan)
+    if not done:
+        return
+    save_tracked(weights, WEIGHTS)
     pictures, specs = held_out()
     print(report(load(), pictures, specs))
     print(f"softened:\n{report(load(), soften(pictures, torch.Generator().manual_seed(1)), specs)}")

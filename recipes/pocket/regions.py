@@ -50,8 +50,8 @@ def crop(pictures: Tensor, boxes: Tensor) -> Tensor:
 
 
 def left_to_right(picture: Picture) -> tuple[Thing, ...]:
-    """The things of a picture in the order in which they are read."""
-    return tuple(sorted(picture.things, key=lambda thing: thing.x))
+    """The things of a picture in the order in which they are read; one above another comes first."""
+    return tuple(sorted(picture.things, key=lambda thing: (thing.x, thing.y)))
 
 
 def alone(thing: Thing) -> Picture:

@@ -64,12 +64,17 @@ def named(picture: Picture) -> Picture:
     return picture.moved(things=tuple(things))
 
 
+def coloured(asked: Colour, seen: Colour) -> bool:
+    """Whether a colour is what its word says: near it, and nearer than to any other word's."""
+    return judge.near(asked, seen) and colour_name(asked) == colour_name(seen)
+
+
 def shares_of_one(specs: list[Picture], readings: list[judge.Reading]) -> dict[str, float]:
     """Shares of pictures of one object that show what the words of the caption say."""
     pairs = [(spec.things[0], reading.things[0]) for spec, reading in zip(specs, readings, strict=True)]
-    hued = [judge.near(thing.colour, seen.colour) for thing, seen in pairs if not isinstance(thing.colour, str)]
-    toned = [judge.near(thing.colour, seen.colour) for thing, seen in pairs if isinstance(thing.colour, str)]
-    second = [judge.near(thing.second, seen.second) for thing, seen in pairs if thing.look != "plain"]
+    hued = [coloured(thing.colour, seen.colour) for thing, seen in pairs if not isinstance(thing.colour, str)]
+    toned = [coloured(thing.colour, seen.colour) for thing, seen in pairs if isinstance(thing.colour, str)]
+    second = [coloured(thing.second, seen.second) for thing, seen in pairs if thing.look != "plain"]
     return shares(
         {
             "object": [thing.object == seen.object for thing, seen in pairs],
@@ -85,15 +90,15 @@ def shares_of_one(specs: list[Picture], readings: list[judge.Reading]) -> dict[s
 
 def shares_of_two(specs: list[Picture], readings: list[judge.Reading]) -> dict[str, float]:
     """Shares of pictures of two objects that show both, and both in their own colours."""
-    both, coloured = [], []
+    both, own = [], []
     for spec, reading in zip(specs, readings, strict=True):
         seen = {thing.object: thing.colour for thing in reading.things}
         both.append(set(seen) == {thing.object for thing in spec.things})
-        coloured.append(both[-1] and all(judge.near(thing.colour, seen[thing.object]) for thing in spec.things))
+        own.append(both[-1] and all(coloured(thing.colour, seen[thing.object]) for thing in spec.things))
     return shares(
         {
             "both objects": both,
-            "both objects, each with its own colour": coloured,
+            "both objects, each with its own colour": own,
             "scene of two": [spec.scene == reading.scene for spec, reading in zip(specs, readings, strict=True)],
         }
     )

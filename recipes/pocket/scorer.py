@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,7 +22,7 @@ from recipes.pocket import data
 from recipes.pocket.autoencoder import tensor
 from recipes.pocket.regions import soften
 from recipes.pocket.sample import placed, random_picture, random_thing
-from recipes.pocket.training import CHECKPOINTS, Plan, options, train, warm_start
+from recipes.pocket.training import CHECKPOINTS, Plan, options, save_tracked, train, warm_start, workers
 from recipes.pocket.world import SIZES, Picture, Thing
 
 PLAN = Plan(steps=800, batch=128, lr=2e-3, weight_decay=0.02, ema=0.995)
@@ -106,7 +106,8 @@ def drawn(seed: int, count: int) -> tuple[np.ndarray, list[Thing]]:
 def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(4242)
-    pictures, _ = drawn(4242, THINGS)
+    rank, count = workers()
+    pictures, _ = drawn(4242 + rank, THINGS // count)  # each worker its own
     model = Scorer()
     if plan.warm:
         warm_start(model, load_file(WEIGHTS))
@@ -120,10 +121,10 @@ def main() -> None:
         target = torch.arange(len(rows), device=logits.device)
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
-    weights, _ = train("scorer", model, loss, plan)
-    CHECKPOINTS.mkdir(exist_ok=True)
-    save_file({key: value.cpu().half().contiguous() for key, value in weights.items()}, WEIGHTS)
-    WEIGHTS.chmod(0o644)
+    weights, done = train("scorer", model, loss, plan)
+    if not done:
+        return
+    save_tracked(weights, WEIGHTS)
     print(report(load()))
 
 

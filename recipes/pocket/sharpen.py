@@ -9,15 +9,21 @@ The latents get a little noise, as much as a diffusion model errs.
 
 from __future__ import annotations
 
+import shutil
+import sys
+from pathlib import Path
+
 import torch
+import torch.distributed as dist
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from photowords import files
 from recipes.pocket import data, eyes
-from recipes.pocket.autoencoder import Crops, difference, save, trained
-from recipes.pocket.training import Plan, noise, options, train
+from recipes.pocket.autoencoder import Crops, difference, encoder_of, save, trained
+from recipes.pocket.training import Plan, noise, options, train, workers
 
 PLAN = Plan(steps=1_000_000, batch=32, lr=1e-3, weight_decay=0.0, decay_share=0.0, ema=0.998, save_every=200)
 PERCEPTUAL, ADVERSARIAL = 0.05, 0.02  # weights beside the plain difference
@@ -57,9 +63,9 @@ class Sharpener(nn.Module):
 def main() -> None:
     plan = options(__doc__, PLAN)
     torch.manual_seed(0)
-    folder = trained()
-    autoencoder = AutoencoderKL.from_pretrained(folder)
-    before = {key: value.detach().float().clone() for key, value in autoencoder.decoder.named_parameters()}
+    folder = trained(plan.warm)
+    autoencoder = AutoencoderKL.from_pretrained(unsharpened(folder))
+    before = {key: value.detach().float().clone() for key, value in autoencoder.named_parameters()}
     spread = 1 / autoencoder.config.scaling_factor
     crops = Crops(*data.load(data.drawn()), whole=bool(plan.finish or plan.within))
     seen = eyes.load()
@@ -79,11 +85,35 @@ def main() -> None:
 
     weights, done = train("sharpen", model, loss, plan)
     model.float().load_state_dict(weights, strict=False)
-    if done:
-        with torch.no_grad():  # between two nets of one origin (Wang et al. 2018, ESRGAN, section 3.4)
-            for key, value in model.autoencoder.decoder.named_parameters():
-                value.copy_(torch.lerp(before[key], value.cpu(), KEPT))
+    if done and plan.ends:
+        half_way_back(model.autoencoder, before)
         save(model.autoencoder, folder, rescale=False)  # a diffusion model knows its scale
+
+
+def unsharpened(folder: Path) -> Path:
+    """A copy of the autoencoder as it was when sharpening began, so that a run which ends twice keeps ``KEPT`` once.
+
+    Exits where the autoencoder has another encoder now: the checkpoint's decoder is of another origin then.
+    """
+    kept = data.BUILD / "unsharpened"
+    begun = [path for path in (data.BUILD / "sharpen.ckpt", data.BUILD / "sharpen-finish.ckpt") if path.exists()]
+    rank, count = workers()
+    if rank == 0 and not (begun and kept.exists()):
+        with files.atomic_folder(kept, replace=True) as own:
+            shutil.copytree(folder, own, dirs_exist_ok=True)
+    if count > 1:
+        dist.barrier()
+    before, now = (encoder_of(AutoencoderKL.from_pretrained(path)) for path in (kept, folder))
+    if before != now:
+        sys.exit(f"{folder} was trained on since sharpening began: remove {' and '.join(map(str, begun))}")
+    return kept
+
+
+@torch.no_grad()
+def half_way_back(autoencoder: AutoencoderKL, before: dict[str, Tensor]) -> None:
+    """Between two nets of one origin (Wang et al. 2018, ESRGAN, section 3.4): what both have alike stays."""
+    for key, value in autoencoder.named_parameters():
+        value.copy_(torch.lerp(before[key], value.cpu(), KEPT))
 
 
 if __name__ == "__main__":

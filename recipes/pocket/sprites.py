@@ -76,6 +76,8 @@ def sprite(name: str) -> Sprite:
     font = ImageFont.truetype(str(FONT), 109)
     image = Image.new("RGBA", (150, 140))
     ImageDraw.Draw(image).text((4, 4), OBJECTS[name], font=font, embedded_color=True)
+    if image.getbbox() is None:  # flute and maracas are of Unicode 15
+        raise FileNotFoundError(f"{FONT} is too old: it has no {name}; install a newer one")
     image = image.crop(image.getbbox())
     ratio = (SPRITE - 4) / max(image.size)  # two pixels of air, so that the outline is smooth
     width, height = round(image.width * ratio), round(image.height * ratio)

@@ -28,9 +28,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from photowords import files
 from photowords.backbones import choose_dtype
 from recipes.pocket import data
 from recipes.pocket.graph import Graphed
@@ -61,6 +63,11 @@ class Plan:
     finish: int = 0  # let the rate fall to zero over so many steps from where the constant run stands, and end there
     within: float = 0.0  # end after so many minutes, not after ``steps``; the rate falls over the last of them
 
+    @property
+    def ends(self) -> bool:
+        """Whether the rate falls to zero, so that what comes out may ship; a constant run is to be gone on with."""
+        return bool(self.finish or self.decay_share)
+
 
 def warm_start(model: nn.Module, trained: Mapping[str, Tensor]) -> None:
     """Take over what a trained model knows: every parameter of the same name and shape.
@@ -79,6 +86,13 @@ def warm_start(model: nn.Module, trained: Mapping[str, Tensor]) -> None:
                 taken += value.numel()
     total = sum(value.numel() for value in model.parameters())
     print(f"starts from a trained model: {taken / 1e6:.2f}M of {total / 1e6:.2f}M parameters", flush=True)
+
+
+def save_tracked(weights: Mapping[str, Tensor], file: Path) -> None:
+    """Write weights that travel with the source, in half precision; an old file stays whole until then."""
+    with files.atomic(file) as path:
+        save_file({key: value.cpu().half().contiguous() for key, value in weights.items()}, path)
+    file.chmod(0o644)  # safetensors writes for its owner alone
 
 
 def workers() -> tuple[int, int]:
@@ -281,6 +295,8 @@ def step_of(file: Path) -> int:
 def resume(state: _State, name: str, checkpoint: Path, plan: Plan) -> None:
     """Stand where the newest of the checkpoints says."""
     constant = data.BUILD / f"{name}.ckpt"
+    if plan.warm and (checkpoint.exists() or constant.exists()):
+        print(f"{name}: goes on from its checkpoint in {data.BUILD}, not from {plan.warm}; remove it to begin anew")
     if checkpoint.exists():
         state.load(checkpoint)
     # A fall of the rate is gone on with, unless the constant run has gone on since it began.
