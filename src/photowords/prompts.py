@@ -25,7 +25,8 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(r"^(?:a|an|the)(?:\s+|$)", re.IGNORECASE)
-_AROUND = " .,;:!\"'"  # what may stand around a sentence and is none of it
+AROUND = " .,;:!\"'"
+"""What may stand around a sentence and is none of it."""
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
@@ -43,7 +44,7 @@ def sentence(caption: str, keep_article: bool = False) -> str:
 
 def typed(text: str, keep_article: bool = False) -> str:
     """The sentence that a user typed: as a caption's, but nothing of it is an opening. "" where no word is left."""
-    said = " ".join(text.replace("\x00", " ").split()).strip(_AROUND)
+    said = " ".join(text.replace("\x00", " ").split()).strip(AROUND)
     return said if keep_article else _ARTICLE.sub("", said)
 
 

@@ -90,6 +90,32 @@ def test_a_goal_that_is_no_better_than_the_start_has_no_share(tmp_path: Path) ->
     assert ratio(known.mean) == "2×" and ratio(times_sooner([float("nan")]).mean) == "–"
 
 
+def test_an_arm_as_good_as_a_goal_that_is_none_has_no_share_either(tmp_path: Path) -> None:
+    folder = make(tmp_path / "out", blocks=REACH)
+    for file in (folder / "trials").iterdir():
+        level = 0.2 if "-star-" in file.name else 0.1
+        edit(folder, file.stem, lambda t, level=level: [p["held_out"].update(mean=level) for p in t["checkpoints"]])
+    build.write(folder)
+    rows = table(folder, "01-reach")
+    ratios = {arm: {row["ratio"] for row in rows if row["arm"] == arm} for arm in ("star", "caption")}
+    assert ratios == {"star": {"1"}, "caption": {""}}
+
+
+def test_arms_that_were_measured_otherwise_are_no_curve_beside_the_others(tmp_path: Path) -> None:
+    blocks = [
+        {"kind": "curves", "metrics": ["held-out-loss", "training-loss"]},
+        {"kind": "table", "metrics": ["held-out-loss"], "step": 100, "reference": "star"},
+    ]
+    folder = make(tmp_path / "out", blocks=blocks)
+    for file in (folder / "trials").glob("*-caption-*"):
+        edit(folder, file.stem, lambda t: t["spec"].update(settings={"learnable_property": "style"}))
+    build.write(folder)
+    drawn = {(row["arm"], row["metric"]) for row in table(folder, "01-curves")}
+    assert ("caption", "held-out-loss") not in drawn and ("caption", "training-loss") in drawn
+    assert ("class", "held-out-loss") in drawn and ("star", "held-out-loss") in drawn
+    assert (folder / "report" / "report.md").read_text().count("Left out: caption, measured on other tuples") == 2
+
+
 def test_the_best_stop_of_one_concept_is_no_share_of_anything(tmp_path: Path) -> None:
     blocks = [{"kind": "frontier", "x": "clip-editability", "y": "clip-reconstruction"}]
     folder = make(tmp_path / "out", blocks=blocks, concepts=("mug",))

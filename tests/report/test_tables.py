@@ -92,7 +92,7 @@ def test_arms_of_other_tuples_or_prompts_are_not_compared(tmp_path: Path) -> Non
     assert "other tuples in caption, whose numbers do not compare" in text and "one set for all arms" not in text
     assert {row["arm"] for row in table(folder, "02-reach")} == {row["arm"] for row in table(folder, "03-ablation")}
     assert "caption" not in {row["arm"] for row in table(folder, "02-reach")}
-    assert text.count("Left out: caption, measured on other tuples or by other prompts than \\*.") == 3
+    assert text.count("Left out: caption, measured on other tuples or by other prompts than \\*.") == 4
     costs = [float(row["training_sample_steps"] or "inf") for row in table(folder, "04-reach")]
     assert min(costs) >= 4 * WINDOW, "a mean of fewer losses is their luck"
 

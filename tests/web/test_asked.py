@@ -12,11 +12,11 @@ import torch
 from photowords import fields
 from photowords.concept import Concept, Word
 from photowords.errors import UserError
-from photowords.prompts import parse, typed
+from photowords.prompts import AROUND, parse, typed
 from photowords.settings import GenerateSettings, InvertSettings
 from photowords.starts import STARTS
 from photowords.web import asked, forms
-from photowords.web.config import Config
+from photowords.web.config import Config, prepare
 from photowords.web.runs import Runs
 
 
@@ -54,6 +54,29 @@ def test_a_prompt_of_pieces_is_typed_as_on_the_command_line(runs: Runs) -> None:
     assert found.typed == "a {mug:red=red,mug=tea cup} and {mug-2} here"
     assert found.readable == "a red tea cup and the cat on the mat here"
     assert {name: path.name for name, path in found.concepts.items()} == {"mug": "one", "mug-2": "two"}
+
+
+def test_a_prompt_is_read_as_it_is_drawn(runs: Runs) -> None:
+    """A word that follows on another is one of its own, as ``prompts.parse`` has it."""
+    pieces = ["a photo of a", {"run": "one", "words": uses("learned", "learned")}, "on the beach", ", at night"]
+    assert asked.prompt(pieces, runs).readable == "a photo of a red mug on the beach, at night"
+
+
+def test_the_name_of_a_run_in_the_trash_is_not_given_again(runs: Runs, tmp_path: Path) -> None:
+    prepare(Config(tmp_path, tmp_path))
+    first = runs.new("mug")
+    assert first.name == "mug-1"
+    runs.throw_away(first)
+    assert not first.exists() and [runs.new("mug").name for _ in range(2)] == ["mug-2", "mug-3"]
+    (thrown,) = Config(tmp_path, tmp_path).trash.iterdir()
+    assert thrown.name.endswith("-mug-1")
+    assert runs.new("my-mug").name == "my-mug-1"
+
+
+@pytest.mark.parametrize("mark", AROUND.strip() + "?")
+def test_the_page_and_the_command_line_learn_the_same_words(mark: str) -> None:
+    (word,) = asked.words([{"text": f"mug{mark}"}])
+    assert word[0] == typed(f"mug{mark}")
 
 
 def test_a_word_that_stands_twice_is_named_by_its_place(runs: Runs) -> None:

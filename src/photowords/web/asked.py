@@ -9,6 +9,7 @@ from typing import Any
 
 from photowords.errors import showable
 from photowords.naming import SYNTAX, bare, called
+from photowords.prompts import AROUND
 from photowords.settings import check_name
 from photowords.web.answers import Refused
 from photowords.web.forms import LIMITS
@@ -16,8 +17,6 @@ from photowords.web.runs import Runs
 from photowords.web.shown import Shown
 
 FARTHEST = 1e6  # pixels that a click can be from a photo's corner
-MARKS = " .,;:!?\"'"
-"""What may stand around a word and is none of it."""
 
 
 def listed(told: object, field: str, most: int) -> list[Any]:
@@ -81,12 +80,12 @@ def words(told: object) -> tuple[tuple[str, bool], ...]:
         if not isinstance(one, Mapping):
             raise Refused("a word is {text, trainable}", field="words")
         parts = text(one.get("text"), "words", LIMITS["text"]).split()
-        found += [(part, bool(one.get("trainable", True))) for part in parts if part.strip(MARKS)]
+        found += [(part, bool(one.get("trainable", True))) for part in parts if part.strip(AROUND)]
     if not found:
         raise Refused("there is no word to learn; write one", field="words")
     # As on the command line: what stands around the sentence is none of it, a comma inside is.
-    found[0] = found[0][0].lstrip(MARKS), found[0][1]
-    found[-1] = found[-1][0].rstrip(MARKS), found[-1][1]
+    found[0] = found[0][0].lstrip(AROUND), found[0][1]
+    found[-1] = found[-1][0].rstrip(AROUND), found[-1][1]
     if any({"{", "}"} & {*text} for text, _ in found):
         raise Refused("braces name concepts in prompts; write the words alone", field="words")
     if not any(trainable for _, trainable in found):
@@ -127,13 +126,13 @@ def prompt(told: object, runs: Runs) -> Prompt:
             plain = text(piece, "prompt", LIMITS["prompt"])
             if "{" in plain or "}" in plain:
                 raise Refused("the prompt's own text has no braces here; a concept has its own place", field="prompt")
-            typed, readable = typed + plain, readable + plain
+            typed, readable = typed + plain, _beside(readable, plain)
         elif isinstance(piece, Mapping):
             shown = Shown(runs.find(text(piece.get("run"), "prompt", LIMITS["text"])))
             called = names.setdefault(shown.folder, _unique(shown.name, names.values()))
             swaps, read = _swaps(piece, [word["text"] for word in shown.words])
             typed += f"{{{called}:{','.join(swaps)}}}" if swaps else f"{{{called}}}"
-            readable += " ".join(read)
+            readable = _beside(readable, " ".join(read))
         else:
             raise Refused("a piece of the prompt is a text or {run, words}", field="prompt")
         if len(readable) > LIMITS["prompt"]:
@@ -141,6 +140,11 @@ def prompt(told: object, runs: Runs) -> Prompt:
     if not typed.strip():
         raise Refused("the prompt is empty; write what to draw", field="prompt")
     return Prompt(typed, " ".join(readable.split()), {called: folder for folder, called in names.items()})
+
+
+def _beside(before: str, after: str) -> str:
+    """Two texts as they are drawn: a word that follows on another is one of its own."""
+    return f"{before} {after}" if before[-1:].isalnum() and after[:1].isalnum() else before + after
 
 
 def _unique(name: str, taken: Any) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -114,5 +112,5 @@ class Following:
         if files.is_locked(folder):
             raise Refused("that run is at work; stop it first", 409)
         self._queue.stop(folder)
-        os.replace(folder, self._config.trash / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9}")
+        self._runs.throw_away(folder)
         return JSONResponse({"run": folder.name})

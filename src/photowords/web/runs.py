@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,19 @@ class Runs:
         """One of them, for a page of its own."""
         return {**Shown(self.find(name)).whole(), "queue": queue.get(name)}
 
+    def throw_away(self, folder: Path) -> None:
+        """Into the trash, under a time and its name."""
+        os.replace(
+            folder, self._config.trash / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09}-{folder.name}"
+        )
+
     def new(self, name: str) -> Path:
-        """A folder that is made for a run of a concept of this name: mug-1, mug-2, ..."""
+        """A folder that is made for a run of a concept of this name: mug-1, mug-2, ...; never that of one in the trash,
+        which prompts of the page may still mean."""
+        gone = {path.name.split("-", 3)[-1] for path in self._config.trash.iterdir()}
         for number in range(1, MOST_RUNS):
+            if f"{name}-{number}" in gone:
+                continue
             folder = self._config.runs / f"{name}-{number}"
             try:
                 folder.mkdir()

@@ -10,8 +10,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from photowords.report import figures, statistics
+from photowords.report.alike import left_out, split
 from photowords.report.blocks.block import Block, MetricName
-from photowords.report.document import Drawing, Part, Record, Section
+from photowords.report.document import Drawing, Part, Record, Section, Text
 from photowords.report.figures import Series
 from photowords.report.results import SMOOTHED, ArmLabel, Results
 from photowords.report.wording import OVER, absent, axis, called, joined_ids, limits, numbers, sentence
@@ -37,9 +38,13 @@ class Curves(Block):
     def make(self, results: Results, name: str) -> Section:
         rows: list[Record] = []
         panels: dict[str, list[Series]] = {}
+        others: list[Text] = []
+        chosen = self.chosen(results)
         for metric in map(results.metric, self.metrics):
             panels[metric] = []
-            for arm in self.chosen(results):
+            arms, apart = (chosen, []) if metric == "training-loss" else split(results, chosen[0], chosen, metric)
+            others += [text for text in left_out(apart, chosen[0]) if text not in others]
+            for arm in arms:
                 line, behind = self._line(results, arm, metric)
                 rows += behind
                 panels[metric] += [line] if behind else []
@@ -55,7 +60,7 @@ class Curves(Block):
                 "; the training loss also falls when a photo is learned by heart; the held-out loss is of other noise "
                 "and timesteps, but of the same photo"
             )
-        return Section(self.heading, [*parts, limits(why)], {name: rows} if rows else {})
+        return Section(self.heading, [*parts, *others, limits(why)], {name: rows} if rows else {})
 
     def _panel(
         self,

@@ -111,10 +111,12 @@ def _reached(results: Results, arm: ArmLabel, reference: ArmLabel, metric: str, 
     target = base_curve[-1]
     at = statistics.reach(cost_, [sign * y for y in curve], sign * target)
     base = statistics.reach(base_cost, [sign * y for y in base_curve], sign * target)
-    if at == base:
+    if arm == reference:
         times = 1.0
     elif base == 0 and at < math.inf:  # the reference ends no better than it starts: no share of its cost
         times = math.nan
+    elif at == base:
+        times = 1.0
     else:
         times = math.inf if at == 0 else base / at  # never: 0
     used = dict.fromkeys([*results.ids(arm.name, keys), *results.ids(reference.name, keys)])

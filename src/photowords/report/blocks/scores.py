@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from photowords.report import statistics
-from photowords.report.alike import alike, split
+from photowords.report.alike import alike, left_out, split
 from photowords.report.blocks.block import ArmName, Block, MetricName
 from photowords.report.document import Part, Record, Section, Strong, Table
 from photowords.report.results import ArmLabel, Results
@@ -54,7 +54,9 @@ class Scores(Block):
         shown = [metric for metric in metrics if cells.estimates[metric]]
         parts.append(_table(cells, results, shown, where, name))
         if self.reference and cells.both:
-            parts.append(_differences(cells, results, named_arm(results, self.reference), shown, where, name))
+            reference = named_arm(results, self.reference)
+            parts.append(_differences(cells, results, reference, shown, where, name))
+            parts += left_out(split(results, reference, self.chosen(results), *shown)[1], reference)
         why = (
             "an interval covers the choice of concepts like these and of training seeds, not of models, settings or "
             "prompts, nor of the noise that pictures begin from, which is the same for all concepts"

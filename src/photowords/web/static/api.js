@@ -53,28 +53,37 @@ export const upload = (file) =>
     body: file,
   });
 
+const UNSEEN = 5000; // milliseconds between askings of a page that nobody looks at
+
 /**
  * Follow what changes on the server. ``changed`` gets each new state; ``gone`` the Problem when there is no such thing.
  * Returns the function that stops. A server that was killed and came back is found again; ``whole`` is where one asks
- * whether what is followed is still there.
+ * whether what is followed is still there. A browser has six connections for all of its pages: one that is hidden
+ * keeps none, and asks now and then.
  */
 export function follow(path, event, changed, gone = () => {}, whole = path.replace(/\/events$/, "")) {
   let source = null;
   let timer = 0;
   let over = false;
+  const close = () => {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  };
   const open = () => {
+    close();
     source = new EventSource(path);
     source.addEventListener(event, (message) => {
       banner("");
       changed(JSON.parse(message.data));
     });
     source.addEventListener("gone", () => {
-      source.close();
+      stop();
       gone(new Problem("This is not there any more.", null, 404));
     });
     source.onerror = () => {
       if (over) return;
-      source.close();
+      close();
       timer = setTimeout(again, 1500);
     };
   };
@@ -84,16 +93,29 @@ export function follow(path, event, changed, gone = () => {}, whole = path.repla
       if (!over) changed(told); // also where too many pages are open for a stream of its own
     } catch (problem) {
       if (over) return;
-      if (problem.status === 404) return gone(problem);
+      if (problem.status === 404) {
+        stop();
+        return gone(problem);
+      }
     }
-    if (!over) open();
+    if (over) return;
+    if (document.hidden) timer = setTimeout(again, UNSEEN);
+    else open();
   };
-  open();
-  return () => {
+  const look = () => {
+    close();
+    if (!document.hidden) again();
+    else timer = setTimeout(again, UNSEEN);
+  };
+  const stop = () => {
     over = true;
-    clearTimeout(timer);
-    source?.close();
+    close();
+    document.removeEventListener("visibilitychange", look);
   };
+  document.addEventListener("visibilitychange", look);
+  if (document.hidden) again();
+  else open();
+  return stop;
 }
 
 /**

@@ -10,13 +10,18 @@ export function chips(list, words, changed, focus = null) {
   };
   const without = (index) => words.filter((_, i) => i !== index);
   const insert = (index) => again(words.toSpliced(index, 0, { text: "", trainable: true }), index);
+  const append = () => {
+    const full = words.filter((word) => word.text); // an empty one that was added before is this one
+    again([...full, { text: "", trainable: true }], full.length);
+  };
+  list.onpointerdown = (event) => event.target.closest("button") && event.preventDefault(); // else what is pressed is gone
   put(
     list,
     words.map((word, index) => chip(word, index)),
     h(
       "li",
       { class: "add" },
-      h("button", { type: "button", onclick: () => insert(words.length), "aria-label": "Add a word" }, "+ word"),
+      h("button", { type: "button", onclick: append, "aria-label": "Add a word" }, "+ word"),
     ),
   );
   if (focus !== null) list.querySelectorAll("input")[focus]?.focus();
@@ -34,6 +39,7 @@ export function chips(list, words, changed, focus = null) {
     input.addEventListener("input", () => {
       fit(input);
       words[index] = { ...word, text: input.value.trim() };
+      item.querySelector(".drop-word").setAttribute("aria-label", `Leave out ${words[index].text || "this word"}`);
       changed(words);
     });
     input.addEventListener("change", settle);
@@ -53,7 +59,7 @@ export function chips(list, words, changed, focus = null) {
       { class: `chip ${word.trainable ? "learned" : "kept"}` },
       input,
       h("button", { type: "button", class: "drop-word", "aria-label": `Leave out ${word.text || "this word"}`, onclick: drop }, "×"),
-      h("div", { class: "choices", onpointerdown: (event) => event.preventDefault() }, keep(), mover(-1), mover(1)),
+      h("div", { class: "choices" }, keep(), mover(-1), mover(1)),
     );
     item.addEventListener("focusout", (event) => !item.contains(event.relatedTarget) && leave());
     return item;
@@ -75,16 +81,22 @@ export function chips(list, words, changed, focus = null) {
       again(words.with(index, words[other]).with(other, words[index]), other);
     }
     function drop() {
-      speak(`${word.text} is left out`);
-      again(without(index), null);
-      (list.querySelectorAll(".drop-word")[Math.min(index, words.length - 2)] ?? list.querySelector(".add button")).focus();
+      speak(`${input.value.trim() || "The empty word"} is left out`);
+      again(words.filter((other, i) => i !== index && other.text));
+      const left = list.querySelectorAll(".drop-word");
+      (left[Math.min(index, left.length - 1)] ?? list.querySelector(".add button")).focus();
     }
     function settle() {
       const parts = input.value.split(/\s+/).filter(Boolean);
       if (parts.length > 1) again(words.toSpliced(index, 1, ...parts.map((text) => ({ ...word, text }))), index + parts.length - 1);
     }
+    /** Once the focus is where it goes, an empty word goes. */
     function leave() {
-      if (list.contains(item) && input.value.trim() === "") again(without(index));
+      setTimeout(() => {
+        if (!list.contains(item) || input.value.trim() || item.contains(document.activeElement)) return;
+        const at = [...list.querySelectorAll("input")].indexOf(document.activeElement);
+        again(without(index), at < 0 ? null : at - (at > index));
+      });
     }
   }
 }

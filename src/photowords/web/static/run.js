@@ -20,18 +20,20 @@ const SAID = {
 
 /** Show a run and follow it until the returned function is called; ``go`` opens another address. */
 export function show(name, about, go) {
-  const view = { name, about, go, key: "", said: "", tenth: -1 };
+  const view = { name, about, go, key: "", said: "", tenth: -1, left: false };
   for (const id of ["stage", "sentence", "learn", "use"]) put(byId(id));
   put(byId("learn"), h("h2", { id: "learn-title" }, "Learn"), h("p", { class: "hint" }, "Opening the run…"));
   const gone = () => put(byId("learn"), h("h2", { id: "learn-title" }, "No such run"), h("p", {}, "There is no run of this name any more. ", h("a", { href: "/?view=runs", "data-route": true }, "See all runs")));
   const stop = follow(`/api/runs/${encodeURIComponent(name)}/events`, "run", (run) => update(view, run), gone);
   return () => {
+    view.left = true; // what is answered now is of another page
     stop();
     document.title = "photowords";
   };
 }
 
 function update(view, run) {
+  if (view.left) return;
   const usable = run.can.use && run.step > 0; // at step 0 the words are plain
   if (view.key === "") begin(view, run);
   const photo = run.overlay_url ?? run.photos[0];
@@ -43,7 +45,9 @@ function update(view, run) {
   if (key !== view.key) {
     view.key = key;
     if (usable && byId("use").childElementCount === 0) use.show(run, view.about);
+    const inside = view.actions.contains(document.activeElement);
     put(view.actions, actions(view, run, usable));
+    if (inside) view.actions.querySelector("button")?.focus(); // the keyboard stays where it was
     if (usable && ["done", "stopped", "failed", "interrupted"].includes(run.state)) report(view.words, run);
   }
 }
@@ -75,12 +79,14 @@ function begin(view, run) {
   view.samples = h("ol", { class: "samples" });
   view.actions = h("div", { class: "actions" });
   view.problem = h("p", { class: "problem", role: "alert" });
+  view.refused = h("p", { class: "problem", role: "alert" }); // of what was pressed; events leave it alone
   put(
     byId("learn"),
     h("h2", { id: "learn-title" }, "Learn"),
     view.state,
     view.bar,
     view.actions,
+    view.refused,
     view.problem,
     view.found,
     h(
@@ -103,7 +109,8 @@ function progress(view, run) {
   view.bar.value = share;
   view.bar.hidden = run.state === "done";
   document.title = `${run.state === "learning" ? `${Math.round(100 * share)} % ` : ""}${run.name} · photowords`;
-  view.problem.textContent = [run.error, ...run.warnings].filter(Boolean).join(" ");
+  const wrong = [run.error, ...run.warnings].filter(Boolean).join(" ");
+  if (wrong !== view.problem.textContent) view.problem.textContent = wrong; // else it is read out at each step
   const measured = run.start_loss !== null && run.loss !== null && run.loss !== run.start_loss;
   const then = run.measured === run.step ? "" : `At step ${run.measured}, where it was last measured, `;
   const found = `${then ? "the" : "The"} photo’s held-out loss is ${gain(run.start_loss, run.loss)} than with the plain words.`;
@@ -128,11 +135,11 @@ function samples(view, run) {
 
 function actions(view, run, usable) {
   const act = (what, body) => async () => {
-    view.problem.textContent = "";
+    view.refused.textContent = "";
     try {
       update(view, await post(`/api/runs/${encodeURIComponent(run.run)}/${what}`, body?.()));
     } catch (refused) {
-      view.problem.textContent = refused.message;
+      view.refused.textContent = refused.message;
     }
   };
   const toUse = () => {
@@ -144,7 +151,7 @@ function actions(view, run, usable) {
     const steps = Number(more.value);
     if (Number.isInteger(steps) && steps > 0) act("resume", () => ({ steps: run.steps + steps }))();
     else {
-      view.problem.textContent = "More steps must be a whole number of at least 1.";
+      view.refused.textContent = "More steps must be a whole number of at least 1.";
       more.focus();
     }
   };
@@ -172,6 +179,7 @@ async function anew(view, run) {
   try {
     if (draft.ran !== run.run) {
       const photo = await post(`/api/runs/${encodeURIComponent(run.run)}/photo`);
+      if (view.left) return;
       draft.begin({
         photo,
         clicks: run.clicks,
@@ -187,6 +195,6 @@ async function anew(view, run) {
     view.go("/");
     if (run.masked) byId("stage").querySelector(".problem").textContent = MASKED;
   } catch (refused) {
-    view.problem.textContent = refused.message;
+    view.refused.textContent = refused.message;
   }
 }

@@ -34,9 +34,9 @@ export function show(chosen, remember) {
   };
   const cards = new Map();
   const told = ({ runs }) => {
-    if (runs.length === 0) return put(list, h("li", { class: "hint" }, "No run yet. ", h("a", { href: "/", "data-route": true }, "Begin with a photo")));
     const gone = [...ticked].filter((name) => !runs.some((run) => run.run === name));
     for (const name of gone) tick(name, false);
+    if (runs.length === 0) return put(list, h("li", { class: "hint" }, "No run yet. ", h("a", { href: "/", "data-route": true }, "Begin with a photo")));
     let moved = false;
     const wanted = runs.map((run) => {
       const known = cards.get(run.run);
@@ -100,9 +100,11 @@ function card(run, on, tick, problem) {
 
 /** Its name, how far it is, what it gained and when. */
 function about(run) {
-  const measured = run.start_loss !== null && run.loss !== null && run.step > 0;
-  return [run.run, state(run), measured && `loss ${gain(run.start_loss, run.loss)}`, when(run.when)].filter(Boolean).join(" · ");
+  return [run.run, state(run), hasGained(run) && `loss ${gain(run.start_loss, run.loss)}`, when(run.when)].filter(Boolean).join(" · ");
 }
+
+/** Whether the held-out loss was measured after the start. */
+const hasGained = (run) => run.start_loss !== null && run.loss !== null && run.measured > 0;
 
 function state(run) {
   if (run.state === "queued") return run.queue ? `waiting, ${run.queue} in line` : "waiting";
@@ -135,7 +137,7 @@ async function compare(place, names) {
           h("h3", {}, run.run),
           h("p", { class: "sentence" }, run.sentence),
           run.samples.length > 0 && h("img", { src: run.samples.at(-1).url, alt: `Pictures of ${run.run} at step ${run.samples.at(-1).step}` }),
-          h("p", { class: "hint" }, run.start_loss && run.loss ? `from ${run.start_loss.toFixed(4)} to ${run.loss.toFixed(4)} in ${run.measured} steps` : state(run)),
+          h("p", { class: "hint" }, hasGained(run) ? `from ${run.start_loss.toFixed(4)} to ${run.loss.toFixed(4)} in ${run.measured} steps` : state(run)),
         ),
       ),
     ),

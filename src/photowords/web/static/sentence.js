@@ -8,6 +8,8 @@ import { form } from "./forms.js";
 import { draw, watch } from "./pictures.js";
 
 let asked = null; // the AbortController of the sentence that is on its way
+let failed = false; // whether the last reading came to nothing
+let saying = () => {}; // shows what the readers said, and the way to ask them again
 let options = null; // the form of the options of where the words come from
 
 /** Show the draft's sentence. ``about`` is what the server says of itself. */
@@ -46,7 +48,8 @@ export function show(about) {
   draft.when(["words"], redraw);
   // A sentence that came while the cursor stood in a word shows when it has left.
   list.addEventListener("focusout", () => setTimeout(redraw));
-  draft.when(["said", "label", "touched"], () => put(beside, said()));
+  saying = () => put(beside, said());
+  draft.when(["said", "label", "touched"], saying);
   const stale = () => draft.photo !== null && !draft.touched && draft.read !== key();
   const soon = later(300, () => (stale() ? read() : busy(false)));
   draft.when(["photo", "mask", "start"], () => {
@@ -69,6 +72,8 @@ async function read() {
   const [waiting, problem] = [card.querySelector(".chips + .hint"), card.querySelector(".problem")];
   problem.textContent = "";
   options.problem("", "");
+  failed = false;
+  saying();
   waiting.textContent = "Reading the photo…";
   busy(true);
   try {
@@ -81,6 +86,8 @@ async function read() {
     speak(`The sentence: ${words.map((word) => word.text).join(" ")}`);
   } catch (refused) {
     if (refused.name !== "AbortError" && !options.problem(refused.field, refused.message)) problem.textContent = refused.message;
+    failed = refused.name !== "AbortError";
+    saying();
   }
   if (mine !== asked) return;
   waiting.textContent = "";
@@ -97,6 +104,7 @@ function said() {
     label && h("p", {}, label.confidence < 0.5 ? "Might be: " : "Looks like: ", h("strong", {}, label.name), h("span", { class: "hint" }, ` ${Math.round(100 * label.confidence)} % sure`)),
     draft.said && h("p", { class: "hint" }, `The captioner said: “${draft.said}”`),
     draft.touched && h("p", {}, h("button", { type: "button", onclick: again }, "Read the photo again (your changes go)")),
+    failed && h("p", {}, h("button", { type: "button", onclick: again }, "Read the photo again")),
   ];
 }
 
@@ -106,13 +114,16 @@ function otherStarts(about) {
   const choose = h("select", { id: "start-kind", onchange: () => open(choose.value) });
   choose.append(...about.starts.map((one) => h("option", { value: one.init }, `${one.init}: ${one.help}`)));
   const open = (kind) => {
-    options = form(about.fields.starts[kind] ?? [], "start", kind === draft.start.kind ? draft.start : {});
-    put(place, options.shown);
+    const fields = form(about.fields.starts[kind] ?? [], "start", kind === draft.start.kind ? draft.start : {});
+    const problem = (field, sentence) => {
+      if (sentence && field) whole.open = true; // so that it is seen
+      return fields.problem(field, sentence);
+    };
+    options = { ...fields, problem };
+    put(place, fields.shown);
   };
   const use = () => draft.set({ touched: false, read: null, start: { ...options.values(), kind: choose.value } });
-  choose.value = draft.start.kind;
-  open(draft.start.kind);
-  return h(
+  const whole = h(
     "details",
     {},
     h("summary", {}, "Find the words in another way"),
@@ -120,6 +131,9 @@ function otherStarts(about) {
     place,
     h("button", { type: "button", onclick: use }, "Find the words"),
   );
+  choose.value = draft.start.kind;
+  open(draft.start.kind);
+  return whole;
 }
 
 async function drawPlain(place) {

@@ -61,9 +61,9 @@ export function show() {
   };
   const glow = () => {
     put(shade, draft.mask && glowing(draft.mask.url, width, height, unit));
-    told.textContent = draft.mask
-      ? `This is what is learned: ${Math.round(100 * draft.mask.share)} % of the photo. Click again where it is wrong.`
-      : "Click on the thing, so that little is learned of what is around it. Without a click, the photo's middle square is learned.";
+    if (draft.mask) told.textContent = `This is what is learned: ${Math.round(100 * draft.mask.share)} % of the photo. Click again where it is wrong.`;
+    else if (draft.box || draft.clicks.length > 0) told.textContent = "What these clicks mean is not known yet: click again, or clear them.";
+    else told.textContent = "Click on the thing, so that little is learned of what is around it. Without a click, the photo's middle square is learned.";
   };
   draft.when(["clicks", "box"], redraw);
   draft.when(["mask"], glow);

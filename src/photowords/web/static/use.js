@@ -133,8 +133,15 @@ function suggestions(about, prompt) {
 function another(run, prompt) {
   const choose = h("select", { id: "another", "aria-describedby": "another-help" }, h("option", { value: "" }, "choose a run…"));
   const box = h("div", { class: "field", hidden: true }, h("label", { for: "another" }, "Add another learned thing"), choose, h("p", { class: "hint", id: "another-help" }, "both in one picture"));
+  const problem = h("p", { class: "problem", role: "alert" });
+  box.append(problem);
   choose.addEventListener("change", async () => {
-    if (choose.value) prompt.add(conceptOf(await runOf(choose.value)));
+    problem.textContent = "";
+    try {
+      if (choose.value) prompt.add(conceptOf(await runOf(choose.value)));
+    } catch (refused) {
+      problem.textContent = refused.message;
+    }
     choose.value = "";
   });
   const fill = ({ runs }) => {
