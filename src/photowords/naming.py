@@ -11,6 +11,8 @@ SYNTAX = re.compile(r"[{}=,<>]")
 """What swaps are written with, so that no word of one can hold it."""
 EDGES = string.punctuation + "«»„“”‘’–—、。，！？"
 """What stands around a word and is none of it."""
+AROUND = " .,;:!\"'"
+"""What stands around a whole sentence and is none of it; inside it a comma is learned."""
 
 
 def bare(word: str) -> str:

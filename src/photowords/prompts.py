@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from photowords.concept import Concept, WordRef
 from photowords.errors import UserError
-from photowords.naming import EDGES, key, runs
+from photowords.naming import AROUND, EDGES, key, runs
 
 Piece = str | WordRef
 """Plain text, or a word of a concept."""
@@ -25,8 +25,6 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(r"^(?:a|an|the)(?:\s+|$)", re.IGNORECASE)
-AROUND = " .,;:!\"'"
-"""What may stand around a sentence and is none of it."""
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 

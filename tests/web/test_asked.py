@@ -12,7 +12,8 @@ import torch
 from photowords import fields
 from photowords.concept import Concept, Word
 from photowords.errors import UserError
-from photowords.prompts import AROUND, parse, typed
+from photowords.naming import AROUND
+from photowords.prompts import parse, typed
 from photowords.settings import GenerateSettings, InvertSettings
 from photowords.starts import STARTS
 from photowords.web import asked, forms

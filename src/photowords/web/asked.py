@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from photowords.errors import showable
-from photowords.naming import SYNTAX, bare, called
-from photowords.prompts import AROUND
+from photowords.naming import AROUND, SYNTAX, bare, called
 from photowords.settings import check_name
 from photowords.web.answers import Refused
 from photowords.web.forms import LIMITS
