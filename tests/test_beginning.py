@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import photowords as pw
-from photowords import files, formats, jobs, learning
+from photowords import files, formats, jobs, learning, pocket
 from photowords.backbones import Backbone
+from photowords.errors import PhotowordsWarning
 from photowords.initializers import start
 from photowords.inversion import Run
 from photowords.jobs import Job
@@ -37,6 +39,23 @@ def test_paths_may_be_text(tiny: Backbone, photo: Path, tmp_path: Path, monkeypa
         pw.Run.open("nowhere")
     created = Run.create("made", FEW, run.about, run.photos(), run.start())
     assert os.path.isdir("made") and created.start().texts == ("red", "mug")
+
+
+def test_of_every_photo_what_is_learned_is_looked_at(pocket_model: Backbone, tmp_path: Path) -> None:
+    """A second photo's object may stand beside what the model does not know."""
+    wide = Image.effect_noise((512, 256), 90).convert("RGB")
+    wide.paste(Image.open(pocket.view("teapot")).convert("RGB"), (0, 0))
+    wide.save(tmp_path / "wide.png")
+    mask = Image.new("L", wide.size)
+    mask.paste(255, (10, 10, 246, 246))
+    photos = [pocket.view("mug"), tmp_path / "wide.png"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PhotowordsWarning)
+        learning.begin(
+            pocket_model, photos, tmp_path / "a", Words(words="red mug"), None, FEW, 0, [None, Selection(mask, "m")]
+        )
+    with pytest.warns(PhotowordsWarning, match="photo 2 lies outside"):
+        learning.begin(pocket_model, photos, tmp_path / "b", Words(words="red mug"), None, FEW, 0)
 
 
 def test_a_concept_of_a_foreign_file_is_a_start(tiny: Backbone, photo: Path, tmp_path: Path) -> None:

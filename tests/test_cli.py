@@ -15,6 +15,8 @@ from photowords.inversion import Run
 from photowords.recipes import recipe
 from tests.command import MUG, POCKET, refused, run
 
+FEW = ("--steps", "1", "--held-out", "2", "--samples", "0")
+
 
 def test_invert_leaves_a_run_and_one_json_object(learned: tuple[Path, dict[str, Any]]) -> None:
     out, result = learned
@@ -65,6 +67,24 @@ def test_pictures_of_other_settings_or_of_other_vectors_are_other_files(
         told = ("--concept", concept, "--steps", 1, "--out", tmp_path, "--json", *other)
         assert run(capsys, "generate", "a photo of {mug}", *told)[0] == 0
     assert len(list(tmp_path.glob("*.png"))) == 3
+
+
+def test_a_recipes_mirroring_is_left_out_where_one_says_so(tmp_path: Path) -> None:
+    for option, flip in (("--flip", True), ("--no-flip", False)):
+        out = tmp_path / option
+        assert main(["invert", str(MUG), "--out", str(out), "--recipe", "paper", option, "--words", "mug", *FEW]) == 0
+        assert Run.open(out).settings.flip is flip
+
+
+def test_pictures_of_concepts_under_each_others_names_are_other_files(
+    learned: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = learned
+    end, begin = folder / "concept.safetensors", folder / "start.safetensors"
+    for a, b in ((end, begin), (begin, end)):
+        given = sorted([f"a={a}", f"b={b}"], key=lambda text: "start" in text)  # the same vectors in the same order
+        assert run(capsys, "generate", "{a} beside {b}", "--concept", *given, "--steps", 1, "--out", tmp_path)[0] == 0
+    assert len(list(tmp_path.glob("*.png"))) == 2
 
 
 def test_the_prompt_may_stand_after_the_concepts(

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from photowords import follow, learning, pocket
+from photowords import follow, images, learning, pocket
 from photowords.backbones import Backbone
 from photowords.cli.each import Table
 from photowords.inversion import Inversion, Run, Step
@@ -97,3 +98,32 @@ def test_a_name_that_prompts_cannot_call_and_another_run_as_the_folder_are_refus
     assert "holds a run; give --each a folder for runs" in refused(capsys, "invert", *rest, "--out", tasks[0].folder)
     inside = tasks[0].folder / "samples" / "x"
     assert "is where the run" in refused(capsys, "invert", *rest, "--out", inside) and not inside.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(("--words", ""), "--init words needs the words"), (("--dtype", "fp7"), "dtype 'fp7' is unknown")],
+)
+def test_what_is_wrong_is_said_before_a_model_is_fetched(
+    options: tuple[str, str],
+    said: str,
+    tmp_path: Path,
+    tasks: list[Task],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("photowords.backbones.load", lambda *_: pytest.fail("a model is loaded"))
+    out = tmp_path / "each"
+    assert said in refused(capsys, "invert", "--each", tasks[0].photo, "--out", out, "--model", "sd15", *options)
+    assert not out.exists()
+
+
+def test_a_photo_of_the_open_world_is_named(
+    tmp_path: Path, tasks: list[Task], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad.png").write_text("no picture")
+    images.save_png(Image.effect_noise((128, 128), 90).convert("RGB"), tmp_path / "real.png")
+    monkeypatch.setattr("photowords.backbones.automatic.is_cached", lambda _: False)
+    photos = (tmp_path / "bad.png", pocket.view("mug"), tmp_path / "real.png")
+    said = refused(capsys, "invert", "--each", *photos, "--out", tmp_path / "each")
+    assert said.startswith("error: real.png is no picture of the small world")

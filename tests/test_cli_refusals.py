@@ -76,6 +76,8 @@ def test_bad_photos_get_one_sentence_and_leave_nothing(tmp_path: Path, capsys: p
         (["--captioner", "/nowhere/blip"], "captioner '/nowhere/blip' cannot be loaded"),
         (["--init", "magic"], "there is no --init 'magic'"),
         (["--evaluate-at", "-1"], "--evaluate-at is -1, but it must be a list of whole numbers, each of at least 0"),
+        (["--evaluate-at", "2", "--evaluate-every", "5"], "--evaluate-every means nothing beside --evaluate-at"),
+        (["--samples", "0", "--samples-at", "ends"], "--samples-at means nothing where --samples is 0"),
         (["--typo"], "unrecognized arguments: --typo"),
     ],
 )

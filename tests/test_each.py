@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from photowords import formats, learning, workers
+from photowords import formats, images, learning, pocket, workers
 from photowords.backbones import Backbone
-from photowords.errors import UserError
+from photowords.errors import PhotowordsWarning, UserError
 from photowords.inversion import Diverged, Inversion, Lockstep, Run, Step, invert
 from photowords.learning.beginning import options
 from photowords.learning.each import Share, Task, each
@@ -179,3 +179,29 @@ def test_pictures_are_drawn_at_the_steps_that_a_share_asks_for(tasks: list[Task]
     assert dict(each(tasks[:1], how)) == {tasks[0]: None}
     names = sorted(path.name for path in (tasks[0].folder / "samples").iterdir())
     assert names == ["step_000000.png", "step_000002.png", "step_000004.png"]
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_warned_of_names_its_photo(tmp_path: Path, tasks: list[Task]) -> None:
+    images.save_png(Image.effect_noise((128, 128), 90).convert("RGB"), tmp_path / "noise.png")
+    odd = Task(tmp_path / "noise.png", tmp_path / "runs" / "noise")
+    with pytest.warns(PhotowordsWarning) as said:
+        assert dict(each([tasks[0], odd], share(pocket.PIPELINE), at_once=2, count=1)) == dict.fromkeys([tasks[0], odd])
+    strange = [str(one.message) for one in said if "lies outside" in str(one.message)]
+    assert len(strange) == 1 and strange[0].startswith("noise.png: the photo lies outside the small world")
+
+
+@pytest.mark.parametrize(("count", "photos", "threads"), [(8, 1, 8), (8, 3, 2), (2, 3, 4)])
+def test_processes_that_are_not_needed_leave_their_threads_to_the_others(
+    count: int, photos: int, threads: int, tasks: list[Task], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Share] = []
+    monkeypatch.setattr("photowords.threads.cpus", lambda: 8)
+
+    def started(shares: Sequence[Share], _: int) -> Iterator[workers.Event]:
+        given.extend(shares)
+        yield from ()
+
+    monkeypatch.setattr(workers, "on_processes", started)
+    list(each(tasks[:photos], share(tiny_folder), at_once=1, count=count))
+    assert {one.threads for one in given} == {threads}

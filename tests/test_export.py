@@ -49,6 +49,19 @@ def export(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, 
     return json.loads(out)
 
 
+def test_an_export_shows_what_was_learned_never_the_plain_words(run_folder: Path) -> None:
+    concept = formats.read(run_folder)
+
+    def colour(step: object) -> tuple[int, ...] | None:
+        shown = formats.sample_of(run_folder, dataclasses.replace(concept, provenance={"step": step}))
+        return shown and shown.getpixel((5, 5))  # type: ignore[return-value]
+
+    red, black = (255, 0, 0), (0, 0, 0)
+    assert [colour(step) for step in (20, 35, "?")] == [red] * 3
+    assert colour(10) is None, "learned, but only the start was drawn"
+    assert colour(0) == black, "it is the plain words"
+
+
 @pytest.mark.parametrize("tool", EXPORTS)
 def test_every_tool(
     tool: str, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -64,7 +64,8 @@ def test_masks_are_saved_and_read(tmp_path: Path) -> None:
     selection = np.random.default_rng(0).integers(0, 255, (*truth.shape, 4)).astype(np.uint8)
     selection[..., 3] = truth
     Image.fromarray(selection).save(tmp_path / "selection.png")
-    for name in ("ones", "bits", "selection"):
+    Image.fromarray((truth // 255).astype(np.uint16)).save(tmp_path / "wide.png")  # as scikit-image writes labels
+    for name in ("ones", "bits", "selection", "wide"):
         assert segmentation.load_mask(tmp_path / f"{name}.png", SIZE).tobytes() == whole.tobytes(), name
     grey = np.linspace(0, 255, SIZE[0]).astype(np.uint8)[None].repeat(SIZE[1], 0)
     Image.fromarray(grey).save(tmp_path / "grey.png")
@@ -74,6 +75,8 @@ def test_masks_are_saved_and_read(tmp_path: Path) -> None:
         segmentation.load_mask(tmp_path / "labels.png", SIZE).tobytes()
         == Image.fromarray(np.where(LEFT, 255, 0).astype(np.uint8)).tobytes()
     )
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "grey.png")
+    assert (np.asarray(segmentation.load_mask(tmp_path / "grey.png", SIZE)) == np.where(grey >= 128, 255, 0)).all()
     Image.new("L", SIZE, 255).save(tmp_path / "all.png")
     assert segmentation.object_box(segmentation.load_mask(tmp_path / "all.png", SIZE)) == (0, 0, *SIZE)
 

@@ -97,7 +97,16 @@ def broken(learned: tuple[Path, Any], tmp_path: Path) -> Path:
     return Path(shutil.copytree(learned[0], tmp_path / "broken"))
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"\xff", b"[]"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(b"", b"{", b"\xff", b"[]", b'{"settings": [], "about": {}}', b'{"settings": {}, "about": []}'),
+        *(
+            b'{"settings": {}, "about": {}}',
+            b'{"settings": {}, "about": {"model": "pocket", "dtype": "fp32"}, "format": "x"}',
+        ),
+    ],
+)
 def test_a_run_with_damaged_settings_still_draws(
     damage: bytes, broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

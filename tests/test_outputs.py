@@ -17,6 +17,7 @@ from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.jobs import OWN, Job
 from tests.command import MUG, refused, run
+from tests.test_images import png_header
 
 
 @pytest.fixture
@@ -87,6 +88,7 @@ MASK = ("mask", "mug.png", "--click", "90,90", "--out")
         (SCORES, "mine.json", "mine.json is there already and no earlier result of this command; move it away"),
         (("concept", "words", "RUN", "--out"), "run/photos/0.png", "is made of"),
         (("concept", "words", "RUN", "--out"), "mug.png", "no earlier result"),
+        (("concept", "words", "RUN", "--out"), "huge.png", "no earlier result"),
         (MASK, "other.png", "no earlier result"),
         (MASK, "run/photos/0.png", "is made of"),
         (MASK, "mug.png", "mug.png would overwrite mug.png"),
@@ -110,6 +112,7 @@ def test_a_users_file_is_never_overwritten(
     (tmp_path / "new").mkdir()
     for name in ("mug.png", "other.png", "new-overlay.png", "new/demo.png"):
         shutil.copy(MUG, name)
+    files.write_bytes("huge.png", png_header(30_000, 30_000))
     files.write_json("mine.json", {"mine": 1})
     files.write_text("mine.safetensors", "mine")
     shutil.copy(MUG, "note.preview.png")

@@ -17,6 +17,7 @@ from photowords.errors import UserError
 from photowords.follow import Stopped
 from photowords.inversion import Run
 from photowords.inversion.run import FORMAT
+from photowords.segmentation import Selection
 from photowords.settings import InvertSettings
 from photowords.starts import Words
 
@@ -114,6 +115,24 @@ def test_a_run_that_learned_otherwise_is_read_but_not_learned_on_with(
         all(path.read_bytes() == held for path, held in kept.items()) and follow.status(run.folder).state == "stopped"
     )
     assert formats.read(run.concept_file).name == "it"
+
+
+def test_a_mask_that_was_replaced_is_not_gone_on_with(tiny: Backbone, mug: Image.Image, tmp_path: Path) -> None:
+    images.save_png(mug, tmp_path / "mug.png")
+    masks = [Image.new("L", mug.size) for _ in range(2)]
+    for mask, side in zip(masks, (100, 60), strict=True):
+        mask.paste(255, (50, 50, 50 + side, 50 + side))
+    marked = [Selection(masks[0], "mask.png"), None]
+    photos = [tmp_path / "mug.png"] * 2
+    run = learning.begin(tiny, photos, tmp_path / "run", Words(words="red mug"), "it", SETTINGS, 0, marked)
+    stop_at(4, run, tiny)
+    file = run.folder / "masks" / "0.png"
+    kept = file.read_bytes()
+    images.save_png(masks[1], file)
+    with pytest.raises(UserError, match="masks is not the one that the run was begun with"):
+        learning.go_on(Run.open(run.folder), tiny)
+    file.write_bytes(kept)
+    assert learning.go_on(Run.open(run.folder), tiny)["held_out_loss"]["curve"][-1]["step"] == 8
 
 
 def test_a_square_by_another_rule_is_another_format_of_runs() -> None:

@@ -96,6 +96,18 @@ class Concept:
         told = settings.get("learnable_property") if isinstance(settings, Mapping) else None
         return told if told in PROPERTIES else PROPERTIES[0]
 
+    @property
+    def resize(self) -> str:
+        """How its photos became squares, "crop" or "squash"; "crop" for files that do not say."""
+        settings = self.provenance.get("settings")
+        return "squash" if isinstance(settings, Mapping) and settings.get("resize") == "squash" else "crop"
+
+    @property
+    def photos_sha256(self) -> tuple[str, ...]:
+        """Of the files that it was learned from; none for files that do not say."""
+        told = self.provenance.get("photos_sha256")
+        return tuple(map(str, told)) if isinstance(told, list | tuple) else ()
+
     def example(self, phrase: str) -> str:
         """A prompt to begin with, in which the phrase stands for the concept."""
         return EXAMPLES[self.learnable_property].format(phrase)

@@ -167,7 +167,8 @@ PATIENCE = 1.0
 def locked(folder: Path, what: str) -> Iterator[None]:
     """Hold a folder for this process; the system lets it go when the process ends, however it does.
 
-    Raises UserError, which names ``what``, when another process holds it. A file system without locks locks nothing.
+    Raises UserError, which names ``what``, when another process holds it, and OSError where nothing can be written.
+    A file system without locks locks nothing.
     """
     with (folder / LOCK).open("ab") as file:
         until = time.monotonic() + PATIENCE

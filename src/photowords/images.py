@@ -123,7 +123,7 @@ def square_box(size: tuple[int, int], mask: Image.Image | None = None) -> tuple[
 
 
 def coverage(mask: Image.Image, box: tuple[int, int, int, int]) -> Tensor:
-    """The square ``box`` of a mask (grey) as a picture of shares: (1, 1, side, side), float32 in [0, 1]."""
+    """The square ``box`` of a mask (grey) as a picture of shares: (1, 1, height, width), float32 in [0, 1]."""
     import torch
 
     return torch.from_numpy(np.array(mask.convert("L").crop(box), dtype=np.float32) / 255)[None, None]

@@ -69,7 +69,7 @@ def is_ours(path: Path) -> bool:
     try:
         with Image.open(path) as image:
             return image.info.get("Software") == MAKER
-    except OSError:
+    except Exception:  # each of its own for what is damaged, or too large: it is none of ours
         return False
 
 

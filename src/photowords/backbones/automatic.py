@@ -17,10 +17,11 @@ from photowords.concept import Concept
 from photowords.errors import UserError
 
 
-def for_photos(photos: Sequence[Image], masks: Sequence[Image | None] = ()) -> str:
+def for_photos(photos: Sequence[Image], masks: Sequence[Image | None] = (), names: Sequence[str] = ()) -> str:
     """The pocket when all photos look like its world; else the first of ``ALIASES`` that is in the local cache.
 
-    ``masks`` as for an inversion. Raises UserError, saying what to do, when a real photo has no real model.
+    ``masks`` as for an inversion; ``names`` of the photos, for what is said of one. Raises UserError, saying what to
+    do, when a real photo has no real model.
     """
     pocket, seen = load(POCKET, "cpu"), zip(photos, masks or [None] * len(photos), strict=True)
     strange = next((number for number, one in enumerate(seen, 1) if not is_familiar(pocket, *one)), None)
@@ -28,7 +29,8 @@ def for_photos(photos: Sequence[Image], masks: Sequence[Image | None] = ()) -> s
         return POCKET
     if cached := [alias for alias, model in ALIASES.items() if alias != POCKET and is_cached(model.source)]:
         return cached[0]
-    small, which = ALIASES["sd15"], "this" if len(photos) == 1 else f"photo {strange} of {len(photos)}"
+    which = names[strange - 1] if names else "this" if len(photos) == 1 else f"photo {strange} of {len(photos)}"
+    small = ALIASES["sd15"]
     raise UserError(
         f"{which} is no picture of the small world that the bundled pocket model knows, and no other model is in the "
         f"local cache; name one as `model` (sd15: {small.about}, is downloaded), or go on regardless with `model` "

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from photowords.cli.options import a_path, add_json, add_model, add_offload, model_for, say
+from photowords.cli.options import a_path, add_json, add_model, add_offload, say
+from photowords.cli.reading import model_for
 from photowords.cli.selection import add_selection, selected
 from photowords.cli.words import add_starts, chosen
 from photowords.fields import fields

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import a_path, add_device, add_json, check_target, read, say
+from photowords.cli.options import a_path, add_device, add_json, check_target, say
+from photowords.cli.reading import read, warn_of_plain
 from photowords.settings import EXPORTS
 
 
@@ -133,8 +134,9 @@ def run_export(args: argparse.Namespace) -> dict[str, Any]:
     from photowords import formats
 
     whole = read(args.concept)
+    warn_of_plain(args.concept, whole)
     path = formats.target(whole, args.out, args.to)
-    sample = formats.sample_of(args.concept)
+    sample = formats.sample_of(args.concept, whole)
     for file, part in formats.parts(whole, path, args.to, args.per_word):
         check_target(file, [args.concept], is_earlier=partial(formats.is_earlier, part))
     preview = formats.preview_of(path, args.to)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from photowords import follow, jobs, pocket
-from photowords.cli.options import add_workers, check_workers, model_for, number, say, told
+from photowords.cli.options import add_workers, check_workers, number, say, told
+from photowords.cli.reading import model_for
 from photowords.errors import UserError
 from photowords.settings import InvertSettings, check_name
-from photowords.starts import Start
+from photowords.starts import Start, Words
 
 if TYPE_CHECKING:
     from photowords.learning.each import Task
@@ -58,12 +59,18 @@ def check(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace, settings: InvertSettings, start: Start) -> dict[str, Any]:
     """Learn from each photo. Raises UserError, once all the others are done, for photos that failed."""
+    import torch
+
     from photowords import files, images
-    from photowords.backbones import choose_device
+    from photowords.backbones import choose_device, choose_dtype
+    from photowords.initializers.words import check as check_words
     from photowords.learning.each import Share, Task, each
 
     name = "concept" if args.name is None else args.name
-    check_name(name)
+    check_name(name)  # what is wrong is said before a model is fetched
+    if isinstance(start, Words):
+        check_words(start)
+    choose_dtype(torch.device("cpu"), args.dtype)
     if jobs.is_run(args.out):
         raise UserError(f"{args.out} holds a run; give --each a folder for runs as --out")
     if other := jobs.run_with(args.out / "of-a-photo"):  # before the folder is made
@@ -79,11 +86,11 @@ def run(args: argparse.Namespace, settings: InvertSettings, start: Start) -> dic
             failures[task] = str(error)
     if not photos:
         raise UserError(next(iter(failures.values())) or "no photo can be read")
-    model = model_for(args, photos, [None] * len(photos))
+    good = [task for task in tasks if task not in failures]
+    model = model_for(args, photos, [None] * len(photos), [task.photo.name for task in good])
     device = str(choose_device(args.device))
     samples = jobs.SAMPLES if args.samples is None else args.samples
     how = Share((), start, name, settings, samples, args.samples_at, model, device, args.dtype, args.offload)
-    good = [task for task in tasks if task not in failures]
     files.make_folder(args.out)
     began = time.perf_counter()
     try:

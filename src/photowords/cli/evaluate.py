@@ -12,18 +12,8 @@ from typing import Any
 
 from photowords.cli import options, scores_table
 from photowords.cli.evaluated import SAMPLER, check_of_one_thing, check_used
-from photowords.cli.options import (
-    a_name,
-    a_path,
-    add_fields,
-    add_json,
-    add_model,
-    add_offload,
-    given,
-    model_of,
-    number,
-    say,
-)
+from photowords.cli.options import a_name, a_path, add_fields, add_json, add_model, add_offload, given, number, say
+from photowords.cli.reading import model_of, read
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.fields import fields
 from photowords.settings import SCORERS, GenerateSettings
@@ -115,7 +105,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         options.check_target(args.out, (*args.runs, *args.photo, *args.truth), ".json", _is_scores)
         files.make_folder(args.out.parent)
     subjects = [_open(path, bool(photos)) for path in args.runs]
-    learned = {digest for _, concept, _ in subjects for digest in concept.provenance.get("photos_sha256", ())}
+    learned = {digest for _, concept, _ in subjects for digest in concept.photos_sha256}
     if known := [path for path in args.truth if images.sha256(path) in learned]:
         raise UserError(f"{known[0]} was learned from, and so is no `truth`; give other views of the same thing")
     check_of_one_thing(args, subjects)
@@ -152,7 +142,7 @@ def _open(path: Path, has_photo: bool) -> tuple[Path, Any, Any]:
     """Path, concept, and its Run where it is a run folder."""
     from photowords.inversion import Run
 
-    concept = options.read(path)
+    concept = read(path)
     if not path.is_dir() and not has_photo:
         raise UserError(f"{path} is not a run folder; name the photo it was learned from with --photo")
     return path, concept, Run.open(path) if path.is_dir() else None
@@ -174,7 +164,8 @@ def _evaluate(
     if run:
         scores = evaluation.evaluate_run(backbone, run, asked, protocol, truth, sources, suite)
     else:
-        if any(concept.provenance.get("masks") or ()):
+        masks = concept.provenance.get("masks")
+        if isinstance(masks, list) and any(masks):
             warnings.warn(
                 f"{path} was learned from a part of its photo, but is compared with the middle square; evaluate its "
                 "run folder",

@@ -18,7 +18,7 @@ SAMPLER = ("steps", "guidance", "true_cfg_scale")
 
 def check_of_one_thing(args: argparse.Namespace, subjects: list[tuple[Path, Any, Any]]) -> None:
     """Raise UserError where one thing's photos, views or class would be taken for several things'."""
-    learned = {tuple(concept.provenance.get("photos_sha256", [str(path)])) for path, concept, _ in subjects}
+    learned = {concept.photos_sha256 or (str(path),) for path, concept, _ in subjects}
     if len(learned) < 2:
         return
     files = [path for path, _, run in subjects if run is None]

@@ -10,18 +10,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from photowords.cli.options import (
-    a_path,
-    add_fields,
-    add_json,
-    add_model,
-    add_offload,
-    check_target,
-    given,
-    model_of,
-    read,
-    say,
-)
+from photowords.cli.options import a_path, add_fields, add_json, add_model, add_offload, check_target, given, say
+from photowords.cli.reading import model_of, read, warn_of_plain
 from photowords.errors import PhotowordsWarning, UserError
 from photowords.fields import fields
 from photowords.settings import NAME, GenerateSettings, parse_seeds
@@ -66,10 +56,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     read_from = [path for _, path in sources]
     concepts = [read(path, name) for name, path in sources]
     for concept, path in zip(concepts, read_from, strict=True):
-        if path.is_dir() and concept.provenance.get("step") == 0:
-            warnings.warn(
-                f"{path} has learned nothing yet: its words are the model's own", PhotowordsWarning, stacklevel=2
-            )
+        warn_of_plain(path, concept)
     embeddings(concepts)  # before the model is loaded
     parse(prompt, {concept.name: concept for concept in concepts})
     files.make_folder(args.out)
@@ -77,7 +64,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     settings = backbone.settle(settings)
     # The digest keeps other prompts, concepts, precisions and settings from overwriting these pictures.
     vectors = [concept.vectors(encoder).numpy().tobytes() for concept in concepts for encoder in concept.encoders]
-    made_of = repr((prompt, backbone.source, backbone.dtype, settings)).encode() + b"".join(vectors)
+    names = [concept.name for concept in concepts]
+    made_of = repr((prompt, names, backbone.source, backbone.dtype, settings)).encode() + b"".join(vectors)
     digest = hashlib.sha256(made_of).hexdigest()[:6]
     stem = f"{re.sub(r'[^A-Za-z0-9]+', '-', prompt).strip('-')[:60] or 'picture'}_{digest}"
     paths: list[str] = []

@@ -9,20 +9,10 @@ from contextlib import closing
 from typing import Any
 
 from photowords import follow, jobs
-from photowords.cli import each, options
+from photowords.cli import each
 from photowords.cli.bar import Bar
-from photowords.cli.options import (
-    a_name,
-    a_path,
-    add_fields,
-    add_json,
-    add_model,
-    add_offload,
-    given,
-    model_for,
-    number,
-    say,
-)
+from photowords.cli.options import a_name, a_path, add_fields, add_json, add_model, add_offload, given, number, say
+from photowords.cli.reading import model_for, read
 from photowords.cli.selection import add_selection, selected
 from photowords.cli.words import add_starts, chosen, options_of
 from photowords.errors import UserError
@@ -94,6 +84,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError("no photo was given; write photowords invert PHOTO --out RUN")
     each.check(args)
     jobs.check_samples(args.samples or 0)  # before a model is loaded
+    if args.evaluate_every is not None and args.evaluate_at is not None:
+        raise UserError("`evaluate_every` means nothing beside `evaluate_at`; leave one of them out")
+    if args.samples_at is not None and args.samples == 0:
+        raise UserError("`samples_at` means nothing where `samples` is 0; leave one of them out")
     told = given(args, fields(InvertSettings))
     if args.resume:
         for option in STARTING:
@@ -122,7 +116,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     counted = f"{result['sample_steps']} sample-steps (steps x batch, and one for each held-out draw)"
     say(args, f"cost           {counted}, {sum(result['seconds'].values()):.1f} s")
     say(args, f"concept        {result['concept']}")
-    learned = options.read(args.out)
+    learned = read(args.out)
     scene = " on the beach" if learned.learnable_property == "object" else ""
     prompt = learned.example(f"{{{learned.name}}}") + scene
     model = "" if result["model"] == "pocket" else f" --model {shlex.quote(result['model'])}"

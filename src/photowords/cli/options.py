@@ -7,7 +7,7 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,7 @@ from photowords.errors import UserError, showable, spelled
 from photowords.fields import CALLED, Field
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from photowords.concept import Concept
+    pass
 
 HAS: set[str] = set()
 """The settings that the command at work has options for; empty until it is known which command that is."""
@@ -59,7 +57,7 @@ def add_fields(group: Any, fields: Iterable[Field]) -> None:
     for field in fields:
         option, said = "--" + field.name.replace("_", "-"), field.explained.replace("%", "%%")
         if field.kind is bool:
-            group.add_argument(option, action="store_true", default=None, help=said)
+            group.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=said)
         else:
             group.add_argument(option, type=_reader(field), metavar=field.metavar, help=said)
 
@@ -213,36 +211,3 @@ def _picture(path: str) -> Any:
     from photowords import images
 
     return images.load_photo(Path(path))
-
-
-def read(path: Path, name: str | None = None) -> Concept:
-    """``formats.read``, whose every complaint then names the file."""
-    from photowords import formats
-
-    try:
-        return formats.read(path, name)
-    except UserError as error:
-        if str(path) in str(error):
-            raise
-        raise UserError(f"in {path}, {error}") from error
-
-
-def model_for(args: argparse.Namespace, photos: Sequence[Image], masks: Sequence[Image | None]) -> str:
-    """What --model names; for auto, the one that suits the photos, which is then said."""
-    if args.model not in (None, "auto"):
-        return str(args.model)
-    from photowords.backbones import POCKET, automatic
-
-    chosen = automatic.for_photos(photos, masks)
-    if chosen != POCKET:
-        say(args, f"model          {chosen} (the photo is a real one; --model chooses another)")
-    return chosen
-
-
-def model_of(args: argparse.Namespace, concepts: Sequence[Concept], paths: Sequence[Path]) -> str:
-    """What --model names; for auto, the one that the concepts, read from these files or run folders, were made for."""
-    if args.model not in (None, "auto"):
-        return str(args.model)
-    from photowords.backbones import automatic
-
-    return automatic.for_concepts(concepts, paths)

@@ -89,8 +89,7 @@ def evaluate(
     asked = resolved(metrics, backbone, suite)
     if of_runs := [metric.name for metric in asked if metric.measure == "run"]:
         raise UserError(f"{of_runs[0]} is a metric of a run; evaluate the run's folder")
-    resize = (concept.provenance.get("settings") or {}).get("resize", "crop")
-    squares = [framed(photo, None, resize) for photo in photos]
+    squares = [framed(photo, None, concept.resize) for photo in photos]
     _warn_of_strangers(backbone, squares, truth)
     measured = _pictures(backbone, concept, squares, asked, protocol or Protocol(), truth, sources)
     return {name: each.score() for name, each in measured.items()}

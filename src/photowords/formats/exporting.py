@@ -101,14 +101,18 @@ def _with_frozen(concept: Concept, phrases: list[str]) -> Iterator[str]:
         yield next(learned) if word.trainable else word.text
 
 
-def sample_of(run: Path) -> Image | None:
-    """The first of the last pictures that a run drew; None for a file, and for a run without samples.
+def sample_of(run: Path, concept: Concept) -> Image | None:
+    """The first of the newest pictures that a run drew of its concept, or of that on its way; never the plain words'
+    for one that has learned. None for a file, and for a run without such pictures.
 
     Warns of a damaged one, which is none: a concept is whole without its picture.
     """
-    rows = sorted((run / "samples").glob("step_*.png"))
+    learned = concept.provenance.get("step")
+    rows = {int(path.stem[5:]): path for path in (run / "samples").glob("step_*.png") if path.stem[5:].isdecimal()}
+    if isinstance(learned, int):
+        rows = {step: path for step, path in rows.items() if step == learned or 0 < step < learned}
     try:
-        row = images.load_photo(rows[-1]) if rows else None
+        row = images.load_photo(rows[max(rows)]) if rows else None
     except UserError as error:
         warnings.warn(f"the export has no picture: {error}", PhotowordsWarning, stacklevel=2)
         return None

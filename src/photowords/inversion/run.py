@@ -33,6 +33,7 @@ from photowords import files, follow, formats, images, jobs
 from photowords.backbones import Backbone
 from photowords.concept import Concept
 from photowords.errors import UserError
+from photowords.inversion import copies
 from photowords.inversion.problem import Problem
 from photowords.inversion.step import Step
 from photowords.settings import InvertSettings
@@ -75,12 +76,7 @@ class Run:
         with place as temporary:
             for part in ("photos", "masks", "checkpoints", "samples"):
                 files.make_folder(temporary / part)
-            for number, photo in enumerate(photos):
-                images.save_png(photo, copy := temporary / "photos" / f"{number}.png")
-                run.about.setdefault("copies_sha256", []).append(images.sha256(copy))
-            for number, mask in enumerate(masks):
-                if mask is not None:
-                    images.save_png(mask, temporary / "masks" / f"{number}.png")
+            run.about |= copies.keep(temporary, photos, masks)
             if overlay is not None:
                 images.save_png(overlay, temporary / "overlay.png")
             formats.write(start, temporary / follow.START, "photowords")
@@ -93,11 +89,13 @@ class Run:
         folder = Path(folder)
         try:
             record = json.loads((folder / follow.SETTINGS).read_text())
-            settings, about = InvertSettings.from_json(record["settings"]), record["about"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            settings, about = InvertSettings.from_json(record["settings"]), dict(record["about"])
+            format = int(record.get("format", 1))
+            about["model"]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:  # of another shape
             raise UserError(f"{folder} is not a run of photowords: it has no readable settings.json") from error
         lines = [line for line in follow.whole_lines(folder / follow.LOSSES) if follow.as_row(line)]
-        return cls(folder, settings, about, lines, int(record.get("format", 1)))
+        return cls(folder, settings, about, lines, format)
 
     def reread(self) -> None:
         """Be what the folder holds now: another process may have worked on it since this was opened."""
@@ -126,28 +124,11 @@ class Run:
 
     def photos(self) -> list[Image]:
         """The run's own copies of its photos, in order. Raises UserError where one is gone or another one."""
-        if not (found := self._copies()):
-            raise UserError(f"{self.folder} has lost its photo; put it back as {self.folder / 'photos' / '0.png'}")
-        if (known := self.about.get("copies_sha256")) and known != [images.sha256(path) for path in found]:
-            raise UserError(
-                f"a photo in {self.folder / 'photos'} is not the one that the run was begun with; "
-                "put that back, or begin with the new one in another folder"
-            )
-        return [images.load_photo(path) for path in found]
-
-    def _copies(self) -> list[Path]:
-        """The files of its photos, in order; what else lies there is none of them."""
-        found = [path for path in (self.folder / "photos").glob("*.png") if path.stem.isdigit()]
-        return sorted(found, key=lambda path: int(path.stem))
+        return copies.photos(self.folder, self.about)
 
     def masks(self) -> list[Image | None]:
-        """The mask of each photo, mode "L"; None for a photo without.
-
-        Raises UserError for a mask that the run was made with and that is gone.
-        """
-        made_with = self.start().provenance.get("masks", [None] * len(self._copies()))
-        places = [self.folder / "masks" / f"{number}.png" if facts else None for number, facts in enumerate(made_with)]
-        return [images.load_photo(path).convert("L") if path else None for path in places]
+        """The mask of each photo, mode "L"; None for a photo without. Raises UserError where one is gone or another."""
+        return copies.masks(self.folder, self.about, self.start().provenance.get("masks"))
 
     def problem(self, backbone: Backbone) -> Problem:
         """What this run minimises: its sentence on its photos, masks and settings."""

@@ -84,6 +84,15 @@ def shown(photo: Image, mask: Image | None, resize: str = "crop") -> Image:
     return photo.crop(box) if mask is None else photo
 
 
+def described(photos: Sequence[Image], masks: Sequence[Image | None], resize: str = "crop") -> list[Image]:
+    """What a start is given: the first photo as readers are shown it, the others as they are learned.
+
+    Raises UserError as ``square``.
+    """
+    pairs = zip(photos, masks, strict=True)
+    return [(framed if number else shown)(photo, mask, resize) for number, (photo, mask) in enumerate(pairs)]
+
+
 def square(photo: Image, mask: Image | None, resize: str = "crop") -> tuple[int, int, int, int]:
     """The part of a photo that is learned: a square of it (``images.square_box``), or the whole where it is squashed.
 

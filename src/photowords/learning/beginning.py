@@ -18,7 +18,7 @@ from photowords.errors import UserError
 from photowords.initializers import start
 from photowords.inversion import Run
 from photowords.inversion.problem import told
-from photowords.inversion.views import shown
+from photowords.inversion.views import described
 from photowords.jobs import SAMPLES_AT, Job
 from photowords.learning.course import here
 from photowords.settings import InvertSettings
@@ -43,7 +43,8 @@ def begin(
     ``init`` is where the words come from, or a concept, which is step 0 whatever has been learned of it; ``name`` is
     the new concept's ("concept", or the one that it has). ``selections``, one for each photo or none at all:
     the object to learn. The first one's object is what the sentence describes, and each is what the loss looks at (see
-    ``InvertSettings.background_weight``). ``samples`` pictures of "a photo of a {name}" are drawn, seeds 0, 1, ...,
+    ``InvertSettings.background_weight``). ``samples`` pictures of "a photo of a {name}" (of a
+    style "a painting in the style of {name}") are drawn, seeds 0, 1, ...,
     before and after or, with ``samples_at`` "checkpoints", whenever the held-out loss is measured; ``spent`` are
     seconds to count as well; ``job`` says that ``out`` is where a job waits, which becomes the run. Raises UserError on
     bad input, before anything is written.
@@ -62,9 +63,8 @@ def begin(
         if len(chosen) != len(photos):
             raise UserError(f"there are {len(chosen)} selections for {len(photos)} photos; give one for each, or None")
         masks = [each.mask if each else None for each in chosen]
-        # Raises for a mask that does not fit.
-        described = [shown(photo, mask, settings.resize) for photo, mask in zip(photos, masks, strict=True)]
-        concept = init if isinstance(init, Concept) else start(init, described, backbone, mask=masks[0])
+        told_of = described(photos, masks, settings.resize)  # raises for a mask that does not fit
+        concept = init if isinstance(init, Concept) else start(init, told_of, backbone, mask=masks[0])
         # Of a concept that was learned before, what was learned from is another run's.
         earlier = {key: value for key, value in concept.provenance.items() if key not in ("masks", "scores")}
         concept = dataclasses.replace(

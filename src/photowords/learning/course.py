@@ -133,14 +133,17 @@ def _advance(
     inverting: Inverting,
 ) -> Generator[Step]:
     last, shown = resume, 0.0
+    on_the_way = run.about.get("samples_at") == "checkpoints"
     with clock("invert"):
         if resume is None:  # before anything is learned: what the words alone draw is looked at first
             _sample(run, backbone, run.start(), clock)
+        elif on_the_way and resume.index and "held_out" in run.losses()[-1]:  # it was stopped while these were drawn
+            _sample(run, backbone, resume.concept, clock)
         try:
             for step in inverting(backbone, run.start(), photos, run.settings, resume, masks):
                 run.record(step)
                 last = step
-                if run.about.get("samples_at") == "checkpoints" and step.held_out is not None and step.index:
+                if on_the_way and step.held_out is not None and step.index:
                     _sample(run, backbone, step.concept, clock)
                 if step.held_out is not None or time.monotonic() - shown > SHOW_EVERY:
                     shown = time.monotonic()

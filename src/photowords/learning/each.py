@@ -60,7 +60,7 @@ class Share:
     def work(self) -> Ended:
         """Learn all of them in this process."""
         if self.device == "cpu":
-            torch.set_num_threads(self.threads)
+            torch.set_num_threads(min(self.threads, torch.get_num_threads()))  # which may be fewer by the user's wish
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", PhotowordsWarning)
             try:
@@ -123,7 +123,7 @@ def each(
     size = min(at_once or max(1, SAMPLES // how.settings.batch), -(-len(todo) // count) or 1)
     parts = [todo[first : first + size] for first in range(0, len(todo), size)]
     device = workers.on_cluster(how.device) if ray else how.device
-    how = replace(how, threads=max(1, threads.cpus() // count), device=device)
+    how = replace(how, threads=max(1, threads.cpus() // min(count, len(parts) or 1)), device=device)
     shares = [replace(how, tasks=part) for part in parts]
     events = workers.on_ray(shares, ray) if ray else workers.on_processes(shares, count)
     with closing(events):
@@ -148,13 +148,26 @@ def together(share: Share, backbone: Backbone) -> dict[Task, str | None]:
                 if stopping:  # it may have begun meanwhile
                     follow.stop(task.folder, ALL)
                 begun.add(task)
-                if next(steps, None) is not None:
+                if _next(steps, task) is not None:
                     continue
                 failures[task] = None
             except (Exception, follow.Stopped) as error:  # whatever it is, the others go on
                 failures[task] = sentence(error)
             del courses[task]
     return failures
+
+
+def _next(steps: Iterator[Step], task: Task) -> Step | None:
+    """A task's next step; what it warns of is said of its photo."""
+    caught = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", PhotowordsWarning)
+            return next(steps, None)
+    finally:
+        for one in caught:
+            if issubclass(one.category, PhotowordsWarning):
+                warnings.warn(f"{task.photo.name}: {one.message}", PhotowordsWarning, stacklevel=2)
 
 
 def _course(task: Task, share: Share, backbone: Backbone, lockstep: Lockstep) -> Iterator[Step]:

@@ -49,12 +49,20 @@ def load_mask(path: Path | str, size: tuple[int, int]) -> Image.Image:
             f"the mask {path} is {image.width}x{image.height} pixels and the photo {size[0]}x{size[1]}; "
             "make the mask from this photo, in its size"
         )
-    grey = np.asarray(image.convert("L"))
+    grey = np.asarray(image.convert("L")) if opaque or (raw := _raw(path)) is None else raw
     values = np.unique(grey)
+    if len(values) != 2:
+        grey = np.asarray(image.convert("L"))
     mask = to_image(grey > values[0] if len(values) == 2 else grey >= OBJECT_FROM)
     if images.object_box(mask) is None:
         raise UserError(f"the mask {path} is empty; paint the object white and everything else black")
     return mask
+
+
+def _raw(path: Path | str) -> NDArray[Any] | None:
+    """The values of a file of more than 8 bits as they are stored, such as a label map's; None of another."""
+    with Image.open(path) as image:
+        return np.asarray(images.upright(image)) if image.mode.startswith(("I", "F")) else None
 
 
 def _opacity(path: Path | str) -> Image.Image | None:

@@ -26,7 +26,7 @@ from photowords.fields import fields
 from photowords.generation import generate
 from photowords.initializers import start
 from photowords.inversion import Diverged, Step, invert
-from photowords.inversion.views import framed, shown
+from photowords.inversion.views import described, framed
 from photowords.metrics.losses import by_thirds, paired_difference
 from photowords.report.results import picture_file
 from photowords.settings import GenerateSettings, InvertSettings
@@ -186,7 +186,7 @@ def begin(job: Job, backbone: Backbone) -> Concept:
     own = {"seed": trial.noise_seed, "other": job.other}
     how = dataclasses.replace(how, **{name: value for name, value in own.items() if name in fields(type(how))})
     resize = trial.arm.settings.resize
-    photos = [shown(photo, mask, resize) for photo, mask in zip(job.photos, job.masks, strict=True)]
+    photos = described(job.photos, job.masks, resize)
     return start(how, photos, backbone, trial.source.name, job.masks[0])
 
 

@@ -133,7 +133,7 @@ class Work:
         run, out = Path(asked["run"]), Path(asked["out"])
         concept = formats.read(run)
         path = formats.target(concept, out, asked["tool"])
-        made = formats.export(concept, path, asked["tool"], formats.sample_of(run))
+        made = formats.export(concept, path, asked["tool"], formats.sample_of(run, concept))
         ((_, _, use),) = made.files
         steps = [step.replace(f"{out}{os.sep}", "") for step in use.steps]
         return {"file": path.name, "steps": steps, "prompt": made.prompt}
