@@ -246,14 +246,3 @@ def test_the_list_of_metrics_scores_nothing(run: Any) -> None:
         call(run.folder, "--list")
     with pytest.raises(UserError, match="--list shows every metric"):
         call("--list", "--metrics", "nonsense")
-
-
-@pytest.mark.parametrize(
-    "odd", [{"photos_sha256": 5}, {"settings": ["x"]}, {"settings": {"resize": "foo"}}, {"masks": 3}], ids=str
-)
-def test_a_file_that_says_odd_things_of_itself_is_scored(odd: dict[str, Any], run: Any, tmp_path: Path) -> None:
-    concept = formats.read(run.concept_file)
-    formats.write(dataclasses.replace(concept, provenance={**concept.provenance, **odd}), tmp_path / "odd.safetensors")
-    options = ("--photo", pocket.view("mug"), "--metrics", "pocket-lpips", "--samples", 1, "--steps", 2)
-    call(tmp_path / "odd.safetensors", *options)
-    assert formats.read(tmp_path / "odd.safetensors").resize == "crop"

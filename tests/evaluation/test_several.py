@@ -60,3 +60,12 @@ def test_a_file_of_a_part_of_its_photo_says_so(mug_concept: Any, tmp_path: Path)
     options = ("--metrics", "pocket-lpips", "--samples", 1, "--steps", 1)
     with pytest.warns(PhotowordsWarning, match="learned from a part of its photo, but is compared with the middle"):
         call(file, "--photo", pocket.view("mug"), *options)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"photos_sha256": 5}, {"settings": ["x"]}, {"settings": {"resize": "foo"}}, {"masks": 3}], ids=str
+)
+def test_a_file_that_says_odd_things_of_itself_is_scored(odd: dict[str, Any], mug_concept: Any, tmp_path: Path) -> None:
+    file = write(tmp_path / "odd.safetensors", mug_concept, **odd)
+    call(file, "--photo", pocket.view("mug"), "--metrics", "pocket-lpips", "--samples", 1, "--steps", 2)
+    assert formats.read(file).resize == "crop"
