@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,15 @@ def test_a_stopped_run_whose_turn_comes_to_nothing_is_stopped_again(run: Run, ti
         learning.go_on(run, tiny)
     assert follow.state(run.folder) == "stopped"
     assert "not the one that the run was begun with" in (follow.status(run.folder).error or "")
+
+
+def test_a_finished_run_that_is_to_go_on_is_starting_until_its_model_is_loaded(run: Run, tiny: Backbone) -> None:
+    learning.go_on(run, tiny)
+    with follow.hold(run.folder):
+        assert follow.state(run.folder) == "starting"
+        time.sleep(0.02)
+        (run.folder / "result.json").touch()  # as at the very end of a run
+        assert follow.state(run.folder) == "learning"
 
 
 def test_a_value_that_does_not_go_with_a_runs_settings_is_none_of_them() -> None:

@@ -176,6 +176,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
             if time.monotonic() > until:
                 raise UserError(f"{what} is at work in {folder} already; wait until it ends, or give another `out`")
             time.sleep(0.02)
+        os.utime(folder / LOCK)  # says when the work began
         yield
 
 

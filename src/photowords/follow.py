@@ -69,9 +69,18 @@ def state(folder: Path | str) -> State:
     if files.is_locked(folder):
         if (folder / STOP).exists():
             return "stopping"
-        return "learning" if (folder / LOSSES).exists() else "starting"
+        # A finished run that is asked for more steps keeps its result until the model is loaded.
+        loading = not (folder / LOSSES).exists() or _is_from_before(folder / RESULT, folder / files.LOCK)
+        return "starting" if loading else "learning"
     marks: tuple[tuple[str, State], ...] = ((QUEUED, "queued"), (RESULT, "done"), (STOP, "stopped"), (ERROR, "failed"))
     return next((state for name, state in marks if (folder / name).exists()), "interrupted")
+
+
+def _is_from_before(file: Path, other: Path) -> bool:
+    try:
+        return file.stat().st_mtime_ns <= other.stat().st_mtime_ns
+    except OSError:  # one of them is not there
+        return False
 
 
 def status(folder: Path | str) -> Status:
