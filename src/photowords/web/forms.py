@@ -16,8 +16,9 @@ from photowords.web.answers import Refused
 KINDS = {bool: "bool", int: "int", float: "float", str: "text"}
 LABELS = {"lr": "learning rate", "true_cfg_scale": "true CFG scale"}
 """Where a field's name is no word."""
-STARTS = ("caption", "class", "words", "star", "multi-star", "shuffled", "random-words", "class-repeated")
-"""What the page offers: not what needs another picture, nor vectors without words, which no chip could show."""
+STARTS = ("caption", "class", "words", "star", "multi-star", "shuffled", "random-words")
+"""What the page offers: not what needs another picture, nor what no chip could show: vectors without words, and a word
+that is cut off."""
 OFFERED = ("words", "drop", "freeze", "keep_article", "budget", "candidates", "seed", "labels", "class_name")
 """Options of starts. Those that name a model or an address would let the page open any file and any network address."""
 NOT_OFFERED = ("batch",)
