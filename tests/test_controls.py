@@ -192,6 +192,9 @@ def test_random_vectors_have_the_vocabularys_scale_and_no_words(make: Make, pock
     assert many.shape == (12, vocabulary.shape[1])
     ratio = many.norm(dim=1).mean() / vocabulary.norm(dim=1).mean()
     assert 0.9 < ratio < 1.1, "neither lost among the words nor far outside them"
+    apart = (make("random", num_vectors=20, seed=4).vectors("clip_l") - vocabulary.mean(0)) / vocabulary.std(0)
+    assert apart.std(0).mean() == pytest.approx(1, abs=0.1), "each coordinate has its own spread"
+    assert (apart.square().mean(0) - 1).abs().mean() < 0.5
     nearest = torch.nn.functional.cosine_similarity(many[:, None], vocabulary, dim=-1).max(1).values
     assert nearest.max() < 0.9, "no word in disguise"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,23 @@ def test_what_is_warned_of_names_its_photo(tmp_path: Path, tasks: list[Task]) ->
         assert dict(each([tasks[0], odd], share(pocket.PIPELINE), at_once=2, count=1)) == dict.fromkeys([tasks[0], odd])
     strange = [str(one.message) for one in said if "lies outside" in str(one.message)]
     assert len(strange) == 1 and strange[0].startswith("noise.png: the photo lies outside the small world")
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_of_every_photo_is_said_once(tasks: list[Task]) -> None:
+    with pytest.warns(PhotowordsWarning) as said:
+        list(each(tasks, replace(share(pocket.PIPELINE), init=Words(words="red zebu")), at_once=2, count=1))
+    unknown = [str(one.message) for one in said if "zebu" in str(one.message)]
+    assert len(unknown) == 1 and unknown[0].startswith("0.png, 1.png, 2.png: pipeline has never seen 'zebu'")
+
+
+def test_the_user_may_want_fewer_threads(tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    for threads in (1, 8):
+        replace(share(tmp_path / "none"), tasks=tasks[:1], threads=threads).work()
+    assert given == [1, 2]
 
 
 @pytest.mark.parametrize(("count", "photos", "threads"), [(8, 1, 8), (8, 3, 2), (2, 3, 4)])

@@ -185,6 +185,10 @@ def test_dino_pixels_are_resized_to_256_cropped_to_224_and_normalised(tmp_path: 
     picture.paste("black", (0, 0, 128, 256))  # the crop's left edge lies at 144 of 512
     assert net._pixels(picture)[0].tolist()[0] == pytest.approx([(1 - 0.485) / 0.229] * 224, abs=1e-4)
 
+    red, green, blue = net._pixels(Image.new("RGB", (256, 256), (255, 128, 0))).mean((1, 2)).tolist()  # ImageNet's
+    assert (red, green) == pytest.approx(((1 - 0.485) / 0.229, (128 / 255 - 0.456) / 0.224), abs=1e-3)
+    assert blue == pytest.approx(-0.406 / 0.225, abs=1e-3)
+
 
 def test_a_dino_of_another_family_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is a dinov2 model, but dino is a vit; give one as `dino`"):

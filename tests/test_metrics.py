@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import ImageFilter
+from torch.nn.functional import interpolate, normalize
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from photowords import images, pocket
-from photowords.metrics import METRICS, frechet, losses, perceptual, pixels, similarity
+from photowords.metrics import METRICS, features, frechet, losses, perceptual, pixels, similarity
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +77,16 @@ def test_of_all_concepts_the_same_one_in_another_scene_is_nearest_by_the_pockets
         assert far.argmin() == 0, name
 
 
+def test_the_pockets_lpips_is_its_formula_at_the_pockets_size(scorers: Any, views: Any) -> None:
+    (net, _), other = features.load(), views.roll(1, 0)
+    maps = zip(net.maps(views), net.maps(other), strict=True)
+    apart = sum((normalize(x, dim=1) - normalize(y, dim=1)).square().mean((1, 2, 3)) for x, y in maps)
+    torch.testing.assert_close(scorers["pocket-lpips"](views, other), apart, rtol=1e-4, atol=1e-6)
+    large = [interpolate(x, scale_factor=2, mode="bicubic") for x in (views, other)]
+    shrunk = [interpolate(x, views.shape[-2:], mode="bicubic", antialias=True) for x in large]
+    torch.testing.assert_close(scorers["pocket-lpips"](*large), scorers["pocket-lpips"](*shrunk))
+
+
 def test_the_pockets_sifid_finds_the_nearer_picture(scorers: Any, views: Any) -> None:
     score, elsewhere = scorers["pocket-sifid"], images.load_photo(pocket.view("mug", 4))
     mug, clock = images.to_tensor(elsewhere, pocket.SIDE), views[3:]
@@ -90,6 +101,8 @@ def test_the_registry_says_all_of_each_metric_and_keeps_published_names_free() -
         assert metric.arrow == ("↑" if metric.direction == "higher" else "↓")
     for name in ("pocket-lpips", "pocket-sifid", "pocket-clip-reconstruction", "pocket-clip-editability"):
         assert "pocket" in METRICS[name].protocol
+    lower = {"training-loss", "held-out-loss", "lpips-vgg", "lpips-alex", "sifid", "pocket-lpips", "pocket-sifid"}
+    assert {name for name, metric in METRICS.items() if metric.direction == "lower"} == lower
     losses_of_runs = {name: metric.direction for name, metric in METRICS.items() if metric.measure == "run"}
     assert losses_of_runs == {"training-loss": "lower", "held-out-loss": "lower", "held-out-gain": "higher"}
 

@@ -29,6 +29,20 @@ def test_small_models_stay_on_the_device_and_large_ones_go_by_its_memory(monkeyp
     assert placement._automatic([24 * gigabytes, 10 * gigabytes], torch.device("cpu")) == "none"
 
 
+@pytest.mark.parametrize(("fast", "kind"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_gpu_is_chosen_and_never_fp16(fast: bool, kind: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: fast or including_emulation)
+    device = backbones.choose_device()
+    assert device.type == "cuda" and backbones.choose_dtype(device) is kind
+
+
+def test_a_parts_size_is_in_bytes(tiny_folder: Path) -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(tiny_folder, torch_dtype=torch.bfloat16)
+    parts = (pipe.unet, pipe.vae, pipe.text_encoder)
+    assert sum(placement._sizes(pipe)) == 2 * sum(value.numel() for part in parts for value in part.parameters())
+
+
 def test_an_offloaded_model_learns_and_draws_the_same(tiny_folder: Path) -> None:
     """With the CPU in the GPU's place: the parts go through the same hooks."""
     source = Source(tiny_folder, "sd", str(tiny_folder))

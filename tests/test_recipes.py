@@ -17,7 +17,7 @@ from photowords.concept import Concept
 from photowords.errors import UserError
 from photowords.initializers import start
 from photowords.inversion import Problem, Rule, invert, rates
-from photowords.inversion.rule import AdamW, Tangent, antithetic, learned
+from photowords.inversion.rule import AdamW, Tangent, antithetic, important, learned
 from photowords.learning import learn
 from photowords.settings import InvertSettings
 from photowords.starts import Words
@@ -62,6 +62,12 @@ def test_a_tangent_step_turns_each_vector_by_rho_down_the_slope_and_keeps_its_le
     assert (((moved - rows) * slope).sum(1) < 0).all()
     still = Tangent()({"rows": rows}, torch.zeros(3, 8), 0.16, 1.0, 1)["rows"]
     assert torch.allclose(still, rows, rtol=1e-6), "no slope, no step"
+
+
+def test_the_default_rule_averages_by_the_cube_and_steps_from_near_the_average() -> None:
+    fast = Rule.of(InvertSettings())
+    assert (fast.average, fast.towards, fast.noise, fast.timesteps) == (3.0, 0.8, antithetic, important)
+    assert isinstance(fast.optimizer, Tangent)
 
 
 def test_the_running_average_weighs_a_step_by_about_its_numbers_cube() -> None:

@@ -101,6 +101,13 @@ def test_a_model_whose_words_have_changed_is_not_learned_on_with(
     assert kept == {path: path.read_bytes() for path in run.folder.rglob("*.safetensors")}
 
 
+def test_a_run_is_not_learned_on_in_another_precision(run: Run, tiny: Backbone, tiny_folder: Path) -> None:
+    stop_at(4, run, tiny)
+    other = backbones.load(str(tiny_folder), "cpu", "bf16")
+    with pytest.raises(UserError, match=r"in float32, not .* in bfloat16; resume with the same"):
+        learning.go_on(Run.open(run.folder), other)
+
+
 def test_a_run_that_learned_otherwise_is_read_but_not_learned_on_with(
     run: Run, tiny: Backbone, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,12 +180,12 @@ def test_a_stopped_run_whose_turn_comes_to_nothing_is_stopped_again(run: Run, ti
     assert "not the one that the run was begun with" in (follow.status(run.folder).error or "")
 
 
-def test_a_finished_run_that_is_to_go_on_is_starting_until_its_model_is_loaded(run: Run, tiny: Backbone) -> None:
+def test_a_run_that_is_to_go_on_is_starting_until_its_model_is_loaded(run: Run, tiny: Backbone) -> None:
     learning.go_on(run, tiny)
     with follow.hold(run.folder):
         assert follow.state(run.folder) == "starting"
         time.sleep(0.02)
-        (run.folder / "result.json").touch()  # as at the very end of a run
+        (run.folder / "losses.jsonl").touch()
         assert follow.state(run.folder) == "learning"
 
 

@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from photowords import formats, learning
+from photowords import formats, images, learning
 from photowords.backbones import Backbone
 from photowords.errors import PhotowordsWarning, UserError
-from photowords.inversion import Diverged, Run
+from photowords.inversion import Diverged, Run, invert
 from photowords.inversion.rule import Tangent
 from photowords.settings import InvertSettings
 from photowords.starts import Words
@@ -199,6 +199,23 @@ def test_nan_stops_the_run_and_keeps_the_last_good_concept(
         learn(tiny, tmp_path / "run", photo, InvertSettings(steps=6, held_out=8, evaluate_every=5))
     kept = formats.read(tmp_path / "run")
     assert kept.provenance["step"] == 2 and kept.vectors("clip_l").isfinite().all()
+
+
+def test_vectors_that_are_no_numbers_are_never_the_last_good_ones(
+    tiny: Any, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the loss is finite and its gradient is not."""
+    step = Tangent.__call__
+
+    def spoiled(rule: Tangent, state: Any, gradient: Tensor, rho: float, size: float, index: int) -> dict[str, Tensor]:
+        return step(rule, state, gradient * (float("nan") if index == 2 else 1), rho, size, index)
+
+    monkeypatch.setattr(Tangent, "__call__", spoiled)
+    settings = dataclasses.replace(FEW, evaluate_every=50)
+    steps = invert(tiny, words_concept(tiny), [images.load_photo(photo)], settings)
+    assert [next(steps).index, next(steps).index] == [0, 1]
+    with pytest.raises(Diverged, match="at step 2; the concept of step 1 is kept"):
+        next(steps)
 
 
 def test_a_folder_in_use_is_never_overwritten(tiny: Backbone, photo: Path, tmp_path: Path) -> None:

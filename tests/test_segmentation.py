@@ -97,6 +97,10 @@ def test_clean_keeps_what_is_clicked_and_fills_small_holes() -> None:
     cleaned = np.asarray(segmentation.clean(mask, Clicks(on=((30, 30),)))) > 0
     assert cleaned[42, 42] and not cleaned[60, 60] and not cleaned[6, 91]
     assert not np.asarray(segmentation.clean(mask, Clicks(on=((30, 30),), off=((42, 42),))))[42, 42]
+    pixels[84:94, 84:94] = True  # under a tenth of the largest
+    for also, kept in (([(89, 89)], True), ([], False)):
+        both = Clicks(on=((30, 30), *also))
+        assert bool(np.asarray(segmentation.clean(Image.fromarray(pixels), both))[89, 89]) is kept
     for empty, clicks in ((mask, Clicks(on=((2, 2),))), (Image.new("L", (100, 100)), Clicks(box=(0, 0, 9, 9)))):
         with pytest.raises(UserError, match="no object is found where you clicked; click elsewhere"):
             segmentation.clean(empty, clicks)

@@ -23,8 +23,6 @@ from photowords.concept import Concept, Word
 from photowords.errors import PhotowordsWarning, UserError
 from tests.test_tools import USES, concept, made_for, metadata, same
 
-# --- names ---
-
 
 def test_words_of_a_long_name_have_names_of_their_own(tmp_path: Path) -> None:
     words = tuple(Word(text, {"clip_l": torch.ones(1, 768)}) for text in ("red", "mug" * 20))
@@ -198,7 +196,9 @@ def test_what_to_type_in_each_tool() -> None:
     assert all("--v2 --v_parameterization --" in step for step in velocity.steps)
     assert "num_vectors_per_token: 5" in told("original", "ldm").steps[0]
     assert told("original", "ldm", "pw-mug.pt").steps[1] == "scripts/txt2img.py --embedding_path pw-mug.pt"
-    assert shlex.split(kohya[1])
+    assert shlex.split(kohya[1])[-2:] == ["--token_string", "pw-mug"]
+    for tool, place in (("comfyui", "models/embeddings"), ("a1111", "embeddings")):
+        assert told(tool, "sd1").steps == [f"put it into the folder {place}"]
 
 
 class Encoders(TextualInversionLoaderMixin):  # type: ignore[misc]  # diffusers is not read here

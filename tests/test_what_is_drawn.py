@@ -49,6 +49,23 @@ def test_no_two_steps_draw_the_same(tiny: Backbone, mug: Image.Image) -> None:
             assert not torch.equal(getattr(one, name), getattr(other, name)), name
 
 
+@pytest.mark.parametrize("settings", [INDEPENDENT, FEW])
+def test_no_two_seeds_draw_the_same(tiny: Backbone, mug: Image.Image, settings: InvertSettings) -> None:
+    """Nor does one seed draw what another does a step later."""
+    seeded = [problem(tiny, [mug], [], dataclasses.replace(settings, seed=seed)) for seed in range(3)]
+    drawn = [one.draw(index).noise.flatten()[:8] for one in seeded for index in (1, 2, 3)]
+    assert len({tuple(noise.tolist()) for noise in drawn}) == 9
+
+
+def test_the_noise_of_a_step_is_normal_and_not_that_of_its_latents(tiny: Backbone, mug: Image.Image) -> None:
+    (view,) = views(tiny, [mug])
+    batch = problem(tiny, [mug], [], dataclasses.replace(INDEPENDENT, batch=64)).draw(1)
+    of_latents, noise = ((batch.latents - view.latents.mean) / view.latents.std).flatten(), batch.noise.flatten()
+    assert abs(float(torch.corrcoef(torch.stack([of_latents, noise]))[0, 1])) < 0.05
+    for drawn in (of_latents, noise):
+        assert abs(float(drawn.mean())) < 0.05 and float(drawn.std()) == pytest.approx(1, rel=0.05)
+
+
 def test_every_photo_and_its_mirror_image_are_drawn_alike_often(tiny: Backbone, mug: Image.Image) -> None:
     photos = [mug, mug.rotate(90), Image.new("RGB", mug.size, "white")]
     settings = dataclasses.replace(INDEPENDENT, batch=600, flip=True)

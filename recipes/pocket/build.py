@@ -1,7 +1,8 @@
 """Makes the whole pocket model, part after part; each part goes on where it was killed.
 
 ``python -m recipes.pocket.build`` runs every part in order. ``--parts autoencoder diffusion`` runs some of them,
-``--minutes 60`` trains each of them for no more than an hour now, and ``--finish 1500`` ends a training without end.
+``--minutes 60`` trains each of them for no more than an hour now (the autoencoder wants to be the only one), and
+``--finish 1500`` ends a training without end.
 On a GPU ``--within 8`` trains all but the autoencoder at once, ended eight minutes after they have begun to.
 """
 
@@ -92,6 +93,8 @@ def main() -> None:
             subprocess.run(command("data", pens, []), check=True, env=environment)
         parts = [part for part in args.parts or PARTS if part in GPU]
         return side_by_side(parts, args.within, args.warm, environment)
+    if args.minutes != "0" and "autoencoder" in (asked := args.parts or PARTS) and len(asked) > 1:
+        parser.error("the other parts want an autoencoder at its end; train it by itself: --parts autoencoder")
     for part in args.parts or PARTS:
         began = time.time()
         extra = ["--minutes", args.minutes, "--warm", args.warm] + (["--batch", args.batch] if args.batch else [])

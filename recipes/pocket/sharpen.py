@@ -98,7 +98,9 @@ def unsharpened(folder: Path) -> Path:
     kept = data.BUILD / "unsharpened"
     begun = [path for path in (data.BUILD / "sharpen.ckpt", data.BUILD / "sharpen-finish.ckpt") if path.exists()]
     rank, count = workers()
-    if rank == 0 and not (begun and kept.exists()):
+    if begun and not kept.exists():
+        sys.exit(f"what sharpening began with is not known any more: remove {' and '.join(map(str, begun))}")
+    if rank == 0 and not begun:
         with files.atomic_folder(kept, replace=True) as own:
             shutil.copytree(folder, own, dirs_exist_ok=True)
     if count > 1:

@@ -295,7 +295,7 @@ def step_of(file: Path) -> int:
 def resume(state: _State, name: str, checkpoint: Path, plan: Plan) -> None:
     """Stand where the newest of the checkpoints says."""
     constant = data.BUILD / f"{name}.ckpt"
-    if plan.warm and (checkpoint.exists() or constant.exists()):
+    if plan.warm and not plan.finish and (checkpoint.exists() or constant.exists()):
         print(f"{name}: goes on from its checkpoint in {data.BUILD}, not from {plan.warm}; remove it to begin anew")
     if checkpoint.exists():
         state.load(checkpoint)

@@ -69,18 +69,18 @@ def state(folder: Path | str) -> State:
     if files.is_locked(folder):
         if (folder / STOP).exists():
             return "stopping"
-        # A finished run that is asked for more steps keeps its result until the model is loaded.
-        loading = not (folder / LOSSES).exists() or _is_from_before(folder / RESULT, folder / files.LOCK)
-        return "starting" if loading else "learning"
+        # A run that goes on leaves its losses as they were until the model is loaded.
+        return "starting" if _is_from_before(folder / LOSSES, folder / files.LOCK) else "learning"
     marks: tuple[tuple[str, State], ...] = ((QUEUED, "queued"), (RESULT, "done"), (STOP, "stopped"), (ERROR, "failed"))
     return next((state for name, state in marks if (folder / name).exists()), "interrupted")
 
 
 def _is_from_before(file: Path, other: Path) -> bool:
+    """Whether a file was last written before the other was, or is not there."""
     try:
         return file.stat().st_mtime_ns <= other.stat().st_mtime_ns
-    except OSError:  # one of them is not there
-        return False
+    except OSError:
+        return True
 
 
 def status(folder: Path | str) -> Status:

@@ -113,7 +113,9 @@ def test_arms_that_were_measured_otherwise_are_no_curve_beside_the_others(tmp_pa
     drawn = {(row["arm"], row["metric"]) for row in table(folder, "01-curves")}
     assert ("caption", "held-out-loss") not in drawn and ("caption", "training-loss") in drawn
     assert ("class", "held-out-loss") in drawn and ("star", "held-out-loss") in drawn
-    assert (folder / "report" / "report.md").read_text().count("Left out: caption, measured on other tuples") == 2
+    assert (folder / "report" / "report.md").read_text().count(
+        "Left out of held-out loss: caption, measured on other tuples"
+    ) == 2
 
 
 def test_the_best_stop_of_one_concept_is_no_share_of_anything(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import math
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +69,24 @@ def test_reach_is_found_from_the_curves(study: Path) -> None:
         assert float(row["ratio"]) == pytest.approx(400 / float(row["training_sample_steps"]), rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("told", "metric"),
+    [
+        ({"settings": {"held_out": 7}}, "held-out-loss"),
+        ({"settings": {"background_weight": 1.0}}, "held-out-loss"),
+        ({"settings": {"learnable_property": "style"}}, "held-out-loss"),
+        ({"protocol": {"prompts": ["{}"]}}, "pocket-lpips"),
+        ({"protocol": {"edits": ["{} at night"]}}, "pocket-clip-editability"),
+    ],
+)
+def test_each_thing_that_is_told_parts_arms_by_itself(tmp_path: Path, told: dict[str, Any], metric: str) -> None:
+    folder = make(tmp_path / "out", blocks=[])
+    for file in (folder / "trials").glob("*-caption-*"):
+        edit(folder, file.stem, lambda trial: trial["spec"].update(told))
+    found = results.read(folder)
+    assert not alike(found, metric, "star", "caption") and alike(found, metric, "star", "class")
+
+
 def test_arms_of_other_tuples_or_prompts_are_not_compared(tmp_path: Path) -> None:
     blocks = [
         {"kind": "table", "metrics": ["held-out-loss", "lpips"], "step": 100, "reference": "star"},
@@ -92,7 +111,9 @@ def test_arms_of_other_tuples_or_prompts_are_not_compared(tmp_path: Path) -> Non
     assert "other tuples in caption, whose numbers do not compare" in text and "one set for all arms" not in text
     assert {row["arm"] for row in table(folder, "02-reach")} == {row["arm"] for row in table(folder, "03-ablation")}
     assert "caption" not in {row["arm"] for row in table(folder, "02-reach")}
-    assert text.count("Left out: caption, measured on other tuples or by other prompts than \\*.") == 4
+    said = ": caption, measured on other tuples or by other prompts than \\*."
+    assert text.count(f"Left out{said}") == 3 and text.count(f"Left out of held-out loss{said}") == 1
+    assert text.count(f"Left out of pocket-lpips{said}") == 1
     costs = [float(row["training_sample_steps"] or "inf") for row in table(folder, "04-reach")]
     assert min(costs) >= 4 * WINDOW, "a mean of fewer losses is their luck"
 

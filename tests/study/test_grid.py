@@ -36,6 +36,8 @@ def test_ids_hold_what_determines_the_result_and_nothing_else(
     slower = again("steps = 3", "steps = 3\nlr = 0.01")
     assert slower[::2] == ids[::2] and not set(slower[1::2]) & set(ids)
     assert not set(again("held_out = 6", "held_out = 7")) & set(ids)
+    assert not set(again("score_at = [0, 2]", "score_at = [2]")) & set(ids)
+    assert not set(again("evaluate_at = [0, 2]", "evaluate_at = [0, 1, 2]")) & set(ids)
 
 
 def test_names_of_metrics_are_understood_in_the_suite_of_the_model(pocket_model: Backbone, tiny: Backbone) -> None:

@@ -9,14 +9,11 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from photowords import jobs
 from photowords.errors import UserError, showable, spelled
 from photowords.fields import CALLED, Field
-
-if TYPE_CHECKING:
-    pass
 
 HAS: set[str] = set()
 """The settings that the command at work has options for; empty until it is known which command that is."""

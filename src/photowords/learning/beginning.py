@@ -142,8 +142,10 @@ def begin_job(backbone: Backbone, folder: Path, spent: Mapping[str, float] | Non
     """Make the run that a job in the folder asks for, in that folder. Raises UserError as ``begin`` does."""
     job = Job.read(folder)
     photos, selections = pictures_of(job, folder)
-    mask = selections[0].mask if selections[0] else None
-    concept = start(Words(job.sentence, keep_article=True), photos, backbone, job.name, mask)
+    settings = job.invert_settings()
+    masks = [each.mask if each else None for each in selections]
+    told_of = described(photos, masks, settings.resize)
+    concept = start(Words(job.sentence, keep_article=True), told_of, backbone, job.name, masks[0])
     if list(concept.texts) != [text for text, _ in job.words]:
         raise UserError(f"the words {job.sentence!r} are not read as they were written; write one word in each place")
     if not any(trainable for _, trainable in job.words):
@@ -156,7 +158,7 @@ def begin_job(backbone: Backbone, folder: Path, spent: Mapping[str, float] | Non
         [jobs.photo(folder, number) for number in range(len(photos))],
         folder,
         dataclasses.replace(concept, words=tuple(words)),
-        settings=job.invert_settings(),
+        settings=settings,
         samples=job.samples,
         selections=selections,
         samples_at=job.samples_at,

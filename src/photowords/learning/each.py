@@ -28,6 +28,10 @@ SAMPLES = 16
 """Of the network's batch: on two cores it does these in little more time than a fourth of them."""
 
 
+FEW = 4
+"""Photos that are named in what is said of many."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A photo, and the run folder that it shall have."""
@@ -68,8 +72,9 @@ class Share:
                 failures = together(self, backbone)
             except Exception as error:  # such as a model that does not fit beside what others have on the GPU
                 failures = dict.fromkeys(self.tasks, sentence(error))
-        said = dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, PhotowordsWarning))
-        return Ended(failures, tuple(said))
+        said = [one.message for one in caught if isinstance(one.message, PhotowordsWarning)]
+        of = [(one.photo, one.said) if isinstance(one, OfPhoto) else ("", str(one)) for one in said]
+        return Ended(failures, tuple(dict.fromkeys(of)))
 
     def stop(self) -> bool:
         """Ask the runs at work through their folders, as anyone may: each keeps what it reached, no other begins."""
@@ -91,11 +96,20 @@ class Share:
         return Ended({task: None if follow.state(task.folder) == "done" else how for task in self.tasks})
 
 
+class OfPhoto(PhotowordsWarning):
+    """What is said of one photo among many."""
+
+    def __init__(self, photo: str, said: str) -> None:
+        super().__init__(f"{photo}: {said}")
+        self.photo, self.said = photo, said
+
+
 class Ended(NamedTuple):
-    """What a process answers: why each task failed, None where it did not; and what it warned of."""
+    """What a process answers: why each task failed, None where it did not; and what it warned of, each with the name of
+    the photo that it is of, "" where it is of none."""
 
     failures: Mapping[Task, str | None]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
 
 
 def each(
@@ -123,15 +137,25 @@ def each(
     size = min(at_once or max(1, SAMPLES // how.settings.batch), -(-len(todo) // count) or 1)
     parts = [todo[first : first + size] for first in range(0, len(todo), size)]
     device = workers.on_cluster(how.device) if ray else how.device
-    how = replace(how, threads=max(1, threads.cpus() // min(count, len(parts) or 1)), device=device)
+    # By all of the tasks: what is gone on with has the threads that it began with.
+    busy = min(count, -(-len(tasks) // size))
+    how = replace(how, threads=max(1, threads.cpus() // busy), device=device)
     shares = [replace(how, tasks=part) for part in parts]
     events = workers.on_ray(shares, ray) if ray else workers.on_processes(shares, count)
-    with closing(events):
-        for event in events:
-            if event.outcome is not None:
-                for said in event.outcome.warnings:
-                    warnings.warn(said, PhotowordsWarning, stacklevel=2)
-                yield from event.outcome.failures.items()
+    said = dict[str, list[str]]()
+    try:
+        with closing(events):
+            for event in events:
+                if event.outcome is not None:
+                    for photo, text in event.outcome.warnings:
+                        said.setdefault(text, []).append(photo)
+                    yield from event.outcome.failures.items()
+    finally:  # once each, however many photos it is of
+        for text, photos in said.items():
+            named = [photo for photo in photos if photo]
+            more = f" and {len(named) - FEW} more" if len(named) > FEW else ""
+            of = f"{', '.join(named[:FEW])}{more}: " if named else ""
+            warnings.warn(of + text, PhotowordsWarning, stacklevel=2)
 
 
 def together(share: Share, backbone: Backbone) -> dict[Task, str | None]:
@@ -167,7 +191,7 @@ def _next(steps: Iterator[Step], task: Task) -> Step | None:
     finally:
         for one in caught:
             if issubclass(one.category, PhotowordsWarning):
-                warnings.warn(f"{task.photo.name}: {one.message}", PhotowordsWarning, stacklevel=2)
+                warnings.warn(OfPhoto(task.photo.name, str(one.message)), stacklevel=2)
 
 
 def _course(task: Task, share: Share, backbone: Backbone, lockstep: Lockstep) -> Iterator[Step]:

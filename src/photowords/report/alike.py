@@ -9,6 +9,7 @@ from typing import Any
 from photowords.metrics import METRICS
 from photowords.report.document import Text
 from photowords.report.results import ArmLabel, Results, TrialResult
+from photowords.report.wording import called
 
 TUPLES = ("learnable_property", "held_out", "background_weight")
 """The settings that the held-out loss's tuples depend on, beside the photo's square and its mask."""
@@ -31,10 +32,13 @@ def split(
     return same, [arm for arm in arms if arm not in same]
 
 
-def left_out(arms: Sequence[ArmLabel], first: ArmLabel) -> list[Text]:
-    """What is said of arms that do not compare with the first one."""
+def left_out(arms: Sequence[ArmLabel], first: ArmLabel, metric: str = "") -> list[Text]:
+    """What is said of arms that do not compare with the first one, in a metric or at all."""
+    if not arms:
+        return []
     told = ", ".join(arm.label for arm in arms)
-    return [Text(f"Left out: {told}, measured on other tuples or by other prompts than {first.label}.")] if arms else []
+    of = f" of {called(metric)}" if metric else ""
+    return [Text(f"Left out{of}: {told}, measured on other tuples or by other prompts than {first.label}.")]
 
 
 def _measured(trial: TrialResult, metric: str) -> dict[str, Any]:

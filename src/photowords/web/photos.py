@@ -59,7 +59,8 @@ def keep(config: Config, data: bytes) -> dict[str, Any]:
             raise UserError(str(error).replace(str(upload), "the photo")) from None
         finally:
             upload.unlink(missing_ok=True)
-    return _told(name, photo, [str(one.message).replace(str(upload), "the photo") for one in said])
+    ours = [str(one.message) for one in said if issubclass(one.category, PhotowordsWarning)]
+    return _told(name, photo, [message.replace(str(upload), "the photo") for message in ours])
 
 
 def keep_bank(config: Config, concept: str) -> dict[str, Any]:

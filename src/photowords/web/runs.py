@@ -74,10 +74,9 @@ class Runs:
         return {**Shown(self.find(name)).whole(), "queue": queue.get(name)}
 
     def throw_away(self, folder: Path) -> None:
-        """Into the trash, under a time and its name."""
-        os.replace(
-            folder, self._config.trash / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09}-{folder.name}"
-        )
+        """Into the trash, under a time and its name, which may be as long as a name can be."""
+        when = f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09}"
+        os.replace(folder, self._config.trash / os.fsdecode(os.fsencode(f"{when}-{folder.name}")[:255]))
 
     def new(self, name: str) -> Path:
         """A folder that is made for a run of a concept of this name: mug-1, mug-2, ...; never that of one in the trash,

@@ -42,8 +42,8 @@ class Curves(Block):
         chosen = self.chosen(results)
         for metric in map(results.metric, self.metrics):
             panels[metric] = []
-            arms, apart = (chosen, []) if metric == "training-loss" else split(results, chosen[0], chosen, metric)
-            others += [text for text in left_out(apart, chosen[0]) if text not in others]
+            arms, apart = _comparing(results, chosen, metric)
+            others += left_out(apart, chosen[0], metric)
             for arm in arms:
                 line, behind = self._line(results, arm, metric)
                 rows += behind
@@ -112,12 +112,21 @@ class Curves(Block):
         for table in results.plan["report"]:
             if table["kind"] != self.kind or metric not in map(results.metric, table["metrics"]):
                 continue
-            for arm in results.arms:
-                if arm.number not in shown and arm.name in table.get("arms", [arm.name]):
+            arms = [arm for arm in results.arms if arm.name in table.get("arms", [arm.name])]
+            for arm in _comparing(results, arms, metric)[0]:
+                if arm.number not in shown:
                     shown.add(arm.number)
                     drawn.append(self._line(results, arm, metric)[0])
         values = [value for line in drawn for value in (*line.y, *line.low, *line.high) if value == value]
         return min(values), max(values)
+
+
+def _comparing(
+    results: Results, arms: Sequence[ArmLabel], metric: str
+) -> tuple[Sequence[ArmLabel], Sequence[ArmLabel]]:
+    """Those whose numbers compare with the first's, and the others. Training losses are of each step's own draws, and
+    are shown for their course alone."""
+    return (arms, []) if metric == "training-loss" or not arms else split(results, arms[0], arms, metric)
 
 
 def _ends(panels: dict[str, list[Series]]) -> tuple[float, float]:

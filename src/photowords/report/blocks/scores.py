@@ -53,10 +53,11 @@ class Scores(Block):
         where = f"after step {' and '.join(map(str, self.step))}" if self.step else "after each arm's last step"
         shown = [metric for metric in metrics if cells.estimates[metric]]
         parts.append(_table(cells, results, shown, where, name))
-        if self.reference and cells.both:
+        if self.reference:
             reference = named_arm(results, self.reference)
-            parts.append(_differences(cells, results, reference, shown, where, name))
-            parts += left_out(split(results, reference, self.chosen(results), *shown)[1], reference)
+            parts += [_differences(cells, results, reference, shown, where, name)] if cells.both else []
+            for metric in shown:
+                parts += left_out(split(results, reference, self.chosen(results), metric)[1], reference, metric)
         why = (
             "an interval covers the choice of concepts like these and of training seeds, not of models, settings or "
             "prompts, nor of the noise that pictures begin from, which is the same for all concepts"

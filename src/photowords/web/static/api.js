@@ -70,6 +70,10 @@ export function follow(path, event, changed, gone = () => {}, whole = path.repla
     source?.close();
     source = null;
   };
+  const later = (milliseconds) => {
+    close();
+    timer = setTimeout(again, milliseconds);
+  };
   const open = () => {
     close();
     source = new EventSource(path);
@@ -81,11 +85,7 @@ export function follow(path, event, changed, gone = () => {}, whole = path.repla
       stop();
       gone(new Problem("This is not there any more.", null, 404));
     });
-    source.onerror = () => {
-      if (over) return;
-      close();
-      timer = setTimeout(again, 1500);
-    };
+    source.onerror = () => !over && later(1500);
   };
   const again = async () => {
     try {
@@ -99,13 +99,13 @@ export function follow(path, event, changed, gone = () => {}, whole = path.repla
       }
     }
     if (over) return;
-    if (document.hidden) timer = setTimeout(again, UNSEEN);
+    if (document.hidden) later(UNSEEN);
     else open();
   };
   const look = () => {
+    if (document.hidden) return later(UNSEEN);
     close();
-    if (!document.hidden) again();
-    else timer = setTimeout(again, UNSEEN);
+    again();
   };
   const stop = () => {
     over = true;

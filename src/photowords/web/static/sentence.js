@@ -48,6 +48,7 @@ export function show(about) {
   draft.when(["words"], redraw);
   // A sentence that came while the cursor stood in a word shows when it has left.
   list.addEventListener("focusout", () => setTimeout(redraw));
+  failed = false;
   saying = () => put(beside, said());
   draft.when(["said", "label", "touched"], saying);
   const stale = () => draft.photo !== null && !draft.touched && draft.read !== key();
@@ -104,7 +105,7 @@ function said() {
     label && h("p", {}, label.confidence < 0.5 ? "Might be: " : "Looks like: ", h("strong", {}, label.name), h("span", { class: "hint" }, ` ${Math.round(100 * label.confidence)} % sure`)),
     draft.said && h("p", { class: "hint" }, `The captioner said: “${draft.said}”`),
     draft.touched && h("p", {}, h("button", { type: "button", onclick: again }, "Read the photo again (your changes go)")),
-    failed && h("p", {}, h("button", { type: "button", onclick: again }, "Read the photo again")),
+    failed && !draft.touched && h("p", {}, h("button", { type: "button", onclick: again }, "Read the photo again")),
   ];
 }
 
@@ -116,7 +117,7 @@ function otherStarts(about) {
   const open = (kind) => {
     const fields = form(about.fields.starts[kind] ?? [], "start", kind === draft.start.kind ? draft.start : {});
     const problem = (field, sentence) => {
-      if (sentence && field) whole.open = true; // so that it is seen
+      if (sentence && (about.fields.starts[kind] ?? []).some((one) => one.name === field)) whole.open = true; // it is seen
       return fields.problem(field, sentence);
     };
     options = { ...fields, problem };
