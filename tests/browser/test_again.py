@@ -79,7 +79,7 @@ def test_more_steps_are_a_number(page: Page, learned: tuple[str, str]) -> None:
     page.goto(f"{page.url}?run={learned[1]}")
     page.get_by_label("More steps").fill("0")
     page.get_by_role("button", name="Learn more").click()
-    expect(page.locator("#learn .problem")).to_have_text("More steps must be a whole number of at least 1.")
+    expect(page.locator("#learn .refused")).to_have_text("More steps must be a whole number of at least 1.")
     expect(page.get_by_role("button", name="Export for A1111")).to_be_disabled()
     expect(page.get_by_role("button", name="Export for diffusers")).to_be_enabled()
 

@@ -79,7 +79,7 @@ function begin(view, run) {
   view.samples = h("ol", { class: "samples" });
   view.actions = h("div", { class: "actions" });
   view.problem = h("p", { class: "problem", role: "alert" });
-  view.refused = h("p", { class: "problem", role: "alert" }); // of what was pressed; events leave it alone
+  view.refused = h("p", { class: "problem refused", role: "alert" }); // of what was pressed; events leave it alone
   put(
     byId("learn"),
     h("h2", { id: "learn-title" }, "Learn"),
