@@ -163,7 +163,7 @@ def test_every_text_encoder_is_stepped_at_a_rate_of_its_own(tmp_path: Path, mug:
 
 def test_the_pockets_rate_is_that_of_the_words_it_has_seen(pocket_model: Backbone) -> None:
     (rate,) = rates(InvertSettings(optimizer="adamw"), pocket_model).values()
-    assert rate.told == {"rho": 0.22, "lr": pytest.approx(0.0298, abs=2e-4)}
+    assert rate.told == {"rho": 0.22, "lr": pytest.approx(0.0308, abs=2e-4)}
     table = pocket_model.text_encoders["clip_l"].table
     assert table.square().mean(1).sqrt().median() < 0.5 * rate.size, "most rows were never trained"
     (absolute,) = rates(InvertSettings(lr=0.02), pocket_model).values()

@@ -18,7 +18,7 @@ BACKGROUND_WEIGHT = 0.1
 """What a cell outside the mask weighs where nobody says."""
 
 RHO = {"tangent": 0.3, "adamw": 0.22}
-"""Optimiser -> rate where nobody says, AdamW's of batch 4 and with the root of a batch: 0.030 on the pocket, and on
+"""Optimiser -> rate where nobody says, AdamW's of batch 4 and with the root of a batch: 0.031 on the pocket, and on
 CLIP-L about 0.003, what practitioners use. A turn's length is no gradient's, and the same for every batch."""
 
 SCHEDULERS = {
