@@ -72,8 +72,9 @@ def test_of_many_photos_no_more_is_kept_than_the_model_is_chosen_by(
 ) -> None:
     sizes: list[tuple[int, int]] = []
 
-    def look(args: Any, photos: Any, masks: Any) -> str:
+    def look(args: Any, photos: Any, masks: Any, names: Any) -> str:
         sizes.extend(photo.size for photo in photos)
+        assert names == ["large.png"]
         raise UserError("enough was seen")
 
     monkeypatch.setattr("photowords.cli.each.model_for", look)
