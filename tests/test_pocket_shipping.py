@@ -32,7 +32,9 @@ def test_no_part_is_trained_on_what_is_held_out(build: Path) -> None:
     pictures = np.full((COUNT, 128, 128, 3), 255, np.uint8)
     pictures[:HELD] = 0
     generator = torch.Generator().manual_seed(0)
-    whole = regions.Regions(pictures, SPECS, (0.7, 0.3, 0.0)).batch(generator, 400).pictures  # type: ignore[arg-type]
+    drawn = regions.Regions(pictures, SPECS, (0.7, 0.3, 0.0))  # type: ignore[arg-type]
+    whole = drawn.batch(generator, 400).pictures
+    assert {len(drawn.batch(generator, 1).pictures) for _ in range(9)} == {1}, "whole or cut"
     assert float(whole.float().mean((1, 2, 3)).min()) > 0.9
     crops = autoencoder.Crops(pictures, SPECS, whole=False)  # type: ignore[arg-type]
     assert float(crops.batch(generator, 200).float().min()) == 1.0

@@ -98,7 +98,8 @@ class Regions:
             things.append(said)
             sources.append(source)
         shown, cut = soften(tensor(stack), generator), torch.tensor([kind != WHOLE for kind in kinds])
-        shown[cut] = crop(shown[cut], boxes[cut])
+        if cut.any():  # a worker's share of a batch may be small
+            shown[cut] = crop(shown[cut], boxes[cut])
         return Batch(shown, kinds, things, sources)
 
 
