@@ -69,11 +69,13 @@ def test_pictures_of_other_settings_or_of_other_vectors_are_other_files(
     assert len(list(tmp_path.glob("*.png"))) == 3
 
 
-def test_a_recipes_mirroring_is_left_out_where_one_says_so(tmp_path: Path) -> None:
+def test_a_recipes_mirroring_is_left_out_where_one_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for option, flip in (("--flip", True), ("--no-flip", False)):
         out = tmp_path / option
         assert main(["invert", str(MUG), "--out", str(out), "--recipe", "paper", option, "--words", "mug", *FEW]) == 0
         assert Run.open(out).settings.flip is flip
+    said = refused(capsys, "invert", "--out", tmp_path / "--flip", "--resume", "--no-flip")
+    assert "was made with --flip True, not False; resume it without --flip" in said
 
 
 def test_pictures_of_concepts_under_each_others_names_are_other_files(

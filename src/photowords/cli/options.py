@@ -172,7 +172,7 @@ def _options() -> dict[str, str]:
             if isinstance(action, argparse._SubParsersAction):
                 commands.extend(action.choices.values())
             elif action.option_strings:
-                options[action.dest] = action.option_strings[-1]
+                options[action.dest] = next(name for name in action.option_strings if name.startswith("--"))
     return options
 
 
