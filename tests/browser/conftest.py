@@ -98,3 +98,19 @@ def open_page(browser: Browser, address: str, viewport: dict[str, int], scheme: 
     yield page
     context.close()
     assert watched.wrong == []
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    yield from open_page(browser, address, WIDE, "light")
+
+
+@pytest.fixture
+def loose(browser: Browser, address: str) -> Iterator[Page]:
+    """A page whose console may say errors, as browsers do of answers that refuse."""
+    context = browser.new_context(viewport=WIDE)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(address)
+    yield page
+    context.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from playwright.sync_api import Browser, Dialog, Page, expect
 
 from photowords import pocket
 from photowords.cli import main
-from tests.browser.conftest import NARROW, WIDE, open_page
+from tests.browser.conftest import NARROW, open_page
 
 FEW = ("--steps", "2", "--held-out", "4", "--samples", "0", "--device", "cpu")
 
@@ -23,11 +22,6 @@ def learned(runs: Path) -> tuple[str, str]:
     assert main(["invert", str(pocket.view("mug")), "--out", str(runs / "pointed"), *pointed, *FEW]) == 0
     assert main(["invert", str(pocket.view("cup")), "--out", str(runs / "whole"), "--words", "red cup", *FEW]) == 0
     return "pointed", "whole"
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    yield from open_page(browser, address, WIDE, "light")
 
 
 def test_a_run_is_begun_again_with_its_clicks_and_settings(page: Page, learned: tuple[str, str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from photowords import pocket
 from photowords.cli import main
-from tests.browser.conftest import PATIENCE, WIDE, open_page
+from tests.browser.conftest import PATIENCE
 
 FEW = ("--steps", "2", "--held-out", "4", "--device", "cpu", "--words", "blue mug")
 
@@ -22,11 +21,6 @@ FEW = ("--steps", "2", "--held-out", "4", "--device", "cpu", "--words", "blue mu
 def learned(runs: Path) -> str:
     assert main(["invert", str(pocket.view("mug")), "--out", str(runs / "late"), "--samples", "1", *FEW]) == 0
     return "late"
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    yield from open_page(browser, address, WIDE, "light")
 
 
 def test_the_list_of_runs_goes_on_after_its_connection_broke(browser: Browser, address: str, learned: str) -> None:

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from photowords import pocket
 from photowords.cli import main
-from tests.browser.conftest import PATIENCE, WIDE, open_page
+from tests.browser.conftest import PATIENCE
 from tests.browser.test_story import click_on_photo
 
 FEW = ("--steps", "2", "--held-out", "4", "--device", "cpu", "--words", "blue mug", "--samples", "1")
@@ -25,22 +24,6 @@ FEW = ("--steps", "2", "--held-out", "4", "--device", "cpu", "--words", "blue mu
 def learned(runs: Path) -> str:
     assert main(["invert", str(pocket.view("mug")), "--out", str(runs / "odd"), *FEW]) == 0
     return "odd"
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    yield from open_page(browser, address, WIDE, "light")
-
-
-@pytest.fixture
-def loose(browser: Browser, address: str) -> Iterator[Page]:
-    """A page whose console may say errors, as browsers do of answers that refuse."""
-    context = browser.new_context(viewport=WIDE)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.goto(address)
-    yield page
-    context.close()
 
 
 def test_the_password_is_typed_into_the_page(browser: Browser, tmp_path: Path) -> None:

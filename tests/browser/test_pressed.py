@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from photowords import pocket
 from photowords.cli import main
-from tests.browser.conftest import PATIENCE, WIDE, open_page
 from tests.browser.test_late import FEW
 
 HIDE = """hidden => {
@@ -23,22 +21,6 @@ HIDE = """hidden => {
 def learned(runs: Path) -> str:
     assert main(["invert", str(pocket.view("mug")), "--out", str(runs / "pressed"), "--samples", "1", *FEW]) == 0
     return "pressed"
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    yield from open_page(browser, address, WIDE, "light")
-
-
-@pytest.fixture
-def loose(browser: Browser, address: str) -> Iterator[Page]:
-    """A page that may say errors in its console: what is refused is said there."""
-    context = browser.new_context(viewport=WIDE)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.goto(address)
-    yield page
-    context.close()
 
 
 def test_a_button_beside_an_empty_word_is_pressed_at_once(page: Page) -> None:

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, Route, expect
+from playwright.sync_api import Error, Page, Route, expect
 
-from tests.browser.conftest import WIDE, open_page
 from tests.browser.test_story import click_on_photo
 
 LATE = {"words": [{"text": "late", "trainable": True}], "label": None, "said": "late", "warnings": []}
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    yield from open_page(browser, address, WIDE, "light")
 
 
 @pytest.fixture
